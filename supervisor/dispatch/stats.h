@@ -1,0 +1,79 @@
+// The statistics segment: one shared-memory object (memfd) that the supervisor makes, every worker writes and which outlives the worker.
+// Written without shared cache lines (one row per thread and version), read by the supervisor without locks.
+// Layout is private to stats.c; both sides are built from the same tree and check `layout` of the header.
+#pragma once
+#include "base/error.h"
+#include "base/limits.h"
+#include <stdint.h>
+
+struct gr_stats; // a mapping of the segment
+
+// Supervisor: makes the memfd (sealed against resizing) and maps it. Standalone hosts too.
+GR_MUST_CHECK int gr_stats_new(struct gr_stats **ret, int *ret_fd);
+// Worker, or a restarted supervisor: maps an existing one. Fails: -EPROTO when the layout differs.
+GR_MUST_CHECK int gr_stats_map(int fd, struct gr_stats **ret);
+void gr_stats_free(struct gr_stats *s); // unmaps only
+
+// Latency histogram: log-linear, 16 linear buckets per power of two of nanoseconds, relative error under 1/16.
+#define GR_HISTOGRAM_BUCKETS 608
+struct gr_histogram { uint64_t count[GR_HISTOGRAM_BUCKETS]; };
+unsigned gr_histogram_bucket(uint64_t nsec);
+uint64_t gr_histogram_upper_nsec(unsigned bucket); // largest value of the bucket
+// Smallest upper bound under which at least q (0..1) of the counts lie; 0 when empty.
+uint64_t gr_histogram_quantile_nsec(const struct gr_histogram *h, double q);
+
+#define GR_CODES 17 // gRPC status codes 0..16
+struct gr_counters { // sums over threads of one version (slot); monotonic while the slot is bound
+    uint64_t requests[GR_CODES];
+    uint64_t in_flight;
+    uint64_t faults, rescued, timeouts;
+    uint64_t latency_sum_nsec;
+    struct gr_histogram latency;
+};
+// Binds a slot to a fresh version: zeroes it and raises its generation. Supervisor only, before `load`.
+void gr_stats_bind(struct gr_stats *s, unsigned slot, const char *module, const char *version);
+// Reads a consistent-enough sum (each counter exact, the set not atomic). Errors of the code 13, 14, 15, 2 and 4 are the server's fault.
+void gr_stats_read(const struct gr_stats *s, unsigned slot, struct gr_counters *ret);
+uint64_t gr_counters_total(const struct gr_counters *c);
+uint64_t gr_counters_server_errors(const struct gr_counters *c); // codes unknown, deadline_exceeded, internal, unavailable, data_loss, unimplemented excluded
+
+// Who was inside which call, for blame after a worker's death: one entry per dispatch thread that is inside a call.
+struct gr_in_call {
+    unsigned thread, slot;        // innermost version that runs
+    uint64_t started_mono_usec;
+    char method[64];
+    char request_id[40];
+    bool faulted;                 // the fatal-signal handler marked this thread
+};
+size_t gr_stats_in_calls(const struct gr_stats *s, struct gr_in_call *ret, size_t cap);
+
+// Evidence of a fatal signal, written by the dying worker's handler (async-signal-safe stores), read after its death.
+#define GR_EVIDENCE_FRAMES 32
+struct gr_evidence {
+    uint32_t seq;          // 0: none; odd while written
+    int32_t signal, code;
+    uint64_t address, pc;
+    int32_t slot;          // version whose text holds pc or a frame of the module; -1: none
+    int32_t thread;        // dispatch thread; -1: another
+    uint32_t n_frames;
+    uint64_t frame_offset[GR_EVIDENCE_FRAMES]; // offset in the object, frame_slot tells which; for slot -1 the raw address
+    int32_t frame_slot[GR_EVIDENCE_FRAMES];
+    char method[64], request_id[40];
+};
+// true: *ret is the evidence that a worker left since the last clear.
+bool gr_stats_evidence(const struct gr_stats *s, struct gr_evidence *ret);
+void gr_stats_clear_evidence(struct gr_stats *s);
+
+// Gauges of the worker as a whole.
+struct gr_worker_gauges {
+    uint64_t parked, connections, connections_total, refused_framing, heartbeat_mono_usec;
+    uint64_t swaps_ok, swaps_failed, freeze_last_usec;
+    struct gr_histogram freeze; // nsec
+};
+void gr_stats_gauges(const struct gr_stats *s, struct gr_worker_gauges *ret);
+// Worker side.
+void gr_stats_parked_add(struct gr_stats *s, int64_t delta);
+void gr_stats_connections_set(struct gr_stats *s, uint64_t now, uint64_t total);
+void gr_stats_refused_framing_add(struct gr_stats *s);
+void gr_stats_heartbeat(struct gr_stats *s);
+void gr_stats_freeze(struct gr_stats *s, uint64_t usec, bool ok);
