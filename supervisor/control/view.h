@@ -1,0 +1,46 @@
+// What this host does, as one plain value: filled by the manager, rendered by the control socket, /metrics and the status keys. Renderers never look behind it.
+#pragma once
+#include "dispatch/stats.h"
+#include "state/journal.h"
+#include "watchers/source.h"
+
+struct gr_view_version {
+    bool present;
+    char version[GR_VERSION_MAX + 1];
+    char hash[GR_DIGEST_TEXT_MAX];
+    char role[12];         // "stable", "candidate", "previous"
+    unsigned permyriad;    // share of traffic
+    int slot;              // statistics slot, -1: not loaded
+    struct gr_counters *counters; // NULL: not loaded
+};
+struct gr_view_module {
+    struct gr_name module;
+    char phase[16];        // module phase: Healthy Progressing Paused Degraded
+    enum gr_reason reason; // of the last thing that went wrong, NONE when all is well
+    char message[GR_MESSAGE_MAX];
+    int64_t observed_revision; // mod_revision of the key that this state answers
+    int64_t rollout;           // newest rollout of the module; 0: none
+    char rollout_phase[16];
+    struct gr_view_version stable, candidate, previous;
+    char last_good[GR_VERSION_MAX + 1];
+    uint64_t bake_left_usec;
+    struct gr_wall updated;
+};
+struct gr_view_count { char labels[256]; double value; }; // `module="pay",reason="Crashed"`: built from validated names only
+struct gr_view_series { const char *name, *help, *type; size_t n; struct gr_view_count *values; }; // counters of the supervisor itself
+struct gr_view {
+    const char *service, *instance, *version;
+    int pid, worker_pid;          // worker_pid 0: none now
+    struct gr_wall started;
+    char phase[16];               // "Starting" "Serving" "Degraded" "Draining"
+    const char *source_kind;      // "etcd", "directory"
+    struct gr_source_health source;
+    bool trust_root;              // false: digest only
+    size_t n_endpoints; const char *const *endpoints; // front doors, as listened (real ports)
+    const char *admin;            // real address or NULL
+    size_t n_modules; struct gr_view_module *modules; // sorted by name
+    struct gr_worker_gauges gauges;
+    uint64_t pinned;
+    size_t n_convictions; struct gr_conviction *convictions;
+    size_t n_series; struct gr_view_series *series;
+};
