@@ -1,6 +1,7 @@
 // What this host does, as one plain value: filled by the manager, rendered by the control socket, /metrics and the status keys. Renderers never look behind it.
 #pragma once
 #include "dispatch/stats.h"
+#include "rollout/analysis.h"
 #include "state/journal.h"
 #include "watchers/source.h"
 
@@ -24,9 +25,11 @@ struct gr_view_module {
     struct gr_view_version stable, candidate, previous;
     char last_good[GR_VERSION_MAX + 1];
     uint64_t bake_left_usec;
+    const struct gr_error_verdict *verdict; // of the newest rollout; NULL: none yet
     struct gr_wall updated;
 };
 struct gr_view_count { char labels[256]; double value; }; // `module="pay",reason="Crashed"`: built from validated names only
+// `name` without the prefix "grayling_" ("swaps_total"); type "counter" or "gauge".
 struct gr_view_series { const char *name, *help, *type; size_t n; struct gr_view_count *values; }; // counters of the supervisor itself
 struct gr_view {
     const char *service, *instance, *version;
