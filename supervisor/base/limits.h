@@ -37,3 +37,4 @@
 #define GR_CONTROL_CONNECTIONS_MAX 64             // per server: control socket, admin address
 #define GR_CONTROL_IDLE_SEC 60                    // a silent connection is closed
 #define GR_CONTROL_WAIT_USEC_MAX (300ull * 1000000) // longest long poll
+#define GR_ROLLOUTS_MAX 128                       // in progress at once; a further one waits for the next snapshot

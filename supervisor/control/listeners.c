@@ -1,0 +1,150 @@
+// Owns the opening of listening sockets.
+#include "control/listeners.h"
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+
+#define BACKLOG 4096
+
+static int describe(int fd, char **ret)
+{
+    struct sockaddr_storage ss = {0};
+    socklen_t len = sizeof ss;
+    if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+        return -errno;
+    if (ss.ss_family == AF_UNIX) {
+        const struct sockaddr_un *un = (const struct sockaddr_un *)&ss;
+        return asprintf(ret, "unix:%s", un->sun_path) < 0 ? -ENOMEM : 0;
+    }
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    if (getnameinfo((const struct sockaddr *)&ss, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return -EINVAL;
+    return asprintf(ret, ss.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port) < 0 ? -ENOMEM : 0;
+}
+
+static int refuse(const char *address, int code, struct gr_error *e)
+{
+    return gr_error_set(e, code, GR_REASON_INTERNAL,
+                        "cannot listen on %s: %s; expected a free local address (host:port, [v6]:port or unix:/path). Change Listen, or "
+                        "end what holds it (ss -ltnp)",
+                        address, strerror(-code));
+}
+
+static bool nobody_answers(const struct sockaddr_un *un)
+{
+    int fd GR_AUTO_CLOSE = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return fd >= 0 && connect(fd, (const struct sockaddr *)un, sizeof *un) < 0 && errno == ECONNREFUSED;
+}
+
+static int open_unix(const char *path, int *ret)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof un.sun_path)
+        return -ENAMETOOLONG;
+    memcpy(un.sun_path, path, strlen(path));
+    int fd GR_AUTO_CLOSE = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) && nobody_answers(&un))
+        unlink(path);
+    if (bind(fd, (const struct sockaddr *)&un, sizeof un) < 0 || listen(fd, BACKLOG) < 0)
+        return -errno;
+    if (chmod(path, 0660) < 0)
+        return -errno;
+    *ret = gr_steal_fd(&fd);
+    return 0;
+}
+
+static int open_tcp(const char *address, int *ret)
+{
+    const char *colon = strrchr(address, ':');
+    if (!colon || colon == address || !colon[1])
+        return -EINVAL;
+    char host[256];
+    size_t n = (size_t)(colon - address);
+    const char *begin = address;
+    if (begin[0] == '[' && n > 2 && begin[n - 1] == ']') {
+        begin++;
+        n -= 2;
+    }
+    if (n >= sizeof host)
+        return -EINVAL;
+    memcpy(host, begin, n);
+    host[n] = '\0';
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM}, *ai = NULL;
+    if (strcmp(host, "localhost") == 0)
+        snprintf(host, sizeof host, "127.0.0.1");
+    if (getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, colon + 1, &hints, &ai) != 0)
+        return -EINVAL;
+    int one = 1, k = 0;
+    int fd GR_AUTO_CLOSE = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 || bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 ||
+        listen(fd, BACKLOG) < 0)
+        k = -errno;
+    freeaddrinfo(ai);
+    if (k == 0)
+        *ret = gr_steal_fd(&fd);
+    return k;
+}
+
+int gr_listener_open_one(const char *address, int *ret_fd, char **ret_real_address, struct gr_error *e)
+{
+    int fd GR_AUTO_CLOSE = -1;
+    int k = strncmp(address, "unix:", 5) == 0 ? open_unix(address + 5, &fd) : open_tcp(address, &fd);
+    if (k == 0)
+        k = describe(fd, ret_real_address);
+    if (k < 0)
+        return refuse(address, k, e);
+    *ret_fd = gr_steal_fd(&fd);
+    return 0;
+}
+
+static int take_from_systemd(struct gr_listeners *l)
+{
+    int n = sd_listen_fds(1);
+    for (int i = 0; i < n && l->n < GR_LISTEN_MAX; i++) {
+        int fd = SD_LISTEN_FDS_START + i;
+        if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0) {
+            close(fd);
+            continue;
+        }
+        if (describe(fd, &l->address[l->n]) < 0)
+            return -EINVAL;
+        l->fd[l->n++] = fd;
+    }
+    return 0;
+}
+
+int gr_listeners_open(const struct gr_config *c, struct gr_listeners *ret, struct gr_error *e)
+{
+    struct gr_listeners l = {0};
+    int k = take_from_systemd(&l);
+    size_t wanted = l.n ? 0 : c->n_listen; // sockets from systemd win
+    for (size_t i = 0; k == 0 && i < wanted; i++) {
+        k = gr_listener_open_one(c->listen[i], &l.fd[i], &l.address[i], e);
+        l.n += k == 0;
+    }
+    if (k < 0) {
+        gr_listeners_done(&l);
+        return k;
+    }
+    *ret = l;
+    return 0;
+}
+
+void gr_listeners_done(struct gr_listeners *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        close(l->fd[i]);
+        free(l->address[i]);
+    }
+    *l = (struct gr_listeners){0};
+}
