@@ -1,7 +1,9 @@
 // Recognises and writes single UTF-8 sequences; the one place that knows the bit patterns.
 #include "base/utf8.h"
+#include <stdbool.h>
+#include <string.h>
 
-static int is_continuation(unsigned char c)
+static bool is_continuation(unsigned char c)
 {
     return (c & 0xc0) == 0x80;
 }
@@ -52,4 +54,25 @@ size_t gr_utf8_encode(unsigned code_point, char buf[4])
     }
     buf[0] = (char)(lead[n] | code_point);
     return n;
+}
+
+const char *gr_utf8_show(const char *text, size_t len, char buf[GR_SHOWN_MAX])
+{
+    static const char end[] = "...\"";
+    size_t used = 0;
+    buf[used++] = '"';
+    for (size_t i = 0, n; i < len; i += n ? n : 1) {
+        n = gr_utf8_sequence(text + i, len - i);
+        bool plain = n > 1 || (n == 1 && text[i] >= ' ' && text[i] != '"' && text[i] != 0x7f);
+        size_t width = plain ? n : 1;
+        if (used + width + sizeof end > GR_SHOWN_MAX) {
+            memcpy(buf + used, end, sizeof end);
+            return buf;
+        }
+        memcpy(buf + used, plain ? text + i : "?", width);
+        used += width;
+    }
+    buf[used++] = '"';
+    buf[used] = '\0';
+    return buf;
 }

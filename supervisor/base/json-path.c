@@ -1,0 +1,66 @@
+// Writes paths into documents; keys are foreign text and never reach a message raw.
+#include "base/json-path.h"
+#include "base/utf8.h"
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WORD_MAX 64
+
+static void append(struct gr_json_path *p, const char *text, size_t len)
+{
+    static const char cut[] = "...";
+    size_t room = sizeof p->text - 1 - p->len;
+    if (len <= room) {
+        memcpy(p->text + p->len, text, len);
+        p->len += len;
+    } else {
+        memcpy(p->text + sizeof p->text - sizeof cut, cut, sizeof cut);
+        p->len = sizeof p->text - 1;
+    }
+    p->text[p->len] = '\0';
+}
+
+void gr_json_path_start(struct gr_json_path *p, const char *path)
+{
+    p->len = 0;
+    append(p, path, strlen(path));
+}
+
+static bool is_word_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
+}
+
+static bool is_word(const char *key, size_t len)
+{
+    if (len == 0 || len > WORD_MAX)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (!is_word_byte(key[i]))
+            return false;
+    return true;
+}
+
+void gr_json_path_key(struct gr_json_path *p, const char *key, size_t len)
+{
+    if (is_word(key, len)) {
+        if (p->len > 0)
+            append(p, ".", 1);
+        append(p, key, len);
+        return;
+    }
+    char shown[GR_SHOWN_MAX];
+    gr_utf8_show(key, len, shown);
+    append(p, "[", 1);
+    append(p, shown, strlen(shown));
+    append(p, "]", 1);
+}
+
+void gr_json_path_index(struct gr_json_path *p, size_t index)
+{
+    char text[32];
+    int n = snprintf(text, sizeof text, "[%zu]", index);
+    append(p, text, (size_t)n);
+}
