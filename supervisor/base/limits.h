@@ -9,7 +9,18 @@
 #define GR_FETCH_STALL_USEC (10ull * 1000000)     // no byte for so long: next mirror
 #define GR_SOURCES_MAX 8
 #define GR_REDIRECTS_MAX 4
+#define GR_FETCH_ATTEMPTS_MAX 4                   // per mirror, for what another try can cure
+#define GR_FETCH_BACKOFF_USEC 200000ull           // first ceiling of the jitter; doubles
+#define GR_FETCH_CHUNK_BYTES (256u * 1024)        // read and hashed per turn of the event loop
 #define GR_PREFLIGHT_USEC_MAX (10ull * 1000000)
+#define GR_PREFLIGHT_MEMORY_BYTES (4ull << 30)    // address space
+#define GR_PREFLIGHT_THREADS_MAX 256              // RLIMIT_NPROC counts every task of the user
+#define GR_PREFLIGHT_FILES_MAX 64
+#define GR_PREFLIGHT_STDERR_MAX 1024              // kept of what the candidate wrote
+#define GR_PREFLIGHT_VERDICT_MAX 8192
+#define GR_ELF_SEGMENTS_MAX 64
+#define GR_ELF_NEEDED_MAX 64
+#define GR_ELF_SYMBOLS_MAX 1000000
 #define GR_INIT_USEC_MAX (10ull * 1000000)        // load+init in the worker
 #define GR_MODULES_MAX 256                        // per service; gates are a bitset of this size
 #define GR_INSTANCES_MAX 512                      // loaded versions, statistics slots
