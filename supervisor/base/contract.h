@@ -36,6 +36,9 @@ struct gr_contract {
     struct gr_contract_interface *provides;
     size_t n_requires, n_optional;
     struct gr_contract_need *requires, *optional;
+    bool upgrade_lock;       // may only change together with what it names or requires
+    struct gr_name upgrade_group; // upgrade_lock as text: modules of one group change together; "" otherwise
+    bool execution_pool;     // execution: pool
     bool isolation_process;  // isolation: process
     bool has_state;          // state declared
     uint64_t state_schema;
