@@ -47,5 +47,5 @@
 #define GR_CONTROL_BYTES_MAX (4u << 20)           // body of one control request
 #define GR_CONTROL_CONNECTIONS_MAX 64             // per server: control socket, admin address
 #define GR_CONTROL_IDLE_SEC 60                    // a silent connection is closed
-#define GR_CONTROL_WAIT_USEC_MAX (300ull * 1000000) // longest long poll
+#define GR_CONTROL_WAIT_USEC_MAX (60ull * 1000000) // longest long poll
 #define GR_ROLLOUTS_MAX 128                       // in progress at once; a further one waits for the next snapshot

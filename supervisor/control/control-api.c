@@ -1,0 +1,111 @@
+// The routes of the control socket, and the life of both servers.
+#include "control/control-api.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "control/control-routes.h"
+#include "control/listeners.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct gr_route routes[] = {
+    {"GET", "/v1/status", gr_get_status},
+    {"GET", "/v1/modules", gr_get_modules},
+    {"GET", "/v1/modules/{}", gr_get_module},
+    {"GET", "/v1/history", gr_get_history},
+    {"GET", "/v1/events", gr_get_events},
+    {"GET", "/v1/quarantine", gr_get_quarantine},
+    {"GET", "/v1/config", gr_get_config},
+    {"POST", "/v1/plan", gr_post_plan},
+    {"POST", "/v1/modules/{}/undo", gr_post_undo},
+    {"POST", "/v1/quarantine/{}/lift", gr_post_lift},
+    {"POST", "/v1/worker/replace", gr_post_replace_worker},
+    {"POST", "/v1/freeze", gr_post_freeze},
+    {"POST", "/v1/thaw", gr_post_thaw},
+    {"POST", "/v1/source/accept-rewind", gr_post_accept_rewind},
+};
+
+static void handle(void *userdata, const struct gr_http_request *q, struct gr_http_reply *ret)
+{
+    gr_route_dispatch(userdata, routes, GR_COUNT(routes), q, ret);
+}
+
+static int start_local(struct gr_control *c, sd_event *event, const char *runtime_dir,
+                       struct gr_error *e)
+{
+    GR_AUTO_FREE char *address = NULL, *real = NULL;
+    int fd = -1, r = gr_fs_mkdir_all(runtime_dir, 0755);
+    if (r < 0)
+        return gr_error_set(e, r, GR_REASON_INTERNAL,
+                            "cannot make the runtime directory %s: %s; check RuntimeDirectory",
+                            runtime_dir, strerror(-r));
+    if (asprintf(&address, "unix:%s/control.sock", runtime_dir) < 0) {
+        address = NULL;
+        return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL,
+                            "cannot open the control socket: out of memory");
+    }
+    r = gr_listener_open_one(address, &fd, &real, e);
+    if (r < 0)
+        return r;
+    c->socket_path = strdup(address + strlen("unix:"));
+    r = gr_http_server_new(event, fd, handle, c, &c->local, e);
+    if (r >= 0 && !c->socket_path)
+        r = gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL,
+                         "cannot open the control socket: out of memory");
+    return r;
+}
+
+int gr_control_start(sd_event *event, const struct gr_control_config *config,
+                     struct gr_control **ret, struct gr_error *e)
+{
+    GR_CLEANUP(gr_control_freep) struct gr_control *c = calloc(1, sizeof *c);
+    if (!c)
+        return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL,
+                            "cannot open the control socket: out of memory");
+    c->ops = *config->ops;
+    c->generation =
+        (uint64_t)gr_wall_now()
+            .usec; // another one after each start, so that nobody waits on an old number
+    int r = config->runtime_dir ? start_local(c, event, config->runtime_dir, e) : 0, fd = -1;
+    if (r >= 0 && config->admin_listen) {
+        r = gr_listener_open_one(config->admin_listen, &fd, &c->admin_address, e);
+        if (r >= 0)
+            r = gr_http_server_new(event, fd, gr_admin_handle, c, &c->admin, e);
+    }
+    if (r < 0)
+        return r;
+    *ret = gr_steal(c);
+    return 0;
+}
+
+void gr_control_free(struct gr_control *c)
+{
+    if (!c)
+        return;
+    gr_http_server_free(c->admin);
+    gr_http_server_free(c->local);
+    if (c->socket_path)
+        unlink(c->socket_path);
+    free(c->socket_path);
+    free(c->admin_address);
+    free(c);
+}
+
+void gr_control_notify(struct gr_control *c)
+{
+    c->generation++;
+    if (c->local)
+        gr_http_server_wake(c->local);
+    if (c->admin)
+        gr_http_server_wake(c->admin);
+}
+
+const char *gr_control_admin_address(const struct gr_control *c)
+{
+    return c->admin_address;
+}
+
+const char *gr_control_socket_path(const struct gr_control *c)
+{
+    return c->socket_path;
+}

@@ -1,0 +1,252 @@
+// The control socket's commands: decodes the body, calls the operation, answers what was begun.
+#include "base/limits.h"
+#include "control/control-routes.h"
+#include "control/journal-json.h"
+#include <errno.h>
+#include <string.h>
+
+struct command { // members that commands share
+    cJSON *body;
+    const char *actor, *reason;
+};
+
+static void command_done(struct command *k)
+{
+    cJSON_Delete(k->body);
+}
+
+// An empty body is an empty object. On failure *ret is the refusal.
+static bool command_parse(const struct gr_http_request *q, const char *const *allowed,
+                          struct command *k, struct gr_http_reply *ret)
+{
+    struct gr_error e = {0};
+    const char *text = q->body_len ? q->body : "{}";
+    int r = gr_json_parse(text, q->body_len ? q->body_len : 2, GR_CONTROL_BYTES_MAX, &k->body, &e);
+    k->actor = k->reason = "";
+    if (r >= 0)
+        r = gr_json_check_fields(k->body, "", allowed, &e);
+    if (r >= 0)
+        r = gr_json_string(k->body, "", "actor", GR_JSON_OPTIONAL, &k->actor, &e);
+    if (r >= 0)
+        r = gr_json_string(k->body, "", "reason", GR_JSON_OPTIONAL, &k->reason, &e);
+    if (r < 0)
+        gr_route_error(ret, &e);
+    return r >= 0;
+}
+
+static bool is_missing(bool present, struct gr_http_reply *ret)
+{
+    if (!present)
+        gr_route_refuse(ret, -ENOSYS, "this host does not do that");
+    return !present;
+}
+
+static void reply_result(int r, const struct gr_error *e, struct gr_http_reply *ret)
+{
+    if (r < 0) {
+        struct gr_error coded = *e;
+        coded.code = r;
+        gr_route_error(ret, &coded);
+        return;
+    }
+    gr_http_reply_json(ret, 200, cJSON_CreateObject());
+}
+
+static const char *const reasoned[] = {"actor", "reason", NULL};
+
+void gr_post_undo(struct gr_control *c, const struct gr_http_request *q, const char *arg,
+                  struct gr_http_reply *ret)
+{
+    static const char *const allowed[] = {"to", "actor", "reason", NULL};
+    GR_CLEANUP(command_done) struct command k = {0};
+    struct gr_error e = {0};
+    const char *to = NULL;
+    cJSON *result = NULL;
+    if (is_missing(c->ops.undo, ret) || !command_parse(q, allowed, &k, ret))
+        return;
+    int r = gr_json_string(k.body, "", "to", GR_JSON_OPTIONAL, &to, &e);
+    if (r >= 0)
+        r = c->ops.undo(c->ops.userdata, arg, to, k.actor, k.reason, &result, &e);
+    if (r < 0)
+        reply_result(r, &e, ret);
+    else
+        gr_http_reply_json(ret, 200, result);
+}
+
+void gr_post_lift(struct gr_control *c, const struct gr_http_request *q, const char *arg,
+                  struct gr_http_reply *ret)
+{
+    GR_CLEANUP(command_done) struct command k = {0};
+    struct gr_error e = {0};
+    struct gr_digest digest;
+    char text[GR_DIGEST_TEXT_MAX];
+    if (is_missing(c->ops.lift, ret) || !command_parse(q, reasoned, &k, ret))
+        return;
+    snprintf(text, sizeof text, "%s%.71s", strncmp(arg, "sha256:", 7) ? "sha256:" : "", arg);
+    if (gr_digest_parse(text, &digest) < 0) {
+        gr_route_refuse(
+            ret, -EINVAL,
+            "%s is not a digest; expected 64 lower-case hex digits as in grayctl quarantine list",
+            arg);
+        return;
+    }
+    if (!*k.reason) {
+        gr_route_refuse(ret, -EINVAL,
+                        "lifting a quarantine needs a reason; expected \"reason\" to say why "
+                        "%.23s... may run again",
+                        text);
+        return;
+    }
+    reply_result(c->ops.lift(c->ops.userdata, &digest, k.actor, k.reason, &e), &e, ret);
+}
+
+void gr_post_replace_worker(struct gr_control *c, const struct gr_http_request *q, const char *arg,
+                            struct gr_http_reply *ret)
+{
+    GR_CLEANUP(command_done) struct command k = {0};
+    struct gr_error e = {0};
+    (void)arg;
+    if (is_missing(c->ops.replace_worker, ret) || !command_parse(q, reasoned, &k, ret))
+        return;
+    reply_result(c->ops.replace_worker(c->ops.userdata, k.actor, k.reason, &e), &e, ret);
+}
+
+void gr_post_accept_rewind(struct gr_control *c, const struct gr_http_request *q, const char *arg,
+                           struct gr_http_reply *ret)
+{
+    GR_CLEANUP(command_done) struct command k = {0};
+    struct gr_error e = {0};
+    (void)arg;
+    if (is_missing(c->ops.accept_rewind, ret) || !command_parse(q, reasoned, &k, ret))
+        return;
+    reply_result(c->ops.accept_rewind(c->ops.userdata, k.actor, k.reason, &e), &e, ret);
+}
+
+// "modules": one or more names, borrowed from the body. Returns how many, 0 after a refusal.
+static size_t modules_of(const cJSON *body, const char *ret_names[GR_MODULES_MAX],
+                         struct gr_http_reply *ret)
+{
+    const cJSON *list = gr_json_get(body, "modules"), *one;
+    size_t n = 0;
+    cJSON_ArrayForEach(one, list)
+    {
+        if (!cJSON_IsString(one) || n == GR_MODULES_MAX) {
+            gr_route_refuse(ret, -EINVAL, "modules[%zu]: expected at most %d names", n,
+                            GR_MODULES_MAX);
+            return 0;
+        }
+        ret_names[n++] = one->valuestring;
+    }
+    if (n == 0)
+        gr_route_refuse(ret, -EINVAL, "modules: expected a list of at least one name");
+    return n;
+}
+
+void gr_post_freeze(struct gr_control *c, const struct gr_http_request *q, const char *arg,
+                    struct gr_http_reply *ret)
+{
+    static const char *const allowed[] = {"modules", "for", "actor", "reason", NULL};
+    GR_CLEANUP(command_done) struct command k = {0};
+    const char *names[GR_MODULES_MAX];
+    struct gr_error e = {0};
+    uint64_t usec = 0;
+    (void)arg;
+    if (is_missing(c->ops.freeze, ret) || !command_parse(q, allowed, &k, ret))
+        return;
+    size_t n = modules_of(k.body, names, ret);
+    if (n == 0)
+        return;
+    int r = gr_json_duration(k.body, "", "for", GR_JSON_REQUIRED, &usec, &e);
+    if (r >= 0)
+        r = c->ops.freeze(c->ops.userdata, names, n, usec, &e);
+    reply_result(r, &e, ret);
+}
+
+void gr_post_thaw(struct gr_control *c, const struct gr_http_request *q, const char *arg,
+                  struct gr_http_reply *ret)
+{
+    static const char *const allowed[] = {"modules", "actor", "reason", NULL};
+    GR_CLEANUP(command_done) struct command k = {0};
+    const char *names[GR_MODULES_MAX];
+    struct gr_error e = {0};
+    (void)arg;
+    if (is_missing(c->ops.thaw, ret) || !command_parse(q, allowed, &k, ret))
+        return;
+    size_t n = modules_of(k.body, names, ret);
+    if (n)
+        reply_result(c->ops.thaw(c->ops.userdata, names, n, &e), &e, ret);
+}
+
+// --- plan
+// --------------------------------------------------------------------------------------------------------------
+
+static void wishes_done(struct gr_wishes *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        gr_desired_free(w->wishes[i].desired);
+    free(w->wishes);
+}
+
+static int by_module(const void *a, const void *b)
+{
+    return strcmp(((const struct gr_wish *)a)->module.s, ((const struct gr_wish *)b)->module.s);
+}
+
+// A document that cannot be used becomes a wish with its error, as in a snapshot. Fails: -EINVAL (a
+// name), -ENOMEM.
+static int wish_parse(const cJSON *document, struct gr_wish *w, struct gr_error *e)
+{
+    if (gr_name_parse(document->string, strlen(document->string), &w->module) < 0)
+        return gr_error_set(
+            e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
+            "documents: \"%.64s\" is not a module name; expected [a-z0-9][a-z0-9._-]{0,63}",
+            document->string);
+    GR_AUTO_FREE char *text = gr_json_format(document);
+    if (!text)
+        return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "cannot plan: out of memory");
+    int r = gr_desired_parse(&w->module, 0, text, strlen(text), &w->desired, &w->error);
+    return r == -ENOMEM ? r : 0;
+}
+
+static int wishes_parse(const cJSON *documents, struct gr_wishes *ret, struct gr_error *e)
+{
+    const cJSON *one;
+    int n = cJSON_GetArraySize(documents);
+    if (!cJSON_IsObject(documents) || n < 1 || n > GR_MODULES_MAX)
+        return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
+                            "documents: expected an object of 1 to %d documents by module name",
+                            GR_MODULES_MAX);
+    ret->wishes = calloc((size_t)n, sizeof *ret->wishes);
+    if (!ret->wishes)
+        return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "cannot plan: out of memory");
+    cJSON_ArrayForEach(one, documents)
+    {
+        int r = wish_parse(one, &ret->wishes[ret->n++], e);
+        if (r < 0)
+            return r;
+    }
+    qsort(ret->wishes, ret->n, sizeof *ret->wishes, by_module);
+    return 0;
+}
+
+void gr_post_plan(struct gr_control *c, const struct gr_http_request *q, const char *arg,
+                  struct gr_http_reply *ret)
+{
+    static const char *const allowed[] = {"documents", "actor", "reason", NULL};
+    GR_CLEANUP(command_done) struct command k = {0};
+    GR_CLEANUP(wishes_done) struct gr_wishes wishes = {0};
+    struct gr_plan *plan = NULL;
+    struct gr_error e = {0};
+    (void)arg;
+    if (is_missing(c->ops.plan, ret) || !command_parse(q, allowed, &k, ret))
+        return;
+    int r = wishes_parse(gr_json_get(k.body, "documents"), &wishes, &e);
+    if (r >= 0)
+        r = c->ops.plan(c->ops.userdata, &wishes, &plan, &e);
+    if (r < 0) {
+        reply_result(r, &e, ret);
+        return;
+    }
+    gr_http_reply_json(ret, 200, gr_plan_to_json(plan));
+    gr_plan_free(plan);
+}

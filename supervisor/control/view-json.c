@@ -1,0 +1,189 @@
+// Renders the view as JSON. Field names are promises (INTERFACES §4); the control socket adds
+// fields, it never renames one.
+#include "control/view-json.h"
+#include "base/code.h"
+#include "control/json-add.h"
+#include <stdio.h>
+#include <string.h>
+
+static cJSON *add_number(cJSON *o, const char *name, uint64_t n)
+{
+    return cJSON_AddNumberToObject(o, name, (double)n);
+}
+
+static cJSON *add_revision(cJSON *o, const char *name, int64_t n)
+{
+    return cJSON_AddNumberToObject(o, name, (double)n);
+}
+
+static bool add_counters(cJSON *o, const struct gr_counters *c)
+{
+    cJSON *codes = cJSON_AddObjectToObject(o, "codes");
+    bool ok = codes && add_number(o, "requests", gr_counters_total(c)) &&
+              add_number(o, "errors", gr_counters_server_errors(c)) &&
+              add_number(o, "in_flight", c->in_flight) && add_number(o, "faults", c->faults) &&
+              add_number(o, "rescued", c->rescued) && add_number(o, "timeouts", c->timeouts) &&
+              cJSON_AddNumberToObject(
+                  o, "p50_usec", (double)gr_histogram_quantile_nsec(&c->latency, 0.5) / 1000) &&
+              cJSON_AddNumberToObject(o, "p99_usec",
+                                      (double)gr_histogram_quantile_nsec(&c->latency, 0.99) / 1000);
+    for (unsigned i = 0; ok && i < GR_CODES; i++)
+        if (c->requests[i])
+            ok = add_number(codes, gr_code_name(i), c->requests[i]);
+    return ok;
+}
+
+static bool add_version(cJSON *o, const char *name, const struct gr_view_version *v, bool candidate,
+                        bool counters)
+{
+    if (!v->present)
+        return cJSON_AddNullToObject(o, name);
+    cJSON *j = cJSON_AddObjectToObject(o, name);
+    bool ok =
+        j && gr_json_add_text(j, "version", v->version) && gr_json_add_text(j, "hash", v->hash);
+    if (ok && (candidate || counters))
+        ok = cJSON_AddNumberToObject(j, "weight", v->permyriad / 100.0);
+    if (ok && candidate)
+        ok = cJSON_AddNumberToObject(j, "step", 0);
+    if (ok && counters)
+        ok = cJSON_AddStringToObject(j, "role", v->role) &&
+             cJSON_AddBoolToObject(j, "loaded", v->slot >= 0) &&
+             (!v->counters || add_counters(j, v->counters));
+    return ok;
+}
+
+static bool add_verdict(cJSON *o, const struct gr_error_verdict *v)
+{
+    if (!v)
+        return cJSON_AddNullToObject(o, "verdict");
+    cJSON *j = cJSON_AddObjectToObject(o, "verdict");
+    return j && cJSON_AddStringToObject(j, "error_rate", gr_verdict_name(v->verdict)) &&
+           add_number(j, "requests", v->candidate.requests) &&
+           add_number(j, "errors", v->candidate.errors) &&
+           add_number(j, "baseline_requests", v->baseline.requests) &&
+           add_number(j, "baseline_errors", v->baseline.errors) &&
+           cJSON_AddNumberToObject(j, "limit", v->limit) &&
+           cJSON_AddNumberToObject(j, "evidence", v->evidence);
+}
+
+static bool add_module_fields(cJSON *o, const struct gr_view_module *m, bool counters)
+{
+    return cJSON_AddStringToObject(o, "phase", m->phase) &&
+           gr_json_add_text(o, "reason", gr_reason_name(m->reason)) &&
+           gr_json_add_text(o, "message", m->message) &&
+           add_revision(o, "observed_revision", m->observed_revision) &&
+           add_version(o, "stable", &m->stable, false, counters) &&
+           add_version(o, "candidate", &m->candidate, true, counters) &&
+           gr_json_add_text(o, "last_good", m->last_good) && add_verdict(o, m->verdict) &&
+           gr_json_add_time(o, "updated", m->updated);
+}
+
+cJSON *gr_view_module_key(const struct gr_view_module *m)
+{
+    cJSON *o = cJSON_CreateObject();
+    return gr_json_whole(o, o && cJSON_AddStringToObject(o, "apiVersion", GR_API_VERSION) &&
+                                add_module_fields(o, m, false));
+}
+
+cJSON *gr_view_module_to_json(const struct gr_view_module *m)
+{
+    cJSON *o = cJSON_CreateObject(), *rollout;
+    return gr_json_whole(o, o && cJSON_AddStringToObject(o, "apiVersion", GR_API_VERSION) &&
+                                cJSON_AddStringToObject(o, "module", m->module.s) &&
+                                add_module_fields(o, m, true) &&
+                                add_version(o, "previous", &m->previous, false, true) &&
+                                (rollout = cJSON_AddObjectToObject(o, "rollout")) &&
+                                add_revision(rollout, "id", m->rollout) &&
+                                gr_json_add_text(rollout, "phase", m->rollout_phase) &&
+                                add_number(rollout, "bake_left_usec", m->bake_left_usec));
+}
+
+cJSON *gr_view_find_module_json(const struct gr_view *v, const char *module)
+{
+    for (size_t i = 0; i < v->n_modules; i++)
+        if (!strcmp(v->modules[i].module.s, module))
+            return gr_view_module_to_json(&v->modules[i]);
+    return NULL;
+}
+
+static bool add_instance_fields(cJSON *o, const struct gr_view *v)
+{
+    cJSON *endpoints;
+    bool ok = cJSON_AddStringToObject(o, "apiVersion", GR_API_VERSION) &&
+              gr_json_add_text(o, "version", v->version) &&
+              cJSON_AddNumberToObject(o, "pid", v->pid) &&
+              gr_json_add_time(o, "started", v->started) &&
+              (endpoints = cJSON_AddArrayToObject(o, "endpoints"));
+    for (size_t i = 0; ok && i < v->n_endpoints; i++)
+        ok = gr_json_push(endpoints, cJSON_CreateString(v->endpoints[i]));
+    return ok && add_revision(o, "source_revision", v->source.revision) &&
+           cJSON_AddStringToObject(o, "phase", v->phase);
+}
+
+cJSON *gr_view_instance_key(const struct gr_view *v)
+{
+    cJSON *o = cJSON_CreateObject();
+    return gr_json_whole(o, o && add_instance_fields(o, v));
+}
+
+cJSON *gr_conviction_to_json(const struct gr_conviction *c)
+{
+    char digest[GR_DIGEST_TEXT_MAX];
+    cJSON *o = cJSON_CreateObject();
+    return gr_json_whole(
+        o, o && cJSON_AddStringToObject(o, "apiVersion", GR_API_VERSION) &&
+               cJSON_AddStringToObject(o, "hash", gr_digest_format(&c->digest, digest)) &&
+               cJSON_AddStringToObject(o, "module", c->module.s) &&
+               cJSON_AddStringToObject(o, "version", c->version) &&
+               gr_json_add_text(o, "reason", gr_reason_name(c->reason)) &&
+               gr_json_add_text(o, "evidence", c->evidence) &&
+               gr_json_add_text(o, "instance", c->instance) && gr_json_add_time(o, "at", c->at));
+}
+
+static bool add_source(cJSON *o, const struct gr_view *v)
+{
+    const struct gr_source_health *s = &v->source;
+    cJSON *j = cJSON_AddObjectToObject(o, "source");
+    char cluster[20];
+    snprintf(cluster, sizeof cluster, "%016llx", (unsigned long long)s->cluster_id);
+    return j && gr_json_add_text(j, "kind", v->source_kind) &&
+           cJSON_AddBoolToObject(j, "up", s->up) && cJSON_AddBoolToObject(j, "held", s->held) &&
+           gr_json_add_text(j, "reason", gr_reason_name(s->reason)) &&
+           gr_json_add_text(j, "message", s->message) &&
+           gr_json_add_text(j, "endpoint", s->endpoint) &&
+           add_revision(j, "revision", s->revision) &&
+           gr_json_add_text(j, "cluster_id", s->cluster_id ? cluster : NULL);
+}
+
+static bool add_worker(cJSON *o, const struct gr_view *v)
+{
+    const struct gr_worker_gauges *g = &v->gauges;
+    cJSON *j = cJSON_AddObjectToObject(o, "worker");
+    return j && cJSON_AddNumberToObject(j, "pid", v->worker_pid) &&
+           add_number(j, "connections", g->connections) &&
+           add_number(j, "connections_total", g->connections_total) &&
+           add_number(j, "parked", g->parked) &&
+           add_number(j, "refused_framing", g->refused_framing) &&
+           add_number(j, "swaps_ok", g->swaps_ok) &&
+           add_number(j, "swaps_failed", g->swaps_failed) &&
+           add_number(j, "freeze_last_usec", g->freeze_last_usec) &&
+           cJSON_AddNumberToObject(j, "freeze_p99_usec",
+                                   (double)gr_histogram_quantile_nsec(&g->freeze, 0.99) / 1000) &&
+           add_number(j, "pinned", v->pinned);
+}
+
+cJSON *gr_view_to_json(const struct gr_view *v)
+{
+    cJSON *o = cJSON_CreateObject(), *modules = NULL, *quarantine = NULL;
+    bool ok =
+        o && add_instance_fields(o, v) && gr_json_add_text(o, "service", v->service) &&
+        gr_json_add_text(o, "instance", v->instance) && gr_json_add_text(o, "admin", v->admin) &&
+        cJSON_AddStringToObject(o, "trust", v->trust_root ? "signatures" : "digest-only") &&
+        add_source(o, v) && add_worker(o, v) && (modules = cJSON_AddArrayToObject(o, "modules")) &&
+        (quarantine = cJSON_AddArrayToObject(o, "quarantine"));
+    for (size_t i = 0; ok && i < v->n_modules; i++)
+        ok = gr_json_push(modules, gr_view_module_to_json(&v->modules[i]));
+    for (size_t i = 0; ok && i < v->n_convictions; i++)
+        ok = gr_json_push(quarantine, gr_conviction_to_json(&v->convictions[i]));
+    return gr_json_whole(o, ok);
+}
