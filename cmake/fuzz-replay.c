@@ -1,4 +1,5 @@
-// Replays a corpus through a fuzz target without libFuzzer: every file of every directory named on the command line.
+// Replays a corpus through a fuzz target without libFuzzer: every file of every directory named on
+// the command line.
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

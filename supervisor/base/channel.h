@@ -1,20 +1,33 @@
-// One SOCK_SEQPACKET channel between supervisor and worker: one JSON object a message, descriptors beside it.
+// One SOCK_SEQPACKET channel between supervisor and worker: one JSON object a message, descriptors
+// beside it.
 //
 // Supervisor to worker ("id" is echoed in the answer; one answer each):
-//   {"type":"hello","service","instance","threads":N,"listeners":[{"address":"127.0.0.1:8080","kind":"tcp|unix"}...]} + fds [stats, listener...]
-//       -> {"type":"hello-ok","pid":N}                     nothing is accepted yet
-//   {"type":"load","id","instance":SLOT,"module","version","digest","path","build_id","config":{...}|null} + fds [store file]
-//       -> {"type":"loaded","id","instance":SLOT,"load_usec":N} | {"type":"failed","id","reason","message","retryable"}
-//   {"type":"swap","id","table":N,"budget_usec":N,"set":[{"module","stable":SLOT,"rescue":SLOT|-1}...],"remove":["module"...]}
-//       -> {"type":"swapped","id","table":N,"freeze_usec":N,"parked":N} | {"type":"failed",...}   failed: old table in force
-//   {"type":"unload","id","instance":SLOT} -> {"type":"unloaded","id","instance":SLOT,"pinned":bool}
-//   {"type":"serve","id"} -> {"type":"serving","id"}       starts accepting
-//   {"type":"freeze","id","modules":[...],"for_usec":N} -> {"type":"frozen","id"}; {"type":"thaw","id","modules":[...]} -> {"type":"thawed","id"}
-//   {"type":"drain","id","limit_usec":N} -> {"type":"drained","id","remaining":N}, then the worker exits 0
+//   {"type":"hello","service","instance","threads":N,
+//    "listeners":[{"address":"127.0.0.1:8080","kind":"tcp|unix"}...]}   + fds [stats, listener...]
+//       -> {"type":"hello-ok","pid":N}                         nothing is accepted yet
+//   {"type":"load","id","instance":SLOT,"module","version","digest","path","build_id",
+//    "config":{...}|null}                                              + fds [store file]
+//       -> {"type":"loaded","id","instance":SLOT,"load_usec":N}
+//        | {"type":"failed","id","reason","message","retryable"}
+//   {"type":"swap","id","table":N,"budget_usec":N,
+//    "set":[{"module","stable":SLOT,"rescue":SLOT|-1}...],"remove":["module"...]}
+//       -> {"type":"swapped","id","table":N,"freeze_usec":N,"parked":N}
+//        | {"type":"failed",...}                               the old table is in force
+//   {"type":"unload","id","instance":SLOT}
+//       -> {"type":"unloaded","id","instance":SLOT,"pinned":bool}
+//   {"type":"serve","id"}                                      starts accepting
+//       -> {"type":"serving","id"}
+//   {"type":"freeze","id","modules":[...],"for_usec":N}
+//       -> {"type":"frozen","id"}
+//   {"type":"thaw","id","modules":[...]}
+//       -> {"type":"thawed","id"}
+//   {"type":"drain","id","limit_usec":N}                       then the worker exits 0
+//       -> {"type":"drained","id","remaining":N}
 // Worker to supervisor, unasked:
-//   {"type":"fault","instance":SLOT,"kind":"signal|abort|timeout","signal":"SIGSEGV","address":"0x0","interface","method",
-//    "frames":["pay-1.2.0-….so+0x12f"...],"request_id"}
-// SLOT is the index of the version in the statistics segment, chosen by the supervisor, unique while loaded.
+//   {"type":"fault","instance":SLOT,"kind":"signal|abort|timeout","signal":"SIGSEGV",
+//    "address":"0x0","interface","method","frames":["pay-1.2.0-….so+0x12f"...],"request_id"}
+// SLOT is the index of the version in the statistics segment, chosen by the supervisor, unique
+// while loaded.
 #pragma once
 #include "base/json.h"
 
@@ -22,6 +35,7 @@
 GR_MUST_CHECK int gr_channel_pair(int ret_fds[2]);
 // Fails: -EAGAIN (peer's queue is full), -EMSGSIZE over the cap, -EPIPE.
 GR_MUST_CHECK int gr_channel_send(int fd, const cJSON *message, const int *fds, size_t n_fds);
-// 1: a message (*ret owned by the caller; *ret_n descriptors with CLOEXEC in ret_fds, caller closes); 0: peer is gone; -EAGAIN: none now;
-// -EBADMSG: malformed or truncated (descriptors closed). At most GR_CHANNEL_FDS_MAX descriptors.
+// 1: a message (*ret owned by the caller; *ret_n descriptors with CLOEXEC in ret_fds, caller
+// closes); 0: peer is gone; -EAGAIN: none now; -EBADMSG: malformed or truncated (descriptors
+// closed). At most GR_CHANNEL_FDS_MAX descriptors.
 GR_MUST_CHECK int gr_channel_recv(int fd, cJSON **ret, int *ret_fds, size_t *ret_n);

@@ -3,8 +3,12 @@
 #include "base/macros.h"
 #include <stdint.h>
 
-struct gr_mono { uint64_t usec; }; // CLOCK_MONOTONIC
-struct gr_wall { int64_t usec; };  // since the epoch, UTC
+struct gr_mono {
+    uint64_t usec;
+}; // CLOCK_MONOTONIC
+struct gr_wall {
+    int64_t usec;
+}; // since the epoch, UTC
 
 #define GR_USEC_PER_MSEC 1000ull
 #define GR_USEC_PER_SEC 1000000ull

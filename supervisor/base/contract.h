@@ -1,5 +1,6 @@
-// What a module declares about itself, read from the ELF note .note.grayling (JSON) without running it.
-// Lives in base because the verifier (before loading) and dispatch (after loading) must read it alike.
+// What a module declares about itself, read from the ELF note .note.grayling (JSON) without running
+// it. Lives in base because the verifier (before loading) and dispatch (after loading) must read it
+// alike.
 #pragma once
 #include "base/error.h"
 #include "base/limits.h"
@@ -36,21 +37,31 @@ struct gr_contract {
     struct gr_contract_interface *provides;
     size_t n_requires, n_optional;
     struct gr_contract_need *requires, *optional;
-    bool upgrade_lock;       // may only change together with what it names or requires
-    struct gr_name upgrade_group; // upgrade_lock as text: modules of one group change together; "" otherwise
-    bool execution_pool;     // execution: pool
-    bool isolation_process;  // isolation: process
-    bool has_state;          // state declared
+    bool upgrade_lock;            // only changes together with others
+    struct gr_name upgrade_group; // ... with those of this group; "" when upgrade_lock is no text
+    bool execution_pool;          // execution: pool
+    bool isolation_process;       // isolation: process
+    bool has_state;               // state declared
     uint64_t state_schema;
-    double sla_error_rate;   // < 0: none declared
-    uint64_t sla_p99_usec;   // 0: none
-    char *json;              // the note's own bytes, NUL-terminated, for inspect
+    double sla_error_rate; // < 0: none declared
+    uint64_t sla_p99_usec; // 0: none
+    char *json;            // the note's own bytes, NUL-terminated, for inspect
 };
-// Owns: *ret by caller (gr_contract_free). Fails: -EINVAL/NotAModule (malformed), AbiIncompatible is the caller's to judge.
-GR_MUST_CHECK int gr_contract_parse(const char *json, size_t len, struct gr_contract **ret, struct gr_error *e);
+// Methods keep the order of the note: their index over all interfaces is the module's number for
+// them. Owns: *ret by caller (gr_contract_free). Fails: -EINVAL/NotAModule (malformed); whether the
+// ABI fits is the caller's to judge.
+GR_MUST_CHECK int gr_contract_parse(const char *json, size_t len, struct gr_contract **ret,
+                                    struct gr_error *e);
 void gr_contract_free(struct gr_contract *c);
-static inline void gr_contract_freep(struct gr_contract **c) { gr_contract_free(*c); }
-// Finds the contract note in a PT_NOTE segment's bytes (align 4). Borrowed pointer into `notes`. Fails: -ENOENT, -EINVAL.
-GR_MUST_CHECK int gr_contract_find_note(const void *notes, size_t len, const char **ret_json, size_t *ret_len);
+static inline void gr_contract_freep(struct gr_contract **c)
+{
+    gr_contract_free(*c);
+}
+// Finds the contract note in a PT_NOTE segment's bytes (align 4). Borrowed pointer into `notes`;
+// one NUL at the end is not counted. Fails: -ENOENT; -EINVAL for a length that leaves the segment,
+// or a second contract.
+GR_MUST_CHECK int gr_contract_find_note(const void *notes, size_t len, const char **ret_json,
+                                        size_t *ret_len);
 // Finds the GNU build-id (NT_GNU_BUILD_ID). Fails: -ENOENT, -EINVAL.
-GR_MUST_CHECK int gr_contract_find_build_id(const void *notes, size_t len, const uint8_t **ret, size_t *ret_len);
+GR_MUST_CHECK int gr_contract_find_build_id(const void *notes, size_t len, const uint8_t **ret,
+                                            size_t *ret_len);

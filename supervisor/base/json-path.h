@@ -1,9 +1,11 @@
-// How a place inside a document is written in complaints: "strategy.steps[2].weight". Private to the JSON files of base.
+// How a place inside a document is written in complaints: "strategy.steps[2].weight". Private to
+// the JSON files of base.
 #pragma once
 #include <stddef.h>
 
 #define GR_JSON_PATH_MAX 256
-// A path under construction; too long ones end in "...". Keys that are no plain words appear quoted and shortened.
+// A path under construction; too long ones end in "...". Keys that are no plain words appear quoted
+// and shortened.
 struct gr_json_path {
     char text[GR_JSON_PATH_MAX];
     size_t len;

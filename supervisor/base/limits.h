@@ -1,33 +1,33 @@
 // Every cap of Grayling, in one place. Nothing grows without one of these.
 #pragma once
-#define GR_DOCUMENT_BYTES_MAX (256u * 1024)       // one etcd value
-#define GR_CONFIG_BYTES_MAX (64u * 1024)          // a module's `config`, must fit one channel message
+#define GR_DOCUMENT_BYTES_MAX (256u * 1024) // one etcd value
+#define GR_CONFIG_BYTES_MAX (64u * 1024)    // a module's `config`, must fit one channel message
 #define GR_JSON_DEPTH_MAX 64
-#define GR_ARTIFACT_BYTES_DEFAULT (64ull << 20)   // [Artifacts] MaxBytes
+#define GR_ARTIFACT_BYTES_DEFAULT (64ull << 20) // [Artifacts] MaxBytes
 #define GR_ARTIFACT_BYTES_CEILING (1ull << 30)
-#define GR_FETCH_USEC_MAX (120ull * 1000000)      // all mirrors and retries together
-#define GR_FETCH_STALL_USEC (10ull * 1000000)     // no byte for so long: next mirror
+#define GR_FETCH_USEC_MAX (120ull * 1000000)  // all mirrors and retries together
+#define GR_FETCH_STALL_USEC (10ull * 1000000) // no byte for so long: next mirror
 #define GR_SOURCES_MAX 8
 #define GR_REDIRECTS_MAX 4
-#define GR_FETCH_ATTEMPTS_MAX 4                   // per mirror, for what another try can cure
-#define GR_FETCH_BACKOFF_USEC 200000ull           // first ceiling of the jitter; doubles
-#define GR_FETCH_CHUNK_BYTES (256u * 1024)        // read and hashed per turn of the event loop
+#define GR_FETCH_ATTEMPTS_MAX 4            // per mirror, for what another try can cure
+#define GR_FETCH_BACKOFF_USEC 200000ull    // first ceiling of the jitter; doubles
+#define GR_FETCH_CHUNK_BYTES (256u * 1024) // read and hashed per turn of the event loop
 #define GR_PREFLIGHT_USEC_MAX (10ull * 1000000)
-#define GR_PREFLIGHT_MEMORY_BYTES (4ull << 30)    // address space
-#define GR_PREFLIGHT_THREADS_MAX 256              // RLIMIT_NPROC counts every task of the user
+#define GR_PREFLIGHT_MEMORY_BYTES (4ull << 30) // address space
+#define GR_PREFLIGHT_THREADS_MAX 256           // RLIMIT_NPROC counts every task of the user
 #define GR_PREFLIGHT_FILES_MAX 64
-#define GR_PREFLIGHT_STDERR_MAX 1024              // kept of what the candidate wrote
+#define GR_PREFLIGHT_STDERR_MAX 1024 // kept of what the candidate wrote
 #define GR_PREFLIGHT_VERDICT_MAX 8192
 #define GR_ELF_SEGMENTS_MAX 64
 #define GR_ELF_NEEDED_MAX 64
 #define GR_ELF_SYMBOLS_MAX 1000000
-#define GR_INIT_USEC_MAX (10ull * 1000000)        // load+init in the worker
-#define GR_MODULES_MAX 256                        // per service; gates are a bitset of this size
-#define GR_INSTANCES_MAX 512                      // loaded versions, statistics slots
-#define GR_METHODS_MAX 32                         // per module
-#define GR_THREADS_MAX 64                         // dispatch threads
-#define GR_CALL_DEPTH_MAX 8                       // module to module
-#define GR_PARKED_MAX 8192                        // requests waiting for a gate; beyond: unavailable
+#define GR_INIT_USEC_MAX (10ull * 1000000) // load+init in the worker
+#define GR_MODULES_MAX 256                 // per service; gates are a bitset of this size
+#define GR_INSTANCES_MAX 512               // loaded versions, statistics slots
+#define GR_METHODS_MAX 32                  // per module
+#define GR_THREADS_MAX 64                  // dispatch threads
+#define GR_CALL_DEPTH_MAX 8                // module to module
+#define GR_PARKED_MAX 8192                 // requests waiting for a gate; beyond: unavailable
 #define GR_REQUEST_BYTES_MAX (4u << 20)
 #define GR_RESPONSE_BYTES_MAX (16u << 20)
 #define GR_HEADER_BYTES_MAX (16u * 1024)
@@ -36,7 +36,7 @@
 #define GR_CHANNEL_FDS_MAX 16
 #define GR_ETCD_LINE_MAX (16u << 20)
 #define GR_ETCD_RANGE_BYTES_MAX (64u << 20)
-#define GR_STORE_KEEP_COUNT 8                     // per module, besides those in use
+#define GR_STORE_KEEP_COUNT 8 // per module, besides those in use
 #define GR_HISTORY_ROWS_MAX 10000
 #define GR_EVENTS_MAX 1000
 #define GR_BAKE_DEFAULT_USEC (600ull * 1000000)
@@ -44,8 +44,8 @@
 #define GR_FREEZE_BUDGET_MAX_USEC 10000000ull
 #define GR_DEADLINE_DEFAULT_USEC (3600ull * 1000000)
 #define GR_METRICS_BYTES_MAX (16u << 20)
-#define GR_CONTROL_BYTES_MAX (4u << 20)           // body of one control request
-#define GR_CONTROL_CONNECTIONS_MAX 64             // per server: control socket, admin address
-#define GR_CONTROL_IDLE_SEC 60                    // a silent connection is closed
+#define GR_CONTROL_BYTES_MAX (4u << 20)            // body of one control request
+#define GR_CONTROL_CONNECTIONS_MAX 64              // per server: control socket, admin address
+#define GR_CONTROL_IDLE_SEC 60                     // a silent connection is closed
 #define GR_CONTROL_WAIT_USEC_MAX (60ull * 1000000) // longest long poll
-#define GR_ROLLOUTS_MAX 128                       // in progress at once; a further one waits for the next snapshot
+#define GR_ROLLOUTS_MAX 128 // in progress at once; a further one waits for the next snapshot

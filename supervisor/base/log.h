@@ -1,12 +1,19 @@
-// What the service says: to the journal with fields, or as JSON lines on stderr when not under the journal.
-// Library code stays at debug; an event is told once, by the one who decided it.
+// What the service says: to the journal with fields, or as JSON lines on stderr when not under the
+// journal. Library code stays at debug; an event is told once, by the one who decided it.
 #pragma once
 #include "base/macros.h"
 #include <stdint.h>
 
-enum gr_log_level { GR_LOG_ERROR = 3, GR_LOG_WARNING = 4, GR_LOG_NOTICE = 5, GR_LOG_INFO = 6, GR_LOG_DEBUG = 7 };
+enum gr_log_level {
+    GR_LOG_ERROR = 3,
+    GR_LOG_WARNING = 4,
+    GR_LOG_NOTICE = 5,
+    GR_LOG_INFO = 6,
+    GR_LOG_DEBUG = 7
+};
 
-// Every kind of event has one MESSAGE_ID (128-bit hex) and one catalog text in systemd/grayling.catalog.
+// Every kind of event has one MESSAGE_ID (128-bit hex) and one catalog text in
+// systemd/grayling.catalog.
 struct gr_event {
     const char *message_id; // one of GR_MSG_*
     enum gr_log_level level;
@@ -14,25 +21,30 @@ struct gr_event {
     int64_t revision;                                        // 0: none
     const char *message;                                     // a sentence
 };
-void gr_log_init(const char *identifier); // detects JOURNAL_STREAM; GRAYLING_LOG_LEVEL=debug lowers the bar
+// Before there are threads; detects JOURNAL_STREAM; GRAYLING_LOG_LEVEL=debug lowers the bar from
+// info. `identifier` is borrowed for ever.
+void gr_log_init(const char *identifier);
+// Any thread.
 void gr_log(enum gr_log_level level, const char *format, ...) GR_PRINTF(2, 3);
 void gr_log_event(const struct gr_event *ev);
 
-#define GR_MSG_STARTED          "6f0c1d2e3a4b4c5d8e9f101112131401"
-#define GR_MSG_STOPPING         "6f0c1d2e3a4b4c5d8e9f101112131402"
-#define GR_MSG_PHASE            "6f0c1d2e3a4b4c5d8e9f101112131403" // a rollout entered a phase
-#define GR_MSG_REJECTED         "6f0c1d2e3a4b4c5d8e9f101112131404"
-#define GR_MSG_SWAPPED          "6f0c1d2e3a4b4c5d8e9f101112131405"
-#define GR_MSG_ROLLED_BACK      "6f0c1d2e3a4b4c5d8e9f101112131406"
-#define GR_MSG_HEALTHY          "6f0c1d2e3a4b4c5d8e9f101112131407"
-#define GR_MSG_WORKER_STARTED   "6f0c1d2e3a4b4c5d8e9f101112131408"
-#define GR_MSG_WORKER_DIED      "6f0c1d2e3a4b4c5d8e9f101112131409"
-#define GR_MSG_FAULT            "6f0c1d2e3a4b4c5d8e9f10111213140a" // a module faulted; evidence in the message
-#define GR_MSG_QUARANTINED      "6f0c1d2e3a4b4c5d8e9f10111213140b"
-#define GR_MSG_SOURCE_LOST      "6f0c1d2e3a4b4c5d8e9f10111213140c"
-#define GR_MSG_SOURCE_BACK      "6f0c1d2e3a4b4c5d8e9f10111213140d"
-#define GR_MSG_SOURCE_REWOUND   "6f0c1d2e3a4b4c5d8e9f10111213140e" // restored or foreign cluster: held
-#define GR_MSG_REMOVED          "6f0c1d2e3a4b4c5d8e9f10111213140f"
-#define GR_MSG_DEGRADED         "6f0c1d2e3a4b4c5d8e9f101112131410"
-#define GR_MSG_UNTRUSTED        "6f0c1d2e3a4b4c5d8e9f101112131411" // no trust root: digest only
-#define GR_MSG_RECOVERED        "6f0c1d2e3a4b4c5d8e9f101112131412" // journaled state taken up after a start
+#define GR_MSG_STARTED "6f0c1d2e3a4b4c5d8e9f101112131401"
+#define GR_MSG_STOPPING "6f0c1d2e3a4b4c5d8e9f101112131402"
+#define GR_MSG_PHASE "6f0c1d2e3a4b4c5d8e9f101112131403" // a rollout entered a phase
+#define GR_MSG_REJECTED "6f0c1d2e3a4b4c5d8e9f101112131404"
+#define GR_MSG_SWAPPED "6f0c1d2e3a4b4c5d8e9f101112131405"
+#define GR_MSG_ROLLED_BACK "6f0c1d2e3a4b4c5d8e9f101112131406"
+#define GR_MSG_HEALTHY "6f0c1d2e3a4b4c5d8e9f101112131407"
+#define GR_MSG_WORKER_STARTED "6f0c1d2e3a4b4c5d8e9f101112131408"
+#define GR_MSG_WORKER_DIED "6f0c1d2e3a4b4c5d8e9f101112131409"
+#define GR_MSG_FAULT "6f0c1d2e3a4b4c5d8e9f10111213140a" // a module faulted; evidence in the message
+#define GR_MSG_QUARANTINED "6f0c1d2e3a4b4c5d8e9f10111213140b"
+#define GR_MSG_SOURCE_LOST "6f0c1d2e3a4b4c5d8e9f10111213140c"
+#define GR_MSG_SOURCE_BACK "6f0c1d2e3a4b4c5d8e9f10111213140d"
+// restored or foreign cluster: held
+#define GR_MSG_SOURCE_REWOUND "6f0c1d2e3a4b4c5d8e9f10111213140e"
+#define GR_MSG_REMOVED "6f0c1d2e3a4b4c5d8e9f10111213140f"
+#define GR_MSG_DEGRADED "6f0c1d2e3a4b4c5d8e9f101112131410"
+#define GR_MSG_UNTRUSTED "6f0c1d2e3a4b4c5d8e9f101112131411" // no trust root: digest only
+// journaled state taken up after a start
+#define GR_MSG_RECOVERED "6f0c1d2e3a4b4c5d8e9f101112131412"

@@ -1,4 +1,5 @@
-// Small language helpers that every file may use: cleanup attributes, ownership transfer, checked results.
+// Small language helpers that every file may use: cleanup attributes, ownership transfer, checked
+// results.
 #pragma once
 #include <stddef.h>
 #include <stdlib.h>
@@ -24,7 +25,10 @@ static inline int gr_steal_fd(int *fd)
     *fd = -1;
     return v;
 }
-static inline void gr_freep(void *p) { free(*(void **)p); }
+static inline void gr_freep(void *p)
+{
+    free(*(void **)p);
+}
 static inline void gr_closep(int *fd)
 {
     if (*fd >= 0)

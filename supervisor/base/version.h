@@ -1,4 +1,5 @@
-// Semantic versions, semver.org 2.0.0, strictly parsed; ordering by its §11. Ranges: see issue of contracts.
+// Semantic versions, semver.org 2.0.0, strictly parsed; ordering by its §11. Ranges: see issue of
+// contracts.
 #pragma once
 #include "base/macros.h"
 #include <stdint.h>
