@@ -1,0 +1,81 @@
+# grayling_add_module(NAME VERSION x.y.z SOURCES file... CONTRACT module.yaml
+#                     [DEFINES name=value...] [LINK_OPTIONS option...] [LINK_LIBRARIES lib...]
+#                     [OUTPUT_DIRECTORY dir] [PAD_BYTES n] [NO_CONTRACT])
+#
+# Builds the Grayling module {NAME}-{VERSION}.so, without "lib", into ${CMAKE_BINARY_DIR}/modules or OUTPUT_DIRECTORY.
+# The target is called {NAME}-{VERSION}, in another OUTPUT_DIRECTORY {NAME}-{VERSION}-{last part of it}.
+#   VERSION      stands in the contract in place of the version in module.yaml, so that one file serves several versions
+#   PAD_BYTES    adds so many bytes of read-only data (to try the transport of larger files)
+#   NO_CONTRACT  leaves the ELF note out: a host refuses such a file (to test hosts, and for notes written by hand)
+# Modules get their own hardening and are never sanitized, whatever the project around them does: sanitized and plain
+# hosts load the same file.
+# Works in Grayling's tree and, by find_package(Grayling), outside of it.
+include_guard(GLOBAL)
+include(CheckCCompilerFlag)
+
+set(GRAYLING_SDK_DIRECTORY ${CMAKE_CURRENT_LIST_DIR})
+check_c_compiler_flag(-fcf-protection=full GRAYLING_HAS_CF_PROTECTION)
+check_c_compiler_flag(-fstack-clash-protection GRAYLING_HAS_STACK_CLASH_PROTECTION)
+
+# Adds the C source of the contract's note to a module target; see grayling-contract --help.
+function(grayling_add_contract TARGET NAME VERSION CONTRACT)
+  get_filename_component(yaml ${CONTRACT} ABSOLUTE)
+  set(note ${CMAKE_CURRENT_BINARY_DIR}/${TARGET}.note.c)
+  add_custom_command(OUTPUT ${note}
+    COMMAND Grayling::grayling-contract --module ${NAME} --version ${VERSION} --output ${note} ${yaml}
+    DEPENDS ${yaml} Grayling::grayling-contract
+    COMMENT "Contract of ${NAME} ${VERSION}" VERBATIM)
+  target_sources(${TARGET} PRIVATE ${note})
+endfunction()
+
+function(grayling_module_flags TARGET)
+  set_target_properties(${TARGET} PROPERTIES POSITION_INDEPENDENT_CODE ON
+    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  target_compile_options(${TARGET} PRIVATE -fno-sanitize=all -fstack-protector-strong
+    $<$<BOOL:${GRAYLING_HAS_STACK_CLASH_PROTECTION}>:-fstack-clash-protection>
+    $<$<BOOL:${GRAYLING_HAS_CF_PROTECTION}>:-fcf-protection=full>
+    $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>
+    $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE> $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=3>)
+  target_link_options(${TARGET} PRIVATE -fno-sanitize=all -Wl,-z,defs -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack
+    -Wl,-z,separate-code -Wl,--build-id=sha1 -Wl,--as-needed
+    -Wl,--version-script=${GRAYLING_SDK_DIRECTORY}/module.map)
+  set_property(TARGET ${TARGET} APPEND PROPERTY LINK_DEPENDS ${GRAYLING_SDK_DIRECTORY}/module.map)
+endfunction()
+
+function(grayling_add_module NAME)
+  cmake_parse_arguments(A "NO_CONTRACT" "VERSION;CONTRACT;OUTPUT_DIRECTORY;PAD_BYTES"
+    "SOURCES;DEFINES;LINK_OPTIONS;LINK_LIBRARIES" ${ARGN})
+  if(A_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "grayling_add_module(${NAME}): unknown arguments: ${A_UNPARSED_ARGUMENTS}")
+  endif()
+  if(NOT A_VERSION OR NOT A_SOURCES)
+    message(FATAL_ERROR "grayling_add_module(${NAME}): VERSION and SOURCES are required")
+  endif()
+  if(NOT A_CONTRACT AND NOT A_NO_CONTRACT)
+    message(FATAL_ERROR "grayling_add_module(${NAME}): expected CONTRACT module.yaml; a host refuses a module without one")
+  endif()
+
+  set(target ${NAME}-${A_VERSION})
+  if(A_OUTPUT_DIRECTORY)
+    get_filename_component(last ${A_OUTPUT_DIRECTORY} NAME)
+    string(APPEND target -${last})
+  else()
+    set(A_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/modules)
+  endif()
+
+  add_library(${target} MODULE ${A_SOURCES})
+  set_target_properties(${target} PROPERTIES PREFIX "" SUFFIX .so OUTPUT_NAME ${NAME}-${A_VERSION} NO_SONAME ON
+    LIBRARY_OUTPUT_DIRECTORY ${A_OUTPUT_DIRECTORY} SKIP_BUILD_RPATH ON)
+  target_compile_definitions(${target} PRIVATE GRAYLING_MODULE_NAME="${NAME}" GRAYLING_MODULE_VERSION="${A_VERSION}"
+    ${A_DEFINES})
+  grayling_module_flags(${target})
+  target_link_libraries(${target} PRIVATE Grayling::module ${A_LINK_LIBRARIES})
+  target_link_options(${target} PRIVATE ${A_LINK_OPTIONS})
+  if(NOT A_NO_CONTRACT)
+    grayling_add_contract(${target} ${NAME} ${A_VERSION} ${A_CONTRACT})
+  endif()
+  if(A_PAD_BYTES)
+    target_sources(${target} PRIVATE ${GRAYLING_SDK_DIRECTORY}/padding.c)
+    target_compile_definitions(${target} PRIVATE GRAYLING_PAD_BYTES=${A_PAD_BYTES})
+  endif()
+endfunction()
