@@ -1,0 +1,118 @@
+// What the manager's files share. Private to control/manager*.c, crew.c and status-writer.c.
+#pragma once
+#include "control/control-api.h"
+#include "control/listeners.h"
+#include "control/manager.h"
+#include "control/status-writer.h"
+#include "control/worker.h"
+#include "rollout/rollout.h"
+#include "state/plan.h"
+#include "watchers/source.h"
+
+// Where one module's versions sit in one worker.
+struct gr_place {
+    struct gr_name module;
+    int stable, previous;             // slots; -1: none
+    struct gr_error_sample carried;   // what the stable version had shown in workers before this one
+    struct gr_error_sample baseline;  // what the version before had shown when this one took over
+    bool baseline_known;
+};
+struct gr_hosted { // a worker and what it holds
+    struct gr_hosted *next;
+    struct gr_manager *manager;
+    struct gr_worker *worker;
+    enum { GR_HOSTED_STARTING, GR_HOSTED_SERVING, GR_HOSTED_DRAINING } state;
+    size_t n_places;
+    struct gr_place places[GR_MODULES_MAX];
+    bool slot_used[GR_INSTANCES_MAX];
+    size_t loading; // answers outstanding while it is built
+    struct gr_mono spawned;
+    sd_event_source *limit; // ends a drain that does not end
+    bool tainted;
+};
+
+enum gr_tally { // the supervisor's own counters
+    GR_TALLY_SWAP_OK, GR_TALLY_SWAP_FAILED, GR_TALLY_RESTART_CRASH, GR_TALLY_RESTART_REPLACE, GR_TALLY_COUNT
+};
+
+struct gr_manager {
+    sd_event *event;
+    struct gr_config *config;
+    char *config_path;
+    char *const *sets;
+    size_t n_sets;
+    struct gr_journal *journal;
+    struct gr_transport *transport;
+    struct gr_verifier *verifier;
+    struct gr_source *source;
+    struct gr_source_health health;
+    struct gr_status_writer *status;
+    struct gr_control *control;
+    struct gr_listeners listeners;
+    char *config_text; // for the control socket
+    // state
+    struct gr_table_rows table;
+    struct gr_wishes before, now;
+    bool planned_once;
+    struct gr_conviction *convictions;
+    size_t n_convictions;
+    struct gr_rollout *rollouts[GR_ROLLOUTS_MAX]; // in progress, oldest first
+    size_t n_rollouts;
+    struct gr_rollout *ended[GR_ROLLOUTS_MAX]; // to be freed at the next turn
+    size_t n_ended;
+    struct gr_rollout_env env;
+    struct gr_rollout_ops ops;
+    sd_event_source *advance;  // deferred: begin what can begin, free what has ended
+    // crew
+    struct gr_hosted *crew;    // all that live
+    struct gr_hosted *active;  // the one that serves; NULL: none now
+    bool replace_wanted;
+    char replace_why[128];
+    unsigned deaths_in_a_row;
+    sd_event_source *respawn;
+    bool stopping, ready_told;
+    struct gr_wall started;
+    // what was told last about each module
+    struct gr_told { struct gr_name module; enum gr_reason reason; char message[GR_MESSAGE_MAX]; int64_t rollout, revision; enum gr_phase phase; struct gr_wall at; } *told;
+    size_t n_told;
+    uint64_t tally[GR_TALLY_COUNT];
+    uint64_t rollbacks[GR_REASON_COUNT], refused[GR_REASON_COUNT], faults;
+    struct gr_view view;
+    void *view_memory;
+};
+
+// manager.c
+void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, const char *module, const char *version, int64_t rollout,
+                     const char *phase, enum gr_reason reason, const char *message);
+struct gr_told *gr_manager_told(struct gr_manager *m, const struct gr_name *module); // makes it
+void gr_manager_advance(struct gr_manager *m); // look again at the next turn of the loop
+void gr_manager_changed(struct gr_manager *m); // status keys, READY, waiting operators
+const struct gr_committed *gr_manager_row(const struct gr_manager *m, const struct gr_name *module);
+
+// manager-rollouts.c
+void gr_manager_init_ops(struct gr_manager *m);
+void gr_manager_plan(struct gr_manager *m);
+int gr_manager_advance_rollouts(struct gr_manager *m);
+int gr_manager_recover(struct gr_manager *m, struct gr_error *e);
+void gr_manager_free_rollouts(struct gr_manager *m);
+void gr_manager_reload_convictions(struct gr_manager *m);
+bool gr_manager_is_waiting(const struct gr_manager *m);
+
+// crew.c
+int gr_crew_start(struct gr_manager *m, struct gr_error *e);
+void gr_crew_replace_when_quiet(struct gr_manager *m);
+void gr_crew_drain_all(struct gr_manager *m);
+void gr_crew_free(struct gr_manager *m);
+struct gr_place *gr_hosted_place(struct gr_hosted *h, const struct gr_name *module);      // NULL: none
+struct gr_place *gr_hosted_make_place(struct gr_hosted *h, const struct gr_name *module); // NULL: full
+void gr_hosted_drop_place(struct gr_hosted *h, const struct gr_name *module);
+typedef void (*gr_loaded)(void *userdata, int slot, const struct gr_error *e);
+// Sends `load`; done is called from the loop.
+int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config, gr_loaded done, void *userdata);
+void gr_hosted_unload(struct gr_hosted *h, int slot);
+
+// manager-view.c
+const struct gr_view *gr_manager_view(struct gr_manager *m);
+void gr_manager_view_done(struct gr_manager *m);
+// manager-control.c
+void gr_manager_control_ops(struct gr_manager *m, struct gr_control_ops *ret);

@@ -1,0 +1,185 @@
+// Owns the filling of struct gr_view from the manager's parts. Reads only.
+#include "control/manager-internal.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SERIES 6
+
+struct memory { // everything that the view points into
+    struct gr_view_module modules[2 * GR_MODULES_MAX];
+    struct gr_counters counters[2 * GR_MODULES_MAX];
+    size_t n_counters;
+    struct gr_view_series series[SERIES];
+    struct gr_view_count values[SERIES][GR_REASON_COUNT];
+};
+
+static void fill_version(struct memory *mem, struct gr_hosted *h, const struct gr_desired *d, const char *role, unsigned permyriad, int slot,
+                         struct gr_view_version *ret)
+{
+    *ret = (struct gr_view_version){.slot = slot, .present = d != NULL};
+    if (!d)
+        return;
+    snprintf(ret->version, sizeof ret->version, "%s", d->version.text);
+    gr_digest_format(&d->digest, ret->hash);
+    snprintf(ret->role, sizeof ret->role, "%s", role);
+    ret->permyriad = permyriad;
+    if (h && slot >= 0 && mem->n_counters < GR_COUNT(mem->counters)) {
+        ret->counters = &mem->counters[mem->n_counters++];
+        gr_stats_read(gr_worker_stats(h->worker), (unsigned)slot, ret->counters);
+    }
+}
+
+static const struct gr_rollout *rollout_of(const struct gr_manager *m, const struct gr_name *module, size_t *ret_member)
+{
+    for (size_t i = m->n_rollouts; i-- > 0;) {
+        const struct gr_rollout_row *row = gr_rollout_row(m->rollouts[i]);
+        for (size_t k = 0; k < row->n; k++)
+            if (gr_name_equal(&row->members[k].module, module)) {
+                *ret_member = k;
+                return m->rollouts[i];
+            }
+    }
+    return NULL;
+}
+
+static const char *module_phase(const struct gr_rollout *r, const struct gr_told *t)
+{
+    if (r)
+        return "Progressing";
+    bool bad = t && (t->phase == GR_PHASE_REJECTED || t->phase == GR_PHASE_ROLLED_BACK || (t->phase == GR_PHASE_COUNT && t->reason));
+    return bad ? "Degraded" : "Healthy";
+}
+
+static void fill_module(struct gr_manager *m, struct memory *mem, const struct gr_name *name, struct gr_view_module *v)
+{
+    size_t member = 0;
+    const struct gr_rollout *r = rollout_of(m, name, &member);
+    const struct gr_rollout_row *rr = r ? gr_rollout_row(r) : NULL;
+    const struct gr_committed *row = gr_manager_row(m, name);
+    const struct gr_told *t = gr_manager_told(m, name);
+    struct gr_hosted *h = m->active;
+    struct gr_place *p = h ? gr_hosted_place(h, name) : NULL;
+    *v = (struct gr_view_module){.module = *name, .updated = t ? t->at : gr_wall_now()};
+    snprintf(v->phase, sizeof v->phase, "%s", module_phase(r, t));
+    if (t) {
+        v->reason = t->reason;
+        snprintf(v->message, sizeof v->message, "%s", t->message);
+        v->rollout = t->rollout;
+        v->observed_revision = t->revision;
+        snprintf(v->rollout_phase, sizeof v->rollout_phase, "%s", t->phase < GR_PHASE_COUNT ? gr_phase_name(t->phase) : "");
+    }
+    if (!v->observed_revision && row)
+        v->observed_revision = row->release->mod_revision;
+    if (rr) {
+        v->bake_left_usec = gr_rollout_bake_left_usec(r);
+        v->verdict = rr->members[member].to ? gr_rollout_verdict(r, member) : NULL;
+        bool waiting = rr->phase != GR_PHASE_BAKING && rr->phase != GR_PHASE_ROLLING_BACK;
+        fill_version(mem, h, waiting ? rr->members[member].to : NULL, "candidate", 0, gr_rollout_slot(r, member), &v->candidate);
+    }
+    fill_version(mem, h, row ? row->release : NULL, "stable", 10000, p ? p->stable : -1, &v->stable);
+    fill_version(mem, h, row ? row->previous : NULL, "previous", 0, p ? p->previous : -1, &v->previous);
+    if (row && row->last_good)
+        snprintf(v->last_good, sizeof v->last_good, "%s", row->last_good->version.text);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct gr_view_module *)a)->module.s, ((const struct gr_view_module *)b)->module.s);
+}
+
+static void add_series(struct gr_view *v, struct memory *mem, const char *name, const char *help, size_t n)
+{
+    size_t i = v->n_series++;
+    mem->series[i] = (struct gr_view_series){.name = name, .help = help, .type = "counter", .n = n, .values = mem->values[i]};
+}
+
+static void add_reasons(struct gr_view *v, struct memory *mem, const char *name, const char *help, const uint64_t *by_reason)
+{
+    size_t n = 0;
+    for (unsigned r = 1; r < GR_REASON_COUNT; r++)
+        if (by_reason[r]) {
+            struct gr_view_count *c = &mem->values[v->n_series][n++];
+            snprintf(c->labels, sizeof c->labels, "reason=\"%s\"", gr_reason_name((enum gr_reason)r));
+            c->value = (double)by_reason[r];
+        }
+    add_series(v, mem, name, help, n);
+}
+
+static void add_tally(struct gr_view *v, struct memory *mem, const char *name, const char *help, const char *label, const char *const *values,
+                      const uint64_t *counts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct gr_view_count *c = &mem->values[v->n_series][i];
+        snprintf(c->labels, sizeof c->labels, "%s=\"%s\"", label, values[i]);
+        c->value = (double)counts[i];
+    }
+    add_series(v, mem, name, help, n);
+}
+
+static void fill_series(struct gr_manager *m, struct gr_view *v, struct memory *mem)
+{
+    static const char *const results[] = {"ok", "failed"}, *const restarts[] = {"crash", "replace"};
+    memset(mem->values, 0, sizeof mem->values);
+    v->series = mem->series;
+    add_tally(v, mem, "swaps_total", "Exchanges of the routing table, by result.", "result", results, &m->tally[GR_TALLY_SWAP_OK], 2);
+    add_tally(v, mem, "worker_restarts_total", "Workers started anew, by reason.", "reason", restarts, &m->tally[GR_TALLY_RESTART_CRASH], 2);
+    add_reasons(v, mem, "rollbacks_total", "Rollouts that were taken back, by reason.", m->rollbacks);
+    add_reasons(v, mem, "artifact_refused_total", "Rollouts that were refused before they served, by reason.", m->refused);
+}
+
+static size_t fill_modules(struct gr_manager *m, struct memory *mem)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->table.n && n < GR_COUNT(mem->modules); i++)
+        fill_module(m, mem, &m->table.rows[i].module, &mem->modules[n++]);
+    // modules that are wanted, or were refused, and do not serve
+    for (size_t i = 0; i < m->now.n && n < GR_COUNT(mem->modules); i++)
+        if (!gr_manager_row(m, &m->now.wishes[i].module))
+            fill_module(m, mem, &m->now.wishes[i].module, &mem->modules[n++]);
+    qsort(mem->modules, n, sizeof *mem->modules, by_name);
+    return n;
+}
+
+const struct gr_view *gr_manager_view(struct gr_manager *m)
+{
+    struct memory *mem = m->view_memory;
+    if (!mem)
+        mem = m->view_memory = calloc(1, sizeof *mem);
+    struct gr_view *v = &m->view;
+    *v = (struct gr_view){.service = m->config->service.s, .instance = m->config->instance.s, .version = GR_VERSION, .pid = getpid(),
+                          .started = m->started, .source_kind = m->config->n_endpoints ? "etcd" : "directory",
+                          .trust_root = m->config->trust_root_file != NULL};
+    v->worker_pid = m->active ? gr_worker_pid(m->active->worker) : 0;
+    v->source = m->source ? *gr_source_peek_health(m->source) : m->health;
+    v->n_endpoints = m->listeners.n;
+    v->endpoints = (const char *const *)m->listeners.address;
+    v->admin = m->control ? gr_control_admin_address(m->control) : NULL;
+    v->n_convictions = m->n_convictions;
+    v->convictions = m->convictions;
+    bool degraded = false;
+    if (mem) {
+        mem->n_counters = 0;
+        v->modules = mem->modules;
+        v->n_modules = fill_modules(m, mem);
+        for (size_t i = 0; i < v->n_modules; i++)
+            degraded |= strcmp(v->modules[i].phase, "Degraded") == 0;
+        fill_series(m, v, mem);
+    }
+    if (m->active) {
+        gr_stats_gauges(gr_worker_stats(m->active->worker), &v->gauges);
+        for (size_t i = 0; i < GR_INSTANCES_MAX; i++) // slots that no place names: pinned versions
+            v->pinned += m->active->slot_used[i];
+        for (size_t i = 0; i < m->active->n_places; i++)
+            v->pinned -= (uint64_t)(m->active->places[i].stable >= 0) + (uint64_t)(m->active->places[i].previous >= 0);
+    }
+    snprintf(v->phase, sizeof v->phase, "%s", m->stopping ? "Draining" : !m->active ? "Starting" : degraded ? "Degraded" : "Serving");
+    return v;
+}
+
+void gr_manager_view_done(struct gr_manager *m)
+{
+    free(m->view_memory);
+    m->view_memory = NULL;
+}

@@ -1,0 +1,304 @@
+// Owns the wiring of graylingd: opens what it needs in order, turns snapshots into wishes, and tells what happened.
+#include "control/manager-internal.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+// --- telling --------------------------------------------------------------------------------------
+
+struct gr_told *gr_manager_told(struct gr_manager *m, const struct gr_name *module)
+{
+    for (size_t i = 0; i < m->n_told; i++)
+        if (gr_name_equal(&m->told[i].module, module))
+            return &m->told[i];
+    if (m->n_told >= 2 * GR_MODULES_MAX)
+        return NULL;
+    struct gr_told *more = reallocarray(m->told, m->n_told + 1, sizeof *more);
+    if (!more)
+        return NULL;
+    m->told = more;
+    m->told[m->n_told] = (struct gr_told){.module = *module, .at = gr_wall_now(), .phase = GR_PHASE_COUNT};
+    return &m->told[m->n_told++];
+}
+
+void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, const char *module, const char *version, int64_t rollout,
+                     const char *phase, enum gr_reason reason, const char *message)
+{
+    char id[24] = "";
+    if (rollout)
+        snprintf(id, sizeof id, "%" PRId64, rollout);
+    const struct gr_event ev = {.message_id = message_id, .level = (enum gr_log_level)level, .module = module, .version = version,
+                                .rollout = rollout ? id : NULL, .phase = phase, .reason = reason ? gr_reason_name(reason) : NULL,
+                                .revision = m->now.revision, .message = message && *message ? message : phase ? phase : ""};
+    gr_log_event(&ev);
+    struct gr_event_row row = {.at = gr_wall_now(), .rollout = rollout};
+    snprintf(row.module, sizeof row.module, "%s", module ? module : "");
+    snprintf(row.version, sizeof row.version, "%s", version ? version : "");
+    snprintf(row.phase, sizeof row.phase, "%s", phase ? phase : "");
+    snprintf(row.reason, sizeof row.reason, "%s", gr_reason_name(reason));
+    snprintf(row.message, sizeof row.message, "%s", ev.message);
+    struct gr_error e = {0};
+    if (m->journal && gr_journal_add_event(m->journal, &row, &e) < 0)
+        gr_log(GR_LOG_DEBUG, "the event could not be journaled: %s", e.message);
+    if (m->control)
+        gr_control_notify(m->control);
+}
+
+void gr_manager_changed(struct gr_manager *m)
+{
+    if (m->status)
+        gr_status_writer_touch(m->status);
+    if (m->control)
+        gr_control_notify(m->control);
+    if (m->active && !m->ready_told && !m->stopping) {
+        m->ready_told = true;
+        sd_notify(0, "READY=1");
+    }
+    sd_notifyf(0, "STATUS=%zu modules in force, %zu rollouts in progress, source %s", m->table.n, m->n_rollouts,
+               m->health.up ? "up" : "away");
+}
+
+static int on_advance(sd_event_source *s, void *u)
+{
+    (void)s;
+    struct gr_manager *m = u;
+    while (gr_manager_advance_rollouts(m))
+        ;
+    gr_crew_replace_when_quiet(m);
+    return 0;
+}
+
+void gr_manager_advance(struct gr_manager *m)
+{
+    int k = m->advance ? sd_event_source_set_enabled(m->advance, SD_EVENT_ONESHOT)
+                       : sd_event_add_defer(m->event, &m->advance, on_advance, m);
+    if (k < 0)
+        gr_log(GR_LOG_ERROR, "event loop: %s", strerror(-k));
+}
+
+// --- the source -----------------------------------------------------------------------------------
+
+static void wishes_done(struct gr_wishes *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        gr_desired_free(w->wishes[i].desired);
+    free(w->wishes);
+    *w = (struct gr_wishes){0};
+}
+
+static void on_snapshot(void *u, const struct gr_snapshot *s)
+{
+    struct gr_manager *m = u;
+    struct gr_wishes w = {.revision = s->revision, .cluster_id = s->cluster_id};
+    w.wishes = calloc(s->n ? s->n : 1, sizeof *w.wishes);
+    if (!w.wishes)
+        return;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct gr_entry *en = &s->entries[i];
+        if (!en->module.s[0]) {
+            gr_log(GR_LOG_WARNING, "a key is ignored: %s", en->error.message);
+            continue;
+        }
+        struct gr_wish *x = &w.wishes[w.n++];
+        *x = (struct gr_wish){.module = en->module, .mod_revision = en->mod_revision, .error = en->error};
+        if (en->error.reason == GR_REASON_NONE)
+            (void)!gr_desired_parse(&en->module, en->mod_revision, en->value, en->value_len, &x->desired, &x->error);
+    }
+    wishes_done(&m->before);
+    m->before = m->now;
+    m->now = w;
+    gr_manager_plan(m);
+    const struct gr_floor floor = {.cluster_id = s->cluster_id, .revision = s->revision};
+    struct gr_error e = {0};
+    if (gr_journal_set_floor(m->journal, &floor, &e) < 0)
+        gr_log(GR_LOG_WARNING, "the source's revision could not be journaled: %s", e.message);
+}
+
+static void on_health(void *u, const struct gr_source_health *h)
+{
+    struct gr_manager *m = u;
+    bool was_up = m->health.up, was_held = m->health.held;
+    m->health = *h;
+    if (h->held && !was_held)
+        gr_manager_tell(m, GR_MSG_SOURCE_REWOUND, GR_LOG_ERROR, NULL, NULL, 0, NULL, h->reason, h->message);
+    else if (was_up && !h->up)
+        gr_manager_tell(m, GR_MSG_SOURCE_LOST, GR_LOG_WARNING, NULL, NULL, 0, NULL, h->reason, h->message);
+    else if (!was_up && h->up)
+        gr_manager_tell(m, GR_MSG_SOURCE_BACK, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE, "the source of desired state answers");
+    gr_manager_changed(m);
+}
+
+static struct gr_etcd_config etcd_config(const struct gr_config *c)
+{
+    return (struct gr_etcd_config){.n_endpoints = c->n_endpoints, .endpoints = (const char *const *)c->endpoints, .user = c->etcd_user,
+                                   .password_file = c->etcd_password_file, .ca_file = c->etcd_ca_file, .cert_file = c->etcd_cert_file,
+                                   .key_file = c->etcd_key_file};
+}
+
+static const struct gr_view *view_for_status(void *u)
+{
+    return gr_manager_view(u);
+}
+
+static int open_source(struct gr_manager *m, struct gr_error *e)
+{
+    const struct gr_source_callbacks cb = {.snapshot = on_snapshot, .health = on_health, .userdata = m};
+    struct gr_floor floor = {0};
+    int k = gr_journal_get_floor(m->journal, &floor, e);
+    if (k < 0)
+        return k;
+    if (!m->config->n_endpoints) {
+        k = gr_source_directory_new(m->event, m->config->directory, &cb, &m->source, e);
+    } else {
+        const struct gr_etcd_config c = etcd_config(m->config);
+        const struct gr_source_floor f = {.cluster_id = floor.cluster_id, .revision = floor.revision};
+        k = gr_source_etcd_new(m->event, m->transport, &c, &m->config->service, &cb, f, &m->source, e);
+        if (k == 0)
+            k = gr_status_writer_new(m->event, m->transport, &c, &m->config->service, &m->config->instance, view_for_status, m, &m->status, e);
+    }
+    return k < 0 ? k : gr_source_start(m->source, e);
+}
+
+// --- life -----------------------------------------------------------------------------------------
+
+static struct gr_verifier_config verifier_config(const struct gr_config *c, const char *store)
+{
+    return (struct gr_verifier_config){.store_dir = store, .allow_schemes = c->allow_schemes, .allow_hosts = c->allow_hosts,
+                                       .file_roots = c->file_roots, .max_bytes = c->max_bytes, .sealed_modules = c->sealed_modules};
+}
+
+static int open_state(struct gr_manager *m, struct gr_error *e)
+{
+    const struct gr_config *c = m->config;
+    int k = gr_fs_mkdir_all(c->state_dir, 0755);
+    if (k == 0)
+        k = gr_fs_mkdir_all(c->runtime_dir, 0755);
+    if (k < 0)
+        return gr_error_set(e, k, GR_REASON_INTERNAL, "the directories %s and %s could not be made: %s. Set StateDirectory and "
+                            "RuntimeDirectory to places that this user may write", c->state_dir, c->runtime_dir, strerror(-k));
+    k = gr_journal_open(c->state_dir, &m->journal, e);
+    if (k == 0)
+        k = gr_transport_new(m->event, &m->transport);
+    if (k < 0)
+        return k;
+    char store[4096];
+    snprintf(store, sizeof store, "%s/store", c->state_dir);
+    const struct gr_verifier_config vc = verifier_config(c, store);
+    return gr_verifier_new(m->event, m->transport, &vc, &m->verifier, e);
+}
+
+static int open_control(struct gr_manager *m, struct gr_error *e)
+{
+    struct gr_control_ops ops;
+    gr_manager_control_ops(m, &ops);
+    const struct gr_control_config c = {.runtime_dir = m->config->runtime_dir, .admin_listen = m->config->admin_listen, .ops = &ops};
+    return gr_control_start(m->event, &c, &m->control, e);
+}
+
+int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, size_t n_sets, const char *config_path,
+                   struct gr_manager **ret, struct gr_error *e)
+{
+    struct gr_manager *m = calloc(1, sizeof *m);
+    if (!m) {
+        gr_config_free(take);
+        return -ENOMEM;
+    }
+    m->event = sd_event_ref(event);
+    m->config = take;
+    m->sets = sets;
+    m->n_sets = n_sets;
+    m->config_path = config_path ? strdup(config_path) : NULL;
+    m->started = gr_wall_now();
+    int k = open_state(m, e);
+    if (k == 0)
+        k = gr_listeners_open(m->config, &m->listeners, e);
+    if (k == 0) {
+        gr_manager_init_ops(m);
+        k = open_control(m, e); // before anything is served: a second daemon on this state ends here
+    }
+    if (k == 0)
+        k = gr_manager_recover(m, e);
+    if (k == 0)
+        k = gr_crew_start(m, e);
+    if (k == 0)
+        k = open_source(m, e);
+    if (k < 0) {
+        gr_manager_free(m);
+        return k;
+    }
+    if (!m->config->trust_root_file)
+        gr_manager_tell(m, GR_MSG_UNTRUSTED, GR_LOG_WARNING, NULL, NULL, 0, NULL, GR_REASON_NONE,
+                        "no trust root is configured: whoever can write the etcd keys decides what code runs. Set [Trust] RootFile");
+    gr_manager_tell(m, GR_MSG_STARTED, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE, "graylingd started");
+    *ret = m;
+    return 0;
+}
+
+void gr_manager_free(struct gr_manager *m)
+{
+    if (!m)
+        return;
+    gr_control_free(gr_steal(m->control));
+    gr_source_free(m->source);
+    gr_status_writer_free(gr_steal(m->status));
+    gr_crew_free(m);
+    gr_manager_free_rollouts(m);
+    m->advance = sd_event_source_disable_unref(m->advance);
+    gr_verifier_free(m->verifier);
+    gr_transport_free(m->transport);
+    gr_journal_close(m->journal);
+    gr_listeners_done(&m->listeners);
+    gr_table_rows_done(&m->table);
+    wishes_done(&m->before);
+    wishes_done(&m->now);
+    gr_manager_view_done(m);
+    free(m->told);
+    free(m->config_path);
+    free(m->config_text);
+    gr_config_free(m->config);
+    sd_event_unref(m->event);
+    free(m);
+}
+
+void gr_manager_reload(struct gr_manager *m)
+{
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, gr_mono_now().usec);
+    struct gr_config *fresh GR_CLEANUP(gr_config_freep) = NULL;
+    struct gr_error e = {0};
+    int k = gr_config_load(m->config_path, m->sets, m->n_sets, &fresh, &e);
+    char store[4096];
+    snprintf(store, sizeof store, "%s/store", m->config->state_dir);
+    if (k == 0) {
+        const struct gr_verifier_config vc = verifier_config(fresh, store);
+        k = gr_verifier_reconfigure(m->verifier, &vc, &e);
+    }
+    if (k < 0)
+        gr_log(GR_LOG_ERROR, "the configuration was not reloaded, the old one stays in force: %s", e.message);
+    else
+        gr_log(GR_LOG_NOTICE, "the artifact policy was reloaded; other keys take effect at the next start");
+    sd_notify(0, "READY=1");
+}
+
+void gr_manager_replace_worker(struct gr_manager *m, const char *why)
+{
+    snprintf(m->replace_why, sizeof m->replace_why, "%s", why);
+    m->replace_wanted = true;
+    gr_manager_advance(m);
+}
+
+void gr_manager_stop(struct gr_manager *m)
+{
+    if (m->stopping)
+        return;
+    m->stopping = true;
+    sd_notify(0, "STOPPING=1");
+    gr_manager_tell(m, GR_MSG_STOPPING, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE, "graylingd drains and ends");
+    m->respawn = sd_event_source_disable_unref(m->respawn);
+    gr_crew_drain_all(m);
+    if (!m->crew)
+        sd_event_exit(m->event, 0);
+}
