@@ -377,7 +377,8 @@ static void report(struct gr_manager *m, const struct gr_rollout_row *row)
             snprintf(t->message, sizeof t->message, "%s", message);
         }
         bool bad = row->phase == GR_PHASE_REJECTED || row->phase == GR_PHASE_ROLLED_BACK;
-        gr_manager_tell(m, message_id(row->phase), bad ? GR_LOG_WARNING : GR_LOG_INFO, mem->module.s,
+        const char *id = row->phase == GR_PHASE_HEALTHY && !mem->to ? GR_MSG_REMOVED : message_id(row->phase);
+        gr_manager_tell(m, id, bad ? GR_LOG_WARNING : GR_LOG_INFO, mem->module.s,
                         mem->to ? mem->to->version.text : NULL, row->id, gr_phase_name(row->phase), row->reason, message);
     }
     if (row->phase == GR_PHASE_ROLLED_BACK)
