@@ -72,6 +72,7 @@ struct gr_etcd_range {
     bool prefix; // all keys that begin with `key`
     bool count_only;
     bool keys_only;
+    bool newest_first;     // by mod_revision; else by key
     int64_t limit;         // 0: none
     int64_t revision;      // 0: newest, linearizable
     struct gr_bytes from;  // with prefix: first key of this page, len 0: from the start

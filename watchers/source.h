@@ -34,8 +34,10 @@ const struct gr_entry *gr_snapshot_find(const struct gr_snapshot *s, const struc
 // Why a watch was opened again, and why everything was read again; labels of /metrics.
 #define GR_WATCH_RESTARTS(X)                                                                       \
     X(CLOSED, "closed")                                                                            \
-    X(ERROR, "error") X(CANCELED, "canceled") X(COMPACTED, "compacted") X(AUTH, "auth")            \
-        X(NO_ANSWER, "no_answer") X(BEHIND, "behind") X(CLUSTER, "cluster")
+    X(ERROR, "error")                                                                              \
+    X(CANCELED, "canceled")                                                                        \
+    X(COMPACTED, "compacted")                                                                      \
+    X(AUTH, "auth") X(NO_ANSWER, "no_answer") X(BEHIND, "behind") X(CLUSTER, "cluster")
 #define GR_RESYNCS(X)                                                                              \
     X(START, "start")                                                                              \
     X(EVENT, "event") X(RECONNECT, "reconnect") X(COMPACTED, "compacted") X(BEHIND, "behind")

@@ -1,0 +1,18 @@
+// One consistent read of all documents of a service: pages pinned to the revision of the first one.
+#pragma once
+#include "watchers/etcd-client.h"
+#include "watchers/source-internal.h"
+
+struct gr_etcd_read;
+struct gr_etcd_read_callbacks {
+    // Exactly once. Owns: snapshot by the receiver; NULL: *e says why. `keys` counts all keys below
+    // the prefix.
+    void (*done)(void *userdata, struct gr_snapshot *snapshot, int64_t keys,
+                 const struct gr_error *e);
+    void *userdata;
+};
+GR_MUST_CHECK int gr_etcd_read_start(struct gr_etcd *c, struct gr_bytes prefix,
+                                     const struct gr_etcd_read_callbacks *cb,
+                                     struct gr_etcd_read **ret, struct gr_error *e);
+// No callback any more. Not needed after done. NULL is fine.
+void gr_etcd_read_cancel(struct gr_etcd_read *r);
