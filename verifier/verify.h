@@ -1,5 +1,6 @@
-// The way of untrusted bytes: fetch, digest, ELF facts, contract, store, preflight. Ends in a struct gr_verified, which only this directory can build:
-// staging takes nothing else, so skipping verification does not compile.
+// The way of untrusted bytes: fetch, digest, ELF facts, contract, store, preflight. Ends in a
+// struct gr_verified, which only this directory can build: staging takes nothing else, so skipping
+// verification does not compile.
 #pragma once
 #include "base/clock.h"
 #include "base/contract.h"
@@ -9,63 +10,90 @@
 #include <systemd/sd-event.h>
 
 struct gr_verifier;
-struct gr_verified; // bytes that were proven to be what the document says, in the store, with an open descriptor
+struct gr_verified; // bytes that were proven to be what the document says, in the store, with an
+                    // open descriptor
 
 struct gr_verifier_config { // strings are copied
-    const char *store_dir;      // StateDirectory/store; created 0755
-    const char *preflight_path; // program; NULL: found by gr_child_find_program("grayling-preflight")
-    const char *allow_schemes;  // "https file"
-    const char *allow_hosts;    // "" : any public host; private, loopback and link-local ranges only when named (host, IP or CIDR)
-    const char *file_roots;     // space-separated absolute directories
+    const char *store_dir;  // StateDirectory/store; created 0755
+    const char
+        *preflight_path; // program; NULL: found by gr_child_find_program("grayling-preflight")
+    const char *allow_schemes; // "https file"
+    const char *allow_hosts;   // "" : any public host; private, loopback and link-local ranges only
+                               // when named (host, IP or CIDR)
+    const char *file_roots;    // space-separated absolute directories
     uint64_t max_bytes;
-    bool sealed_modules;        // stage a sealed memfd instead of the store file
-    const char *ca_file;        // for https; NULL: system's
+    bool sealed_modules; // stage a sealed memfd instead of the store file
+    const char *ca_file; // for https; NULL: system's
 };
-GR_MUST_CHECK int gr_verifier_new(sd_event *event, struct gr_transport *t, const struct gr_verifier_config *c,
-                                  struct gr_verifier **ret, struct gr_error *e);
+GR_MUST_CHECK int gr_verifier_new(sd_event *event, struct gr_transport *t,
+                                  const struct gr_verifier_config *c, struct gr_verifier **ret,
+                                  struct gr_error *e);
 void gr_verifier_free(struct gr_verifier *v);
 // SIGHUP: the policy for what starts from now on.
-GR_MUST_CHECK int gr_verifier_reconfigure(struct gr_verifier *v, const struct gr_verifier_config *c, struct gr_error *e);
+GR_MUST_CHECK int gr_verifier_reconfigure(struct gr_verifier *v, const struct gr_verifier_config *c,
+                                          struct gr_error *e);
 
-enum gr_verify_station { GR_VERIFY_FETCH, GR_VERIFY_CHECK, GR_VERIFY_STORE, GR_VERIFY_PREFLIGHT, GR_VERIFY_STATIONS };
+enum gr_verify_station {
+    GR_VERIFY_FETCH,
+    GR_VERIFY_CHECK,
+    GR_VERIFY_STORE,
+    GR_VERIFY_PREFLIGHT,
+    GR_VERIFY_STATIONS
+};
 struct gr_verify_request { // borrowed until gr_verification_start returns
     const struct gr_name *module;
     const struct gr_version *version;
     const struct gr_digest *digest;
-    uint64_t size;                // 0: unknown; else the body must have exactly this many bytes
-    const char *const *sources;   // tried in order
+    uint64_t size;              // 0: unknown; else the body must have exactly this many bytes
+    const char *const *sources; // tried in order
     size_t n_sources;
-    const char *config;           // JSON text or NULL, given to preflight's init
-    uint64_t timeout_usec;        // whole verification; 0: GR_FETCH_USEC_MAX + GR_PREFLIGHT_USEC_MAX
+    const char *config;    // JSON text or NULL, given to preflight's init
+    uint64_t timeout_usec; // whole verification; 0: GR_FETCH_USEC_MAX + GR_PREFLIGHT_USEC_MAX
 };
 struct gr_verify_callbacks {
-    void (*station)(void *userdata, enum gr_verify_station s); // entered
-    // Exactly once, never from inside gr_verification_start, never after cancel. Owns: v is the receiver's; NULL: *e says why (borrowed).
+    void (*station)(void *userdata,
+                    enum gr_verify_station
+                        s); // entered; not told for FETCH, which begins with the start. May be NULL
+    // Exactly once, never from inside gr_verification_start, never after cancel; the verification
+    // is gone when it returns. Owns: v is the receiver's; NULL: *e says why (borrowed).
     void (*done)(void *userdata, struct gr_verified *v, const struct gr_error *e);
     void *userdata;
 };
 struct gr_verification;
-// A digest that is in the store already is hashed again and not fetched. Fails at once: SourceRefused, -EINVAL.
-GR_MUST_CHECK int gr_verification_start(struct gr_verifier *v, const struct gr_verify_request *r, const struct gr_verify_callbacks *cb,
+// A digest that is in the store already is hashed again and not fetched. Fails at once:
+// SourceRefused, TooLarge (declared size), -EINVAL.
+GR_MUST_CHECK int gr_verification_start(struct gr_verifier *v, const struct gr_verify_request *r,
+                                        const struct gr_verify_callbacks *cb,
                                         struct gr_verification **ret, struct gr_error *e);
 void gr_verification_cancel(struct gr_verification *v); // kills the child, frees; NULL is fine
 
-// At every load, also after a restart: opens the store file, hashes it through one descriptor, checks facts and contract again. No preflight, no network. Blocks (hash).
-// Fails: -ENOENT (not in the store), DigestMismatch (bit rot: the file is moved aside as evidence), NotAModule, ...
-GR_MUST_CHECK int gr_verified_reopen(struct gr_verifier *v, const struct gr_name *module, const struct gr_version *version,
-                                     const struct gr_digest *digest, struct gr_verified **ret, struct gr_error *e);
+// At every load, also after a restart: opens the store file, hashes it through one descriptor,
+// checks facts and contract again. No preflight, no network. Blocks (hash). Fails: -ENOENT (not in
+// the store), DigestMismatch (bit rot: the file is moved aside as evidence), NotAModule, ...
+GR_MUST_CHECK int gr_verified_reopen(struct gr_verifier *v, const struct gr_name *module,
+                                     const struct gr_version *version,
+                                     const struct gr_digest *digest, struct gr_verified **ret,
+                                     struct gr_error *e);
 void gr_verified_free(struct gr_verified *v);
-static inline void gr_verified_freep(struct gr_verified **v) { gr_verified_free(*v); }
+static inline void gr_verified_freep(struct gr_verified **v)
+{
+    gr_verified_free(*v);
+}
 const struct gr_name *gr_verified_module(const struct gr_verified *v);
 const struct gr_version *gr_verified_version(const struct gr_verified *v);
 const struct gr_digest *gr_verified_digest(const struct gr_verified *v);
 const char *gr_verified_path(const struct gr_verified *v);     // unique store path
 const char *gr_verified_build_id(const struct gr_verified *v); // hex
-int gr_verified_fd(const struct gr_verified *v);               // the descriptor that was hashed (borrowed)
+int gr_verified_fd(const struct gr_verified *v); // the descriptor that was hashed (borrowed)
+bool gr_verified_sealed(
+    const struct gr_verified *v); // SealedModules: the descriptor is a sealed memfd; load
+                                  // /proc/self/fd/N of it, not the path
 const struct gr_contract *gr_verified_contract(const struct gr_verified *v);
-uint64_t gr_verified_station_usec(const struct gr_verified *v, enum gr_verify_station s); // how long each took; 0: skipped
+uint64_t gr_verified_station_usec(const struct gr_verified *v,
+                                  enum gr_verify_station s); // how long each took; 0: skipped
 
-// Removes what the store holds beyond GR_STORE_KEEP_COUNT per module (oldest first), never one of `keep`. Returns how many were removed, or negative errno.
+// Removes what the store holds beyond GR_STORE_KEEP_COUNT per module (oldest first), never one of
+// `keep`. Returns how many were removed, or negative errno.
 int gr_verifier_collect(struct gr_verifier *v, const struct gr_digest *keep, size_t n_keep);
 
 // For grayctl verify and inspect: everything about one file without running any of it. Blocks.
@@ -74,8 +102,9 @@ struct gr_inspection {
     uint64_t bytes;
     char machine[16], build_id[64], type[8];
     struct gr_contract *contract; // NULL: none
-    size_t n_needed; char (*needed)[64];
-    struct gr_error verdict;      // reason NONE: admissible on this host
+    size_t n_needed;
+    char (*needed)[64];
+    struct gr_error verdict; // reason NONE: admissible on this host
 };
 GR_MUST_CHECK int gr_inspect_file(const char *path, struct gr_inspection *ret, struct gr_error *e);
 void gr_inspection_done(struct gr_inspection *i);

@@ -1,0 +1,76 @@
+// Relocations of an ELF image: which kinds there are, and whether they stay inside writable memory
+// and the symbol table.
+#include "base/macros.h"
+#include "verifier/elf-image.h"
+
+enum kind { PLAIN, TP_OFFSET, IRELATIVE, FOREIGN };
+
+#if defined(__x86_64__)
+static const struct {
+    uint32_t type;
+    enum kind kind;
+} KINDS[] = {
+    {R_X86_64_NONE, PLAIN},          {R_X86_64_64, PLAIN},       {R_X86_64_GLOB_DAT, PLAIN},
+    {R_X86_64_JUMP_SLOT, PLAIN},     {R_X86_64_RELATIVE, PLAIN}, {R_X86_64_DTPMOD64, PLAIN},
+    {R_X86_64_DTPOFF64, PLAIN},      {R_X86_64_TLSDESC, PLAIN},  {R_X86_64_TPOFF64, TP_OFFSET},
+    {R_X86_64_IRELATIVE, IRELATIVE},
+};
+#else
+static const struct {
+    uint32_t type;
+    enum kind kind;
+} KINDS[] = {
+    {R_AARCH64_NONE, PLAIN},          {R_AARCH64_ABS64, PLAIN},    {R_AARCH64_GLOB_DAT, PLAIN},
+    {R_AARCH64_JUMP_SLOT, PLAIN},     {R_AARCH64_RELATIVE, PLAIN}, {R_AARCH64_TLS_DTPMOD, PLAIN},
+    {R_AARCH64_TLS_DTPREL, PLAIN},    {R_AARCH64_TLSDESC, PLAIN},  {R_AARCH64_TLS_TPREL, TP_OFFSET},
+    {R_AARCH64_IRELATIVE, IRELATIVE},
+};
+#endif
+
+static enum kind kind_of(uint32_t type)
+{
+    for (size_t i = 0; i < GR_COUNT(KINDS); i++)
+        if (KINDS[i].type == type)
+            return KINDS[i].kind;
+    return FOREIGN;
+}
+
+static void read_table(struct gr_elf_image *im, int64_t table, int64_t bytes, size_t n_symbols,
+                       struct gr_elf_relocs *ret)
+{
+    uint64_t address = gr_elf_image_dyn(im, table, 0), size = gr_elf_image_dyn(im, bytes, 0);
+    if (!address || !size)
+        return;
+    const Elf64_Rela *rela = gr_elf_image_at(im, address, size);
+    if (!rela)
+        return;
+    if ((uintptr_t)rela % _Alignof(Elf64_Rela) || size % sizeof *rela) {
+        im->defect = "its relocation table has an impossible shape";
+        return;
+    }
+    for (size_t i = 0; i < size / sizeof *rela; i++) {
+        enum kind kind = kind_of((uint32_t)ELF64_R_TYPE(rela[i].r_info));
+        ret->irelative |= kind == IRELATIVE;
+        ret->tp_offset |= kind == TP_OFFSET;
+        ret->foreign |= kind == FOREIGN;
+        const GElf_Phdr *target = gr_elf_image_segment(im, rela[i].r_offset, 8);
+        if (!target || ELF64_R_SYM(rela[i].r_info) >= (n_symbols ? n_symbols : 1)) {
+            im->defect = "a relocation points outside its segments or its symbol table";
+            return;
+        }
+        ret->into_text |= !(target->p_flags & PF_W);
+    }
+}
+
+struct gr_elf_relocs gr_elf_image_relocs(struct gr_elf_image *im)
+{
+    struct gr_elf_relocs ret = {0};
+    size_t n_symbols = 0;
+    (void)gr_elf_image_symbols(im, &n_symbols);
+    if (!im->defect)
+        read_table(im, DT_RELA, DT_RELASZ, n_symbols, &ret);
+    if (!im->defect)
+        read_table(im, DT_JMPREL, DT_PLTRELSZ, n_symbols, &ret);
+    ret.foreign |= gr_elf_image_has(im, DT_REL); // 64-bit machines use RELA
+    return ret;
+}

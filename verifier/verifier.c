@@ -1,0 +1,158 @@
+// The verifier's own life: configuration, what it finds in the store after a restart, and what the
+// store may forget.
+#include "base/child.h"
+#include "base/limits.h"
+#include "verifier/verified.h"
+#include "verifier/verifier-internal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+
+static int find_preflight(const struct gr_verifier_config *c, char **ret, struct gr_error *e)
+{
+    char found[PATH_MAX];
+    int r = 0;
+    if (!c->preflight_path)
+        r = gr_child_find_program("grayling-preflight", found, sizeof found);
+    if (r < 0)
+        return gr_error_set(e, r, GR_REASON_INTERNAL,
+                            "the program grayling-preflight is neither beside this one nor "
+                            "installed: %s; install it or set GRAYLING_LIBEXEC",
+                            strerror(-r));
+    *ret = strdup(c->preflight_path ? c->preflight_path : found);
+    return *ret ? 0 : -ENOMEM;
+}
+
+int gr_verifier_reconfigure(struct gr_verifier *v, const struct gr_verifier_config *c,
+                            struct gr_error *e)
+{
+    struct gr_policy *policy;
+    if (strcmp(c->store_dir, v->store_dir) != 0)
+        return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
+                            "the store cannot move from %s to %s while the service runs; restart "
+                            "it",
+                            v->store_dir, c->store_dir);
+    if (c->max_bytes == 0 || c->max_bytes > GR_ARTIFACT_BYTES_CEILING)
+        return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
+                            "MaxBytes= in [Artifacts] is %" PRIu64 "; 1 to %llu are possible",
+                            c->max_bytes, GR_ARTIFACT_BYTES_CEILING);
+    GR_AUTO_FREE char *preflight = NULL, *ca_file = NULL;
+    int r = find_preflight(c, &preflight, e);
+    if (r < 0)
+        return r;
+    if (c->ca_file && !(ca_file = strdup(c->ca_file)))
+        return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory for the verifier");
+    r = gr_policy_new(c->allow_schemes, c->allow_hosts, c->file_roots, &policy, e);
+    if (r < 0)
+        return r;
+    gr_policy_unref(v->policy);
+    free(v->preflight_path);
+    free(v->ca_file);
+    v->policy = policy;
+    v->preflight_path = gr_steal(preflight);
+    v->ca_file = gr_steal(ca_file);
+    v->max_bytes = c->max_bytes;
+    v->sealed = c->sealed_modules;
+    return 0;
+}
+
+int gr_verifier_new(sd_event *event, struct gr_transport *t, const struct gr_verifier_config *c,
+                    struct gr_verifier **ret, struct gr_error *e)
+{
+    struct gr_verifier *v = calloc(1, sizeof *v);
+    if (!v || !(v->store_dir = strdup(c->store_dir))) {
+        free(v);
+        return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory for the verifier");
+    }
+    v->event = sd_event_ref(event);
+    v->transport = t;
+    int r = gr_verifier_reconfigure(v, c, e);
+    if (r == 0)
+        r = gr_store_open(c->store_dir, &v->store, e);
+    if (r < 0) {
+        gr_verifier_free(v);
+        return r;
+    }
+    *ret = v;
+    return 0;
+}
+
+void gr_verifier_free(struct gr_verifier *v)
+{
+    if (!v)
+        return;
+    gr_store_close(v->store);
+    gr_policy_unref(v->policy);
+    free(v->store_dir);
+    free(v->preflight_path);
+    free(v->ca_file);
+    sd_event_unref(v->event);
+    free(v);
+}
+
+static int open_stored(struct gr_verifier *v, const struct gr_store_key *k, int *ret_fd,
+                       struct gr_bytes **ret, struct gr_error *e)
+{
+    char hex[17];
+    GR_CLEANUP(gr_bytes_freep) struct gr_bytes *b = NULL;
+    GR_AUTO_CLOSE int fd = -1;
+    int r = gr_store_get(v->store, k, &fd);
+    if (r < 0)
+        return gr_error_set(e, r, GR_REASON_LOAD_FAILED,
+                            "module %s %s (%s) cannot be opened in the store %s: %s; it will be "
+                            "fetched again",
+                            k->module->s, k->version->text, gr_digest_short(k->digest, hex),
+                            v->store_dir, strerror(-r));
+    r = gr_bytes_new(GR_ARTIFACT_BYTES_CEILING,
+                     &b); // MaxBytes is about fetching, not about what serves already
+    if (r == 0)
+        r = gr_bytes_load(b, fd);
+    if (r < 0)
+        return gr_error_set_retryable(e, r, GR_REASON_LOAD_FAILED,
+                                      "module %s %s cannot be read from the store %s: %s",
+                                      k->module->s, k->version->text, v->store_dir, strerror(-r));
+    if (!gr_digest_equal(gr_bytes_digest(b), k->digest)) {
+        char expected[GR_DIGEST_TEXT_MAX], actual[GR_DIGEST_TEXT_MAX];
+        (void)!gr_store_set_aside(v->store, k); // a name that stays is refused again next time
+        return gr_error_set(e, -EBADMSG, GR_REASON_DIGEST_MISMATCH,
+                            "module %s %s in the store %s has %s instead of %s: the disk or "
+                            "somebody changed it; it was set aside (.damaged) and will be fetched "
+                            "again",
+                            k->module->s, k->version->text, v->store_dir,
+                            gr_digest_format(gr_bytes_digest(b), actual),
+                            gr_digest_format(k->digest, expected));
+    }
+    *ret_fd = gr_steal_fd(&fd);
+    *ret = gr_steal(b);
+    return 0;
+}
+
+int gr_verified_reopen(struct gr_verifier *v, const struct gr_name *module,
+                       const struct gr_version *version, const struct gr_digest *digest,
+                       struct gr_verified **ret, struct gr_error *e)
+{
+    struct gr_store_key k = {module, version, digest};
+    GR_CLEANUP(gr_bytes_freep) struct gr_bytes *b = NULL;
+    GR_AUTO_CLOSE int fd = -1;
+    struct gr_examined x;
+    int r = open_stored(v, &k, &fd, &b, e);
+    if (r == 0)
+        r = gr_examine(b, &k, &x, e);
+    if (r < 0)
+        return r;
+    if (v->sealed) {
+        gr_closep(&fd);
+        fd = fcntl(gr_bytes_fd(b), F_DUPFD_CLOEXEC, 3);
+    }
+    r = gr_verified_new(v->store, &k, gr_steal_fd(&fd), v->sealed, &x, ret);
+    if (r < 0)
+        gr_error_set(e, r, GR_REASON_INTERNAL, "out of memory for module %s", module->s);
+    return r;
+}
+
+int gr_verifier_collect(struct gr_verifier *v, const struct gr_digest *keep, size_t n_keep)
+{
+    return gr_store_collect(v->store, keep, n_keep);
+}
