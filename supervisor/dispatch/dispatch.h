@@ -1,9 +1,12 @@
-// Dispatch: routes calls to loaded module versions and exchanges those versions atomically while calls run.
-// A library without I/O and without threads of its own, usable by any host program (modules/examples/host shows one).
+// Dispatch: routes calls to loaded module versions and exchanges those versions atomically while
+// calls run. A library without I/O and without threads of its own, usable by any host program
+// (modules/examples/host shows one).
 //
-// One immutable routing table stands behind one pointer. A call publishes, in its thread's slot, the table record that it entered, then looks whether a
-// gate that it could reach is closed (one load in the quiet case); the writer closes gates, issues membarrier, and waits until no slot's
-// reach meets the closed set. That one mechanism serves the freeze, the grace period and the deadline on both (docs/DISPATCH.md).
+// One immutable routing table stands behind one pointer. A call publishes, in its thread's slot,
+// the table record that it entered, then looks whether a gate that it could reach is closed (one
+// load in the quiet case); the writer closes gates, issues membarrier, and waits until no slot's
+// reach meets the closed set. That one mechanism serves the freeze, the grace period and the
+// deadline on both (docs/DISPATCH.md).
 #pragma once
 #include "base/clock.h"
 #include "base/contract.h"
@@ -16,10 +19,11 @@ struct gr_dispatch; // the table, its gates, its threads
 struct gr_instance; // one loaded, initialised module version
 struct gr_thread;   // a thread that calls
 
-struct gr_fault { // a contained fault of a call, given to on_fault on the faulting thread, after the jump (normal context)
+struct gr_fault { // a contained fault of a call, given to on_fault on the faulting thread, after
+                  // the jump (normal context)
     unsigned slot;
-    int signal;             // 0: host's abort/assert/exit
-    const char *kind;       // "signal", "abort", "timeout"
+    int signal;       // 0: host's abort/assert/exit
+    const char *kind; // "signal", "abort", "timeout"
     uint64_t address;
     const char *interface_name, *method_name, *request_id;
     size_t n_frames;
@@ -33,93 +37,121 @@ struct gr_dispatch_options {
     void (*on_fault)(void *userdata, const struct gr_fault *fault);
     void *userdata;
 };
-GR_MUST_CHECK int gr_dispatch_new(const struct gr_dispatch_options *o, struct gr_dispatch **ret, struct gr_error *e);
+GR_MUST_CHECK int gr_dispatch_new(const struct gr_dispatch_options *o, struct gr_dispatch **ret,
+                                  struct gr_error *e);
 // All threads detached, every instance unloaded. Blocks.
 void gr_dispatch_free(struct gr_dispatch *d);
 
-// --- versions -------------------------------------------------------------------------------------------------------
+// --- versions
+// -------------------------------------------------------------------------------------------------------
 
 struct gr_load {
-    const char *path;     // absolute, unique for these bytes (FACTS-DLOPEN §1), or /proc/self/fd/N of a sealed memfd
-    int fd;               // the descriptor that was hashed: device and inode are compared with what got mapped; -1: not compared
+    const char *path; // absolute, unique for these bytes (FACTS-DLOPEN §1), or /proc/self/fd/N of a
+                      // sealed memfd
+    int fd; // the descriptor that was hashed: device and inode are compared with what got mapped;
+            // -1: not compared
     const char *build_id; // hex; NULL: not compared
     const char *module;   // expected name and version; NULL: as the contract says
     const char *version;
-    const char *config;   // JSON text; NULL: "{}"
-    unsigned slot;        // statistics slot
-    bool preflight;       // passed to init()
+    const char *config; // JSON text; NULL: "{}"
+    unsigned slot;      // statistics slot
+    bool preflight;     // passed to init()
 };
-// dlopen(NOW|LOCAL), compare identity, read the contract from the mapped note, init(), self_test(). Blocks; for a loader thread that is not in a call.
-// Fails: LoadFailed, NotAModule, AbiIncompatible, ContractIncompatible, InitFailed, SelfTestFailed; nothing stays behind (destroy() was called if init() had succeeded).
-GR_MUST_CHECK int gr_instance_load(struct gr_dispatch *d, const struct gr_load *l, struct gr_instance **ret, struct gr_error *e);
+// dlopen(NOW|LOCAL), compare identity, read the contract from the mapped note, init(), self_test().
+// Blocks; for a loader thread that is not in a call. Fails: LoadFailed, NotAModule,
+// AbiIncompatible, ContractIncompatible, InitFailed, SelfTestFailed; nothing stays behind
+// (destroy() was called if init() had succeeded).
+GR_MUST_CHECK int gr_instance_load(struct gr_dispatch *d, const struct gr_load *l,
+                                   struct gr_instance **ret, struct gr_error *e);
 const struct gr_contract *gr_instance_contract(const struct gr_instance *i);
 unsigned gr_instance_slot(const struct gr_instance *i);
-// For a version that no table names any more: waits (at most budget_usec) for the calls that may still be inside, then destroy() and dlclose.
-// 0: gone; -EBUSY: pinned (a call is stuck, or it faulted, or dlclose did not unmap): counted, memory kept for ever, *i must not be used again.
-GR_MUST_CHECK int gr_instance_unload(struct gr_dispatch *d, struct gr_instance *i, uint64_t budget_usec);
+// For a version that no table names any more: waits (at most budget_usec) for the calls that may
+// still be inside, then destroy() and dlclose. 0: gone; -EBUSY: pinned (a call is stuck, or it
+// faulted, or dlclose did not unmap): counted, memory kept for ever, *i must not be used again.
+GR_MUST_CHECK int gr_instance_unload(struct gr_dispatch *d, struct gr_instance *i,
+                                     uint64_t budget_usec);
 
-// --- the exchange ---------------------------------------------------------------------------------------------------
+// --- the exchange
+// ---------------------------------------------------------------------------------------------------
 
 struct gr_change {
     const char *module;
     struct gr_instance *stable; // NULL: the module goes away
-    struct gr_instance *rescue; // answers again for a faulted idempotent call of `stable`; NULL: none
+    struct gr_instance
+        *rescue; // answers again for a faulted idempotent call of `stable`; NULL: none
 };
 struct gr_swap_result {
-    uint64_t table;        // number of the table now in force
-    uint64_t freeze_usec;  // gates closed to gates open
-    unsigned parked;       // requests that waited
+    uint64_t table;       // number of the table now in force
+    uint64_t freeze_usec; // gates closed to gates open
+    unsigned parked;      // requests that waited
 };
-// Closes the gates of all changed modules, waits for the calls in flight (at most budget_usec), exchanges one pointer, opens the gates.
-// All or nothing. One swap at a time (-EALREADY). Fails: FreezeTimeout (the sentence names module, method, request and thread that it waited for), -EINVAL;
-// then the old table is in force and nothing changed. Blocks; not from a thread that is inside a call.
-GR_MUST_CHECK int gr_dispatch_swap(struct gr_dispatch *d, const struct gr_change *changes, size_t n, uint64_t budget_usec,
-                                   struct gr_swap_result *ret, struct gr_error *e);
+// Closes the gates of all changed modules, waits for the calls in flight (at most budget_usec),
+// exchanges one pointer, opens the gates. All or nothing. One swap at a time (-EALREADY). Fails:
+// FreezeTimeout (the sentence names module, method, request and thread that it waited for),
+// -EINVAL; then the old table is in force and nothing changed. Blocks; not from a thread that is
+// inside a call.
+GR_MUST_CHECK int gr_dispatch_swap(struct gr_dispatch *d, const struct gr_change *changes, size_t n,
+                                   uint64_t budget_usec, struct gr_swap_result *ret,
+                                   struct gr_error *e);
 // Closes gates until thaw (operators' freeze). The caller bounds the time.
-GR_MUST_CHECK int gr_dispatch_freeze(struct gr_dispatch *d, const char *const *modules, size_t n, uint64_t budget_usec, struct gr_error *e);
+GR_MUST_CHECK int gr_dispatch_freeze(struct gr_dispatch *d, const char *const *modules, size_t n,
+                                     uint64_t budget_usec, struct gr_error *e);
 void gr_dispatch_thaw(struct gr_dispatch *d, const char *const *modules, size_t n);
 
-// --- calls ----------------------------------------------------------------------------------------------------------
+// --- calls
+// ----------------------------------------------------------------------------------------------------------
 
 // Fails: -ENOSPC over max_threads. Installs the alternate signal stack for this thread.
 GR_MUST_CHECK int gr_thread_attach(struct gr_dispatch *d, struct gr_thread **ret);
 void gr_thread_detach(struct gr_thread *t);
 
 struct gr_response {
-    int32_t code;            // GRAYLING_*
+    int32_t code; // GRAYLING_*
     struct grayling_bytes payload;
     grayling_release_fn release; // NULL: nothing to release
     void *owner;
-    char message[256];       // for a non-zero code
+    char message[256];                                         // for a non-zero code
     char module[GR_NAME_MAX + 1], version[GR_VERSION_MAX + 1]; // who answered; "" when nobody
-    bool rescued;            // stable/previous answered for a faulted version
-    bool baking;             // (role) reserved for rollouts: answered by the candidate
-    void *private_;          // library's own
+    bool rescued;   // stable/previous answered for a faulted version
+    bool baking;    // (role) reserved for rollouts: answered by the candidate
+    void *private_; // library's own
 };
 enum gr_call_result {
-    GR_CALL_DONE,      // response is filled (also for NOT_FOUND routes: code UNIMPLEMENTED, module "")
-    GR_CALL_PARKED,    // a gate is closed: enqueue with gr_dispatch_park() and call again when resumed; nothing ran
+    GR_CALL_DONE,   // response is filled (also for NOT_FOUND routes: code UNIMPLEMENTED, module "")
+    GR_CALL_PARKED, // a gate is closed: enqueue with gr_dispatch_park() and call again when
+                    // resumed; nothing ran
 };
-// request->interface_name, method_name, headers, payload, deadline_usec, request_id are the caller's; `method` is filled in by the library.
-// A fault of the module ends the call: the response is the rescue's answer or GRAYLING_INTERNAL.
-// The response may point into memory of the module: a published response keeps its version pinned until gr_response_done().
-enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_request *request, struct gr_response *ret);
+// request->interface_name, method_name, headers, payload, deadline_usec, request_id are the
+// caller's; `method` is filled in by the library. A fault of the module ends the call: the response
+// is the rescue's answer or GRAYLING_INTERNAL. The response may point into memory of the module: a
+// published response keeps its version pinned until gr_response_done().
+enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_request *request,
+                                     struct gr_response *ret);
 // Gives buffers back and unpins. May run on another thread than the call.
 void gr_response_done(struct gr_dispatch *d, struct gr_response *r);
 
 struct gr_waiter {
-    void (*resume)(struct gr_waiter *w); // called once, from the thread that opens the gates; must only enqueue
+    void (*resume)(struct gr_waiter
+                       *w); // called once, from the thread that opens the gates; must only enqueue
     struct gr_waiter *next;
 };
-// 0: enqueued, resume() will come; -EAGAIN: the gates are open again, call at once; -ENOBUFS: GR_PARKED_MAX reached, answer UNAVAILABLE.
-GR_MUST_CHECK int gr_dispatch_park(struct gr_dispatch *d, const struct grayling_request *request, struct gr_waiter *w);
+// 0: enqueued, resume() will come; -EAGAIN: the gates are open again, call at once; -ENOBUFS:
+// GR_PARKED_MAX reached, answer UNAVAILABLE.
+GR_MUST_CHECK int gr_dispatch_park(struct gr_dispatch *d, const struct grayling_request *request,
+                                   struct gr_waiter *w);
 
 // Names of what the table in force routes, for status: calls back per module under an internal pin.
-void gr_dispatch_each(struct gr_dispatch *d, void (*fn)(void *userdata, const char *module, const char *version, unsigned slot), void *userdata);
+void gr_dispatch_each(struct gr_dispatch *d,
+                      void (*fn)(void *userdata, const char *module, const char *version,
+                                 unsigned slot),
+                      void *userdata);
 uint64_t gr_dispatch_pinned(const struct gr_dispatch *d); // versions that could not be released
 
-// --- containment ----------------------------------------------------------------------------------------------------
+// --- containment
+// ----------------------------------------------------------------------------------------------------
 
-// Installs the process-wide handlers (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT): a fault in a module's own text inside a guarded call ends that call; any other
-// writes evidence into the statistics segment and dies with the default action. Once per process, before any module is loaded.
+// Installs the process-wide handlers (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT): a fault in a
+// module's own text inside a guarded call ends that call; any other writes evidence into the
+// statistics segment and dies with the default action. Once per process, before any module is
+// loaded.
 GR_MUST_CHECK int gr_guard_install(struct gr_dispatch *d);

@@ -1,6 +1,7 @@
-// The statistics segment: one shared-memory object (memfd) that the supervisor makes, every worker writes and which outlives the worker.
-// Written without shared cache lines (one row per thread and version), read by the supervisor without locks.
-// Layout is private to stats.c; both sides are built from the same tree and check `layout` of the header.
+// The statistics segment: one shared-memory object (memfd) that the supervisor makes, every worker
+// writes and which outlives the worker. Written without shared cache lines (one row per thread and
+// version), read by the supervisor without locks. Layout is private to stats.c; both sides are
+// built from the same tree and check `layout` of the header.
 #pragma once
 #include "base/error.h"
 #include "base/limits.h"
@@ -14,15 +15,18 @@ GR_MUST_CHECK int gr_stats_new(struct gr_stats **ret, int *ret_fd);
 GR_MUST_CHECK int gr_stats_map(int fd, struct gr_stats **ret);
 void gr_stats_free(struct gr_stats *s); // unmaps only
 
-// Latency histogram: log-linear, 16 linear buckets per power of two of nanoseconds, relative error under 1/16.
+// Latency histogram: log-linear, 16 linear buckets per power of two of nanoseconds, relative error
+// under 1/16.
 #define GR_HISTOGRAM_BUCKETS 608
-struct gr_histogram { uint64_t count[GR_HISTOGRAM_BUCKETS]; };
+struct gr_histogram {
+    uint64_t count[GR_HISTOGRAM_BUCKETS];
+};
 unsigned gr_histogram_bucket(uint64_t nsec);
 uint64_t gr_histogram_upper_nsec(unsigned bucket); // largest value of the bucket
 // Smallest upper bound under which at least q (0..1) of the counts lie; 0 when empty.
 uint64_t gr_histogram_quantile_nsec(const struct gr_histogram *h, double q);
 
-#define GR_CODES 17 // gRPC status codes 0..16
+#define GR_CODES 17  // gRPC status codes 0..16
 struct gr_counters { // sums over threads of one version (slot); monotonic while the slot is bound
     uint64_t requests[GR_CODES];
     uint64_t in_flight;
@@ -30,33 +34,52 @@ struct gr_counters { // sums over threads of one version (slot); monotonic while
     uint64_t latency_sum_nsec;
     struct gr_histogram latency;
 };
-// Binds a slot to a fresh version: zeroes it and raises its generation. Supervisor only, before `load`.
+// Binds a slot to a fresh version: zeroes it and raises its generation. Supervisor only, before
+// `load`.
 void gr_stats_bind(struct gr_stats *s, unsigned slot, const char *module, const char *version);
-// Reads a consistent-enough sum (each counter exact, the set not atomic). Errors of the code 13, 14, 15, 2 and 4 are the server's fault.
+// Reads a consistent-enough sum (each counter exact, the set not atomic). Errors of the code 13,
+// 14, 15, 2 and 4 are the server's fault.
 void gr_stats_read(const struct gr_stats *s, unsigned slot, struct gr_counters *ret);
 uint64_t gr_counters_total(const struct gr_counters *c);
-uint64_t gr_counters_server_errors(const struct gr_counters *c); // codes unknown, deadline_exceeded, internal, unavailable, data_loss, unimplemented excluded
+uint64_t gr_counters_server_errors(
+    const struct gr_counters *c); // codes unknown, deadline_exceeded, internal, unavailable,
+                                  // data_loss, unimplemented excluded
 
-// Who was inside which call, for blame after a worker's death: one entry per dispatch thread that is inside a call.
+// Counters of the module's own (host->count()), in the order in which they were first raised.
+// Returns how many.
+#define GR_COUNTER_NAME_MAX 40
+struct gr_module_counter {
+    char name[GR_COUNTER_NAME_MAX + 1];
+    uint64_t value;
+};
+size_t gr_stats_counters(const struct gr_stats *s, unsigned slot, struct gr_module_counter *ret,
+                         size_t cap);
+
+// Who was inside which call, for blame after a worker's death: one entry per dispatch thread that
+// is inside a call.
 struct gr_in_call {
-    unsigned thread, slot;        // innermost version that runs
+    int32_t pid;           // the worker whose thread it is
+    unsigned thread, slot; // innermost version that runs
     uint64_t started_mono_usec;
     char method[64];
     char request_id[40];
-    bool faulted;                 // the fatal-signal handler marked this thread
+    bool faulted; // the fatal-signal handler marked this thread
 };
 size_t gr_stats_in_calls(const struct gr_stats *s, struct gr_in_call *ret, size_t cap);
 
-// Evidence of a fatal signal, written by the dying worker's handler (async-signal-safe stores), read after its death.
+// Evidence of a fatal signal, written by the dying worker's handler (async-signal-safe stores),
+// read after its death.
 #define GR_EVIDENCE_FRAMES 32
 struct gr_evidence {
-    uint32_t seq;          // 0: none; odd while written
+    uint32_t seq; // 0: none; odd while written
     int32_t signal, code;
     uint64_t address, pc;
-    int32_t slot;          // version whose text holds pc or a frame of the module; -1: none
-    int32_t thread;        // dispatch thread; -1: another
+    int32_t slot;   // version whose text holds pc or a frame of the module; -1: none
+    int32_t thread; // dispatch thread; -1: another
+    int32_t pid;    // the worker that died
     uint32_t n_frames;
-    uint64_t frame_offset[GR_EVIDENCE_FRAMES]; // offset in the object, frame_slot tells which; for slot -1 the raw address
+    uint64_t frame_offset[GR_EVIDENCE_FRAMES]; // offset in the object, frame_slot tells which; for
+                                               // slot -1 the raw address
     int32_t frame_slot[GR_EVIDENCE_FRAMES];
     char method[64], request_id[40];
 };

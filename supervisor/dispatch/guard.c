@@ -1,0 +1,248 @@
+// Signal handlers, alternate stacks and the jump. Everything that on_signal() reaches is
+// async-signal-safe, given that backtrace() was called once before (it loads libgcc_s at its first
+// use).
+#include "dispatch/guard.h"
+#include "dispatch/internal.h"
+#include "dispatch/text.h"
+#include <errno.h>
+#include <execinfo.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+
+#define STACK_BYTES (64u * 1024) // an AVX-512 frame alone takes 3.6 KB
+#define NULL_PAGE 4096u          // a jump to NULL or a small offset from it
+
+static _Thread_local struct gr_guard_self self
+    __attribute__((tls_model("initial-exec"))) = {.row = -1};
+static struct gr_stats_segment *evidence_segment;
+
+// --- threads
+// --------------------------------------------------------------------------------------------------------
+
+int gr_guard_enter(int32_t row, struct gr_guard_self **ret)
+{
+    if (self.stack)
+        return -EALREADY;
+    void *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED)
+        return -ENOMEM;
+    stack_t previous;
+    if (sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = STACK_BYTES}, &previous) < 0) {
+        int code = -errno;
+        munmap(stack, STACK_BYTES);
+        return code;
+    }
+    self = (struct gr_guard_self){.row = row, .stack = stack, .previous = previous};
+    *ret = &self;
+    return 0;
+}
+
+void gr_guard_leave(void)
+{
+    if (!self.stack)
+        return;
+    (void)sigaltstack(&self.previous, NULL);
+    munmap(self.stack, STACK_BYTES);
+    self = (struct gr_guard_self){.row = -1};
+}
+
+struct gr_guard_self *gr_guard_of_thread(void)
+{
+    return self.stack ? &self : NULL;
+}
+
+bool gr_guard_run(struct gr_guard_self *me, int32_t (*fn)(void *), void *arg, int32_t *ret)
+{
+    struct gr_guard_frame frame;
+    struct gr_guard_frame *volatile outer = me->armed;
+    // Without the signal mask (two system calls less): SA_NODEFER keeps it unchanged in the
+    // handler.
+    if (sigsetjmp(frame.jump, 0) != 0) {
+        me->armed = outer;
+        return false;
+    }
+    me->armed = &frame;
+    atomic_signal_fence(memory_order_seq_cst);
+    int32_t r = fn(arg);
+    atomic_signal_fence(memory_order_seq_cst);
+    me->armed = outer;
+    *ret = r;
+    return true;
+}
+
+// --- in the handler
+// -------------------------------------------------------------------------------------------------
+
+#ifndef __x86_64__
+#error                                                                                             \
+    "the guard reads the program counter of an x86-64 context; teach program_counter() and return_address() yours"
+#endif
+static uint64_t program_counter(const ucontext_t *uc)
+{
+    return (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+}
+
+// After a call through a NULL pointer the caller is named by the word on top of the stack.
+static uint64_t return_address(const ucontext_t *uc)
+{
+    return *(const uint64_t *)uc->uc_mcontext.gregs[REG_RSP];
+}
+
+// Frames from the faulting one outwards; the handler's own are dropped.
+static size_t unwind(uint64_t pc, uint64_t *frames)
+{
+    void *raw[GR_EVIDENCE_FRAMES + 8];
+    int n = backtrace(raw, GR_COUNT(raw));
+    int first = 0;
+    while (first < n && (uint64_t)raw[first] != pc)
+        first++;
+    if (first == n) { // pc is no code (a jump into nowhere): its caller is still in the list
+        frames[0] = pc;
+        return 1;
+    }
+    size_t count = 0;
+    for (int i = first; i < n && count < GR_EVIDENCE_FRAMES; i++)
+        frames[count++] = (uint64_t)raw[i];
+    return count;
+}
+
+static _Noreturn void jump_back(void)
+{
+    self.handling = 0;
+    self.recovering = false;
+    siglongjmp(self.armed->jump, 1);
+}
+
+static void write_frames(struct gr_stats_evidence *ev, const uint64_t *frames, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct gr_text *t = gr_text_find(frames[i]);
+        ev->body.frame_slot[i] = t ? atomic_load(&t->slot) : -1;
+        ev->body.frame_offset[i] = t ? frames[i] - atomic_load(&t->base) : frames[i];
+        if (t && ev->body.slot < 0)
+            ev->body.slot = atomic_load(&t->slot);
+    }
+    atomic_store_explicit(&ev->n_frames, (uint32_t)n, memory_order_release);
+}
+
+// The first fatal signal since the last clear is the one that is kept. The frames come last:
+// unwinding a broken stack may fault.
+static void write_evidence(int sig, const siginfo_t *info, uint64_t pc)
+{
+    struct gr_stats_evidence *ev = &evidence_segment->evidence;
+    uint32_t none = 0;
+    if (self.row >= 0)
+        atomic_store(&evidence_segment->inside[self.row].faulted, 1);
+    if (!atomic_compare_exchange_strong(&ev->seq, &none, 1))
+        return;
+    const struct gr_text *t = gr_text_find(pc);
+    ev->body = (struct gr_evidence){
+        .signal = sig,
+        .code = info->si_code,
+        .address = (uint64_t)info->si_addr,
+        .pc = pc,
+        .slot = t ? atomic_load(&t->slot) : -1,
+        .thread = self.row,
+        .pid = (int32_t)getpid(),
+    };
+    if (self.row >= 0) {
+        const struct gr_stats_inside *in = &evidence_segment->inside[self.row];
+        uint32_t depth = atomic_load(&in->depth);
+        if (depth > 0 && depth <= GR_CALL_DEPTH_MAX)
+            memcpy(ev->body.method,
+                   gr_stats_frame_method(evidence_segment, atomic_load(&in->frames[depth - 1])),
+                   64);
+        gr_stats_request_id(evidence_segment, (unsigned)self.row, ev->body.request_id);
+    }
+    atomic_store_explicit(&ev->seq, 2, memory_order_release);
+    uint64_t frames[GR_EVIDENCE_FRAMES];
+    write_frames(ev, frames, unwind(pc, frames));
+}
+
+// The default action: a hardware fault happens again when the handler returns, with its true
+// context for the core file.
+static void die(int sig, const siginfo_t *info)
+{
+    signal(sig, SIG_DFL);
+    if (info->si_code <= 0)
+        syscall(SYS_tgkill, getpid(), gettid(), sig);
+}
+
+static void on_signal(int sig, siginfo_t *info, void *context)
+{
+    int saved_errno = errno;
+    self.handling++;
+    if (self.handling > 1) {
+        if (self.recovering) // the unwinder met a broken stack: the jump needs no frames
+            jump_back();
+        die(sig, info);
+        return;
+    }
+    const ucontext_t *uc = context;
+    uint64_t pc = program_counter(uc);
+    if (self.armed && sig != SIGABRT && info->si_code > 0) {
+        uint64_t at = pc < NULL_PAGE ? return_address(uc) : pc;
+        if (gr_text_find(at)) {
+            self.caught = (struct gr_caught){.signal = sig,
+                                             .address = (uint64_t)info->si_addr,
+                                             .pc = pc,
+                                             .n_frames = 1,
+                                             .frames = {at}};
+            self.recovering = true;
+            uint64_t frames[GR_EVIDENCE_FRAMES];
+            size_t n = unwind(at, frames);
+            memcpy(self.caught.frames, frames, n * sizeof(frames[0]));
+            self.caught.n_frames = n;
+            errno = saved_errno;
+            jump_back();
+        }
+    }
+    write_evidence(sig, info, pc);
+    die(sig, info);
+    self.handling--;
+}
+
+// --- installation
+// ---------------------------------------------------------------------------------------------------
+
+static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+
+int gr_guard_install(struct gr_dispatch *d)
+{
+    if (evidence_segment)
+        return -EALREADY;
+    evidence_segment = d->stats->seg;
+    void *prime[1];
+    (void)backtrace(prime, 1);
+    struct sigaction action = {.sa_sigaction = on_signal,
+                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < GR_COUNT(signals); i++)
+        if (sigaction(signals[i], &action, NULL) < 0)
+            return -errno;
+    return 0;
+}
+
+void gr_guard_uninstall(const struct gr_dispatch *d)
+{
+    if (evidence_segment != d->stats->seg)
+        return;
+    for (size_t i = 0; i < GR_COUNT(signals); i++)
+        signal(signals[i], SIG_DFL);
+    evidence_segment = NULL;
+}
+
+void gr_guard_frame_text(uint64_t address, char buf[96])
+{
+    const struct gr_text *t = gr_text_find(address);
+    if (t)
+        snprintf(buf, 96, "%.70s+0x%llx", atomic_load(&t->name),
+                 (unsigned long long)(address - atomic_load(&t->base)));
+    else
+        snprintf(buf, 96, "0x%llx", (unsigned long long)address);
+}

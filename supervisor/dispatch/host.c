@@ -1,0 +1,172 @@
+// The functions that a module gets from its host. Each is entered from module code with the guard
+// armed; what runs here is the host's, so a fault here must not be taken for the module's: only a
+// program counter in module text is.
+#include "dispatch/internal.h"
+#include <stdio.h>
+#include <string.h>
+
+static struct gr_instance *instance_of(const struct grayling_host *host)
+{
+    return host->opaque;
+}
+
+static void host_log(const struct grayling_host *host, int32_t level, const char *message)
+{
+    const struct gr_instance *i = instance_of(host);
+    const struct gr_dispatch_options *o = &i->dispatch->options;
+    if (o->on_log)
+        o->on_log(o->userdata, i->slot, level, message);
+}
+
+// --- memory
+// ---------------------------------------------------------------------------------------------------------
+
+struct block { // keeps the size, so that free() can uncount it
+    _Alignas(max_align_t) uint64_t size;
+    char bytes[];
+};
+
+static void *host_alloc(const struct grayling_host *host, uint64_t size)
+{
+    if (size > PTRDIFF_MAX - sizeof(struct block))
+        return NULL;
+    struct block *b = malloc(sizeof(*b) + size);
+    if (!b)
+        return NULL;
+    b->size = size;
+    atomic_fetch_add_explicit(&instance_of(host)->allocated_bytes, size, memory_order_relaxed);
+    return b->bytes;
+}
+
+static void host_free(const struct grayling_host *host, void *memory)
+{
+    if (!memory)
+        return;
+    struct block *b = (struct block *)((char *)memory - offsetof(struct block, bytes));
+    atomic_fetch_sub_explicit(&instance_of(host)->allocated_bytes, b->size, memory_order_relaxed);
+    free(b);
+}
+
+// --- answering
+// ------------------------------------------------------------------------------------------------------
+
+static int32_t may_answer(const struct grayling_call *call, struct grayling_bytes payload)
+{
+    if (call->answer)
+        return GRAYLING_FAILED_PRECONDITION;
+    return payload.size > GR_RESPONSE_BYTES_MAX ? GRAYLING_RESOURCE_EXHAUSTED : GRAYLING_OK;
+}
+
+static int32_t host_respond(struct grayling_call *call, struct grayling_bytes payload)
+{
+    int32_t code = may_answer(call, payload);
+    if (code == GRAYLING_OK && !(call->answer = gr_answer_copy(payload)))
+        code = GRAYLING_RESOURCE_EXHAUSTED;
+    return code;
+}
+
+static int32_t host_respond_take(struct grayling_call *call, struct grayling_bytes payload,
+                                 grayling_release_fn release, void *owner)
+{
+    int32_t code = may_answer(call, payload);
+    struct gr_held *held = &call->instance->held[call->thread->index];
+    if (code == GRAYLING_OK && !(call->answer = gr_answer_take(payload, release, owner, held)))
+        code = GRAYLING_RESOURCE_EXHAUSTED;
+    return code;
+}
+
+static void host_fail(struct grayling_call *call, const char *message)
+{
+    if (call->message)
+        snprintf(call->message, sizeof(((struct gr_response *)0)->message), "%s", message);
+}
+
+static uint64_t host_time_left_usec(struct grayling_call *call)
+{
+    if (call->request->deadline_usec == 0)
+        return UINT64_MAX;
+    uint64_t now = gr_mono_now().usec;
+    return call->request->deadline_usec > now ? call->request->deadline_usec - now : 0;
+}
+
+static void host_count(const struct grayling_host *host, const char *name, uint64_t add)
+{
+    const struct gr_instance *i = instance_of(host);
+    gr_stats_count(i->dispatch->stats, i->slot, name, add);
+}
+
+// --- module to module
+// -----------------------------------------------------------------------------------------------
+
+static bool is_declared(const struct grayling_call *call, const char *interface_name)
+{
+    const struct gr_contract *c = call->instance->contract;
+    for (size_t i = 0; i < c->n_requires; i++)
+        if (strcmp(c->requires[i].interface, interface_name) == 0)
+            return true;
+    for (size_t i = 0; i < c->n_optional; i++)
+        if (strcmp(c->optional[i].interface, interface_name) == 0)
+            return true;
+    for (size_t i = 0; i < c->n_provides; i++)
+        if (strcmp(c->provides[i].name, interface_name) == 0)
+            return true;
+    return false;
+}
+
+static int32_t call_route(struct grayling_call *call, const struct gr_route *route,
+                          struct grayling_bytes payload, struct grayling_bytes *ret)
+{
+    struct grayling_request request = *call->request;
+    request.interface_name = route->interface_name;
+    request.method_name = route->method_name;
+    request.payload = payload;
+    struct gr_served served;
+    gr_serve(call->thread, route, &request, call->depth + 1, NULL, &served);
+    if (served.answer) {
+        served.answer->next = call->kept;
+        call->kept = served.answer;
+        *ret = (struct grayling_bytes){served.answer->data, served.answer->size};
+    }
+    return served.code;
+}
+
+static int32_t host_call(struct grayling_call *call, const char *interface_name,
+                         const char *method_name, struct grayling_bytes payload,
+                         struct grayling_bytes *ret)
+{
+    *ret = (struct grayling_bytes){0};
+    if (call->depth + 1 >= GR_CALL_DEPTH_MAX)
+        return GRAYLING_RESOURCE_EXHAUSTED;
+    const struct gr_route *route =
+        gr_table_find(call->record->table, gr_route_hash(interface_name, method_name),
+                      interface_name, method_name);
+    // Undeclared needs are in nobody's reach: answering them would let a call run through a freeze.
+    if (!route || !is_declared(call, interface_name))
+        return GRAYLING_UNIMPLEMENTED;
+    // The host's own code and a callee's release functions run disarmed: a fault in them is not the
+    // caller's.
+    struct gr_guard_self *guard = call->thread->guard;
+    struct gr_guard_frame *armed = guard->armed;
+    guard->armed = NULL;
+    int32_t code = call_route(call, route, payload, ret);
+    guard->armed = armed;
+    return code;
+}
+
+void gr_host_init(struct gr_instance *i)
+{
+    i->host = (struct grayling_host){
+        .struct_size = sizeof(i->host),
+        .abi_minor = GRAYLING_ABI_MINOR,
+        .opaque = i,
+        .log = host_log,
+        .alloc = host_alloc,
+        .free = host_free,
+        .respond = host_respond,
+        .respond_take = host_respond_take,
+        .fail = host_fail,
+        .call = host_call,
+        .time_left_usec = host_time_left_usec,
+        .count = host_count,
+    };
+}

@@ -1,0 +1,151 @@
+// The objects behind dispatch.h, shared by the files of this directory only.
+//
+// Who may do what: `current`, the gates, the seats' list, the retired tables and the parked
+// requests change under `lock`, which nobody holds while waiting or while foreign code runs.
+// `swapping` makes the exchange a one-at-a-time affair.
+#pragma once
+#include "dispatch/asym.h"
+#include "dispatch/dispatch.h"
+#include "dispatch/guard.h"
+#include "dispatch/stats-layout.h"
+#include "dispatch/table.h"
+#include <pthread.h>
+
+struct gr_thread { // one calling thread's seat
+    // Written by its thread at every call, read by the writer: the record that the outermost call
+    // entered; NULL: outside.
+    _Alignas(128) _Atomic(const struct gr_record *) entered;
+    _Alignas(64) struct gr_dispatch *dispatch;
+    struct gr_guard_self *guard;
+    struct gr_stats_inside *inside;
+    unsigned index, row;
+    bool taken; // under lock
+};
+
+struct gr_held { // responses of one version that point into its memory, counted by the thread that
+                 // answered
+    _Alignas(64) _Atomic uint64_t n;
+};
+
+struct gr_instance {
+    const struct grayling_module *block;
+    void *self;
+    struct gr_contract *contract;
+    unsigned slot;
+    size_t module_len, version_len;
+    struct gr_dispatch *dispatch;
+    struct grayling_host host;
+    struct gr_held *held; // max_threads of them
+    _Atomic bool faulted; // something of it was left half-done: never destroyed, never unmapped
+    _Atomic uint64_t allocated_bytes;
+    void *handle; // dlopen's
+    char *path;
+    struct gr_text *text;
+    struct gr_instance *next; // all loaded instances
+};
+
+struct gr_dispatch {
+    // Read by every call; written by the writer only.
+    _Alignas(128) _Atomic(struct gr_table *) current;
+    _Atomic uint32_t any_closed;
+    _Atomic uint32_t waiting; // writers that want to be woken by leaving calls
+    _Atomic uint64_t closed[GR_MODULES_MAX / 64];
+    struct gr_thread *threads;
+    unsigned max_threads;
+
+    _Alignas(128) _Atomic uint32_t left; // futex: raised by leaving calls while somebody waits
+    pthread_mutex_t lock;
+    bool swapping;
+    struct gr_gates held_by_swap, held_by_operator;
+    struct gr_table *retired;
+    struct gr_waiter *parked, **parked_end; // in the order of arrival
+    unsigned n_parked;
+    struct gr_name gates[GR_MODULES_MAX]; // which name has which gate; "" is free
+    struct gr_instance *instances;
+    _Atomic uint64_t pinned;
+
+    struct gr_stats *stats;
+    int private_stats_fd; // >= 0: `stats` is our own
+    struct gr_dispatch_options options;
+};
+
+// --- threads.c
+// ------------------------------------------------------------------------------------------------------
+// Tells a waiting writer that something was left. Cheap when nobody waits.
+void gr_leave_notify(struct gr_dispatch *d);
+
+// --- drain.c
+// --------------------------------------------------------------------------------------------------------
+// Waits until blocked(d, arg) is false; it is called under the lock, at first and after each call
+// that was left. Fails: -ETIMEDOUT at the deadline, with the lock's view at that time already shown
+// to `blocked`.
+GR_MUST_CHECK int gr_drain(struct gr_dispatch *d, bool (*blocked)(struct gr_dispatch *d, void *arg),
+                           void *arg, struct gr_mono deadline);
+// What a thread is inside of, safe to read under the lock; NULL: nothing (any more).
+const struct gr_record *gr_entered_locked(struct gr_dispatch *d, const struct gr_thread *thread);
+// Frees the retired tables that no thread is inside any more. Under the lock.
+void gr_reclaim_locked(struct gr_dispatch *d);
+// Opens what the held_by_ sets no longer hold and closes what they do. Under the lock; a heavy
+// barrier must follow a close.
+void gr_gates_publish_locked(struct gr_dispatch *d);
+
+// --- image.c
+// --------------------------------------------------------------------------------------------------------
+struct gr_image {                        // what the loader really mapped
+    uint64_t base, text_start, text_end; // text_: the executable segments
+    struct gr_contract *contract;        // NULL: no contract note
+    char build_id[81];                   // hex; "" none
+};
+// Reads the mapped headers of a dlopen handle. Fails: LoadFailed, NotAModule.
+GR_MUST_CHECK int gr_image_read(void *handle, const char *path, struct gr_image *ret,
+                                struct gr_error *e);
+// 0: what is mapped at `address` is the file behind fd. Fails: LoadFailed with both identities.
+GR_MUST_CHECK int gr_image_same_file(uint64_t address, int fd, const char *path,
+                                     struct gr_error *e);
+
+// --- host.c
+// ---------------------------------------------------------------------------------------------------------
+void gr_host_init(struct gr_instance *i);
+
+// --- answer.c
+// -------------------------------------------------------------------------------------------------------
+struct gr_answer { // one response's bytes, copied or taken over
+    struct gr_answer *next;
+    const void *data;
+    uint64_t size;
+    grayling_release_fn release; // of the module; NULL: `data` is in `copy`
+    void *owner;
+    struct gr_held *held; // pins the version while its buffer is out
+    char copy[];
+};
+// NULL: out of memory.
+struct gr_answer *gr_answer_copy(struct grayling_bytes payload);
+struct gr_answer *gr_answer_take(struct grayling_bytes payload, grayling_release_fn release,
+                                 void *owner, struct gr_held *held);
+// Gives the bytes back and unpins; may be the last thing that an unload waits for. NULL is nothing.
+void gr_answer_free(struct gr_dispatch *d, struct gr_answer *a);
+
+// --- call.c
+// ---------------------------------------------------------------------------------------------------------
+struct grayling_call { // one version at work on one request
+    struct gr_thread *thread;
+    const struct gr_record *record; // whose reach bounds what it may call
+    struct gr_instance *instance;
+    const struct grayling_request *request;
+    unsigned depth;
+    struct gr_answer *answer;
+    struct gr_answer *kept; // of callees: valid until handle() returns
+    char *message;          // 256 bytes of the response; NULL: nobody reads it
+};
+
+struct gr_served { // who answered what
+    int32_t code;
+    struct gr_instance *by;
+    bool rescued;
+    struct gr_answer *answer;
+};
+// Runs a route on the pinned table: deadline, guard, statistics, rescue. `message` as in
+// grayling_call.
+void gr_serve(struct gr_thread *t, const struct gr_route *route,
+              const struct grayling_request *request, unsigned depth, char *message,
+              struct gr_served *ret);

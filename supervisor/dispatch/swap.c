@@ -1,0 +1,404 @@
+// The exchange: build the next table, close the gates, drain, exchange one pointer, open. And the
+// operators' freeze.
+#include "base/fault.h"
+#include "dispatch/internal.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+// --- gates
+// ----------------------------------------------------------------------------------------------------------
+
+static bool gate_in_use_locked(const struct gr_dispatch *d, const char *module)
+{
+    if (gr_table_module(atomic_load(&d->current), module))
+        return true;
+    for (const struct gr_table *t = d->retired; t; t = t->next_retired)
+        if (gr_table_module(t, module))
+            return true;
+    return false;
+}
+
+// The gate of a name, given at first use and kept while any table names it; never one of
+// `reserved`, which the same change gave to names that no table has yet. Fails: -ENOSPC.
+static int gate_of_locked(struct gr_dispatch *d, const char *module,
+                          const struct gr_gates *reserved)
+{
+    int unused = -1;
+    for (int i = 0; i < GR_MODULES_MAX; i++) {
+        if (strcmp(d->gates[i].s, module) == 0)
+            return i;
+        if (unused < 0 && !gr_gates_has(reserved, (unsigned)i) &&
+            (d->gates[i].s[0] == 0 || !gate_in_use_locked(d, d->gates[i].s)))
+            unused = i;
+    }
+    if (unused < 0)
+        return -ENOSPC;
+    snprintf(d->gates[unused].s, sizeof(d->gates[unused].s), "%s", module);
+    return unused;
+}
+
+// Tells the requests that waited for a gate to try again; they that meet another closed gate park
+// again.
+static void resume(struct gr_waiter *parked)
+{
+    while (parked) {
+        struct gr_waiter *w = parked;
+        parked = w->next;
+        w->resume(w);
+    }
+}
+
+static struct gr_waiter *take_parked_locked(struct gr_dispatch *d, unsigned *ret_n)
+{
+    struct gr_waiter *first = d->parked;
+    *ret_n = d->n_parked;
+    gr_stats_parked_add(d->stats, -(int64_t)d->n_parked);
+    d->parked = NULL;
+    d->parked_end = &d->parked;
+    d->n_parked = 0;
+    return first;
+}
+
+// --- drain
+// ----------------------------------------------------------------------------------------------------------
+
+struct culprit {
+    struct gr_gates gates;
+    unsigned thread, row;
+    char method[64], request_id[40];
+    struct gr_name module;
+    uint64_t started_usec;
+};
+
+// A call blocks the freeze when what it entered can reach a closed gate. The last one found is who
+// is blamed.
+static bool call_in_reach(struct gr_dispatch *d, void *arg)
+{
+    struct culprit *c = arg;
+    for (unsigned i = 0; i < d->max_threads; i++) {
+        const struct gr_thread *t = &d->threads[i];
+        const struct gr_record *r = gr_entered_locked(d, t);
+        if (!r || !gr_gates_meet(&r->reach, &c->gates))
+            continue;
+        c->thread = i;
+        c->module = r->member.contract->module;
+        uint32_t depth = atomic_load(&t->inside->depth);
+        c->started_usec = depth > 0 ? atomic_load(&t->inside->started_usec) : gr_mono_now().usec;
+        uint32_t frame = depth > 0 ? atomic_load(&t->inside->frames[0]) : UINT32_MAX;
+        snprintf(c->method, sizeof(c->method), "%s", gr_stats_frame_method(d->stats->seg, frame));
+        gr_stats_request_id(d->stats->seg, t->row, c->request_id);
+        return true;
+    }
+    return false;
+}
+
+static int drain_gates(struct gr_dispatch *d, const struct gr_gates *gates, const char *what,
+                       struct gr_mono start, uint64_t budget_usec, struct gr_error *e)
+{
+    struct culprit c = {.gates = *gates};
+    if (gr_drain(d, call_in_reach, &c, (struct gr_mono){start.usec + budget_usec}) == 0)
+        return 0;
+    char budget[32], ran[32];
+    uint64_t now = gr_mono_now().usec;
+    return gr_error_set_retryable(
+        e, -ETIMEDOUT, GR_REASON_FREEZE_TIMEOUT,
+        "asked to freeze %s within %s, but thread %u was still inside module %s, method %s, "
+        "request \"%s\", "
+        "for %s; nothing has changed: raise freeze_budget above the longest call, or shorten that "
+        "call",
+        what, gr_duration_format(budget_usec, budget), c.thread, c.module.s,
+        c.method[0] ? c.method : "(starting)", c.request_id,
+        gr_duration_format(now > c.started_usec ? now - c.started_usec : 0, ran));
+}
+
+static bool inside_call(const struct gr_dispatch *d)
+{
+    const struct gr_guard_self *me = gr_guard_of_thread();
+    return me && me->row >= 0 && atomic_load(&d->stats->seg->inside[me->row].depth) > 0;
+}
+
+// --- building
+// -------------------------------------------------------------------------------------------------------
+
+struct plan {
+    const struct gr_change *changes;
+    size_t n_changes;
+    struct gr_gates gates;
+    struct gr_member members[GR_MODULES_MAX];
+    size_t n_members;
+    char what[160]; // "modules pay, auth"
+};
+
+static const struct gr_change *change_of(const struct plan *p, const char *module)
+{
+    for (size_t i = 0; i < p->n_changes; i++)
+        if (strcmp(p->changes[i].module, module) == 0)
+            return &p->changes[i];
+    return NULL;
+}
+
+static int check_change(const struct plan *p, const struct gr_change *c, struct gr_error *e)
+{
+    struct gr_name name;
+    if (gr_name_parse(c->module, strlen(c->module), &name) < 0)
+        return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
+                            "asked to exchange \"%s\", which is no module name", c->module);
+    if (change_of(p, c->module) != c)
+        return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
+                            "asked to exchange module %s twice in one swap; name each module once",
+                            c->module);
+    const struct gr_instance *versions[] = {c->stable, c->rescue};
+    for (size_t i = 0; i < GR_COUNT(versions); i++)
+        if (versions[i] && strcmp(versions[i]->contract->module.s, c->module) != 0)
+            return gr_error_set(e, -EINVAL, GR_REASON_CONTRACT_INCOMPATIBLE,
+                                "asked to route module %s to a version whose contract says module "
+                                "%s; load the right file",
+                                c->module, versions[i]->contract->module.s);
+    return 0;
+}
+
+static int add_member(struct plan *p, const struct gr_member *m, struct gr_error *e)
+{
+    if (p->n_members == GR_MODULES_MAX)
+        return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
+                            "asked to route more than %d modules; remove one first",
+                            GR_MODULES_MAX);
+    p->members[p->n_members++] = *m;
+    return 0;
+}
+
+static int plan_changed_locked(struct gr_dispatch *d, struct plan *p, struct gr_error *e)
+{
+    size_t len =
+        (size_t)snprintf(p->what, sizeof(p->what), "module%s", p->n_changes == 1 ? "" : "s");
+    for (size_t i = 0; i < p->n_changes; i++) {
+        const struct gr_change *c = &p->changes[i];
+        int r = check_change(p, c, e);
+        if (r < 0)
+            return r;
+        int gate = gate_of_locked(d, c->module, &p->gates);
+        if (gate < 0)
+            return gr_error_set(
+                e, -EINVAL, GR_REASON_INTERNAL,
+                "asked to route module %s, but all %d gates are taken; remove a module first",
+                c->module, GR_MODULES_MAX);
+        gr_gates_add(&p->gates, (unsigned)gate);
+        if (len < sizeof(p->what))
+            len += (size_t)snprintf(p->what + len, sizeof(p->what) - len, "%s %s", i ? "," : "",
+                                    c->module);
+        if (!c->stable)
+            continue;
+        r = add_member(p,
+                       &(struct gr_member){
+                           .gate = (unsigned)gate,
+                           .stable = c->stable,
+                           .contract = c->stable->contract,
+                           .rescue = c->rescue,
+                           .rescue_contract = c->rescue ? c->rescue->contract : NULL,
+                       },
+                       e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int plan_kept(struct plan *p, const struct gr_table *base, struct gr_error *e)
+{
+    for (size_t i = 0; i < base->n_records; i++) {
+        const struct gr_member *m = &base->records[i].member;
+        if (change_of(p, m->contract->module.s))
+            continue;
+        int r = add_member(p, m, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+// --- the exchange
+// ---------------------------------------------------------------------------------------------------
+
+// Takes the right to exchange; the table in force cannot change until end_swap().
+static int begin_swap(struct gr_dispatch *d, struct gr_error *e)
+{
+    if (inside_call(d))
+        return gr_error_set(
+            e, -EINVAL, GR_REASON_INTERNAL,
+            "asked to freeze from a thread that is inside a call, which would wait for itself; "
+            "ask from a thread of the host's own");
+    pthread_mutex_lock(&d->lock);
+    bool busy = d->swapping;
+    d->swapping = true;
+    pthread_mutex_unlock(&d->lock);
+    if (busy)
+        return gr_error_set_retryable(
+            e, -EALREADY, GR_REASON_INTERNAL,
+            "asked for an exchange while another one is under way; wait for its result");
+    return 0;
+}
+
+static void end_swap(struct gr_dispatch *d)
+{
+    pthread_mutex_lock(&d->lock);
+    gr_reclaim_locked(d);
+    d->swapping = false;
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void close_gates(struct gr_dispatch *d, struct gr_gates *held, const struct gr_gates *gates)
+{
+    pthread_mutex_lock(&d->lock);
+    gr_gates_join(held, gates);
+    gr_gates_publish_locked(d);
+    pthread_mutex_unlock(&d->lock);
+    gr_asym_heavy();
+}
+
+// Exchanges (next may be NULL: the old table stays) and opens the swap's gates. Returns how many
+// requests had waited.
+static unsigned commit_and_open(struct gr_dispatch *d, struct gr_table *next)
+{
+    pthread_mutex_lock(&d->lock);
+    if (next) {
+        struct gr_table *old = atomic_load(&d->current);
+        gr_asym_store(&d->current, next);
+        old->next_retired = d->retired;
+        d->retired = old;
+    }
+    d->held_by_swap = (struct gr_gates){0};
+    gr_gates_publish_locked(d);
+    unsigned n;
+    struct gr_waiter *parked = take_parked_locked(d, &n);
+    pthread_mutex_unlock(&d->lock);
+    resume(parked);
+    return n;
+}
+
+// Everything that happens while the gates are closed and nobody is inside: state would be handed
+// over here.
+static int under_freeze(struct gr_error *e)
+{
+    int r = GR_FAULT("swap.frozen");
+    if (r < 0)
+        return gr_error_set(e, r, GR_REASON_STATE_HANDOVER_FAILED,
+                            "stopped under the freeze by an injected fault");
+    return 0;
+}
+
+static int exchange(struct gr_dispatch *d, const struct plan *p, struct gr_table *next,
+                    uint64_t budget_usec, struct gr_swap_result *ret, struct gr_error *e)
+{
+    struct gr_mono start = gr_mono_now();
+    close_gates(d, &d->held_by_swap, &p->gates);
+    int r = drain_gates(d, &p->gates, p->what, start, budget_usec, e);
+    if (r == 0)
+        r = under_freeze(e);
+    uint64_t number = next->number;
+    unsigned parked = commit_and_open(d, r == 0 ? next : NULL);
+    uint64_t usec = gr_mono_now().usec - start.usec;
+    gr_stats_freeze(d->stats, usec, r == 0);
+    if (r == 0)
+        *ret = (struct gr_swap_result){.table = number, .freeze_usec = usec, .parked = parked};
+    return r;
+}
+
+int gr_dispatch_swap(struct gr_dispatch *d, const struct gr_change *changes, size_t n,
+                     uint64_t budget_usec, struct gr_swap_result *ret, struct gr_error *e)
+{
+    GR_AUTO_FREE struct plan *p = calloc(1, sizeof(*p));
+    if (!p)
+        return gr_error_set_retryable(e, -ENOMEM, GR_REASON_INTERNAL,
+                                      "asked for an exchange, but memory ran out");
+    int r = begin_swap(d, e);
+    if (r < 0)
+        return r;
+    *p = (struct plan){.changes = changes, .n_changes = n};
+    const struct gr_table *base = atomic_load(&d->current);
+    pthread_mutex_lock(&d->lock);
+    r = plan_changed_locked(d, p, e);
+    pthread_mutex_unlock(&d->lock);
+    if (r == 0)
+        r = plan_kept(p, base, e);
+    GR_AUTO_TABLE struct gr_table *next = NULL;
+    if (r == 0)
+        r = gr_table_build(base->number + 1, p->members, p->n_members, &next, e);
+    if (r == 0)
+        r = exchange(d, p, next, budget_usec, ret, e);
+    if (r == 0)
+        next = NULL; // in force now
+    end_swap(d);
+    return r;
+}
+
+// --- operators' freeze
+// ----------------------------------------------------------------------------------------------
+
+static struct gr_gates gates_of_locked(const struct gr_dispatch *d, const char *const *modules,
+                                       size_t n)
+{
+    struct gr_gates gates = {0};
+    for (size_t m = 0; m < n; m++)
+        for (unsigned i = 0; i < GR_MODULES_MAX; i++)
+            if (d->gates[i].s[0] && strcmp(d->gates[i].s, modules[m]) == 0)
+                gr_gates_add(&gates, i);
+    return gates;
+}
+
+static void open_operators(struct gr_dispatch *d, const struct gr_gates *gates)
+{
+    pthread_mutex_lock(&d->lock);
+    for (unsigned i = 0; i < GR_COUNT(gates->bits); i++)
+        d->held_by_operator.bits[i] &= ~gates->bits[i];
+    gr_gates_publish_locked(d);
+    unsigned resumed;
+    struct gr_waiter *parked = take_parked_locked(d, &resumed);
+    pthread_mutex_unlock(&d->lock);
+    resume(parked);
+}
+
+static int freeze(struct gr_dispatch *d, const char *const *modules, size_t n, uint64_t budget_usec,
+                  struct gr_error *e)
+{
+    pthread_mutex_lock(&d->lock);
+    const struct gr_table *table = atomic_load(&d->current);
+    const char *unknown = NULL;
+    for (size_t i = 0; i < n && !unknown; i++)
+        if (!gr_table_module(table, modules[i]))
+            unknown = modules[i];
+    struct gr_gates gates = gates_of_locked(d, modules, n), fresh = gates;
+    for (unsigned i = 0; i < GR_COUNT(fresh.bits); i++)
+        fresh.bits[i] &= ~d->held_by_operator.bits[i];
+    pthread_mutex_unlock(&d->lock);
+    if (unknown)
+        return gr_error_set(e, -ENOENT, GR_REASON_INTERNAL,
+                            "asked to freeze module %s, but no module of this name is routed; see "
+                            "the list of modules",
+                            unknown);
+    struct gr_mono start = gr_mono_now();
+    close_gates(d, &d->held_by_operator, &fresh);
+    int r = drain_gates(d, &gates, n == 1 ? modules[0] : "these modules", start, budget_usec, e);
+    if (r < 0)
+        open_operators(d, &fresh);
+    return r;
+}
+
+int gr_dispatch_freeze(struct gr_dispatch *d, const char *const *modules, size_t n,
+                       uint64_t budget_usec, struct gr_error *e)
+{
+    int r = begin_swap(d, e);
+    if (r < 0)
+        return r;
+    r = freeze(d, modules, n, budget_usec, e);
+    end_swap(d);
+    return r;
+}
+
+void gr_dispatch_thaw(struct gr_dispatch *d, const char *const *modules, size_t n)
+{
+    pthread_mutex_lock(&d->lock);
+    struct gr_gates gates = gates_of_locked(d, modules, n);
+    pthread_mutex_unlock(&d->lock);
+    open_operators(d, &gates);
+}

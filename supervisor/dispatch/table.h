@@ -1,0 +1,92 @@
+// The routing table: built once, never changed, found behind one pointer. Pure: no clock, no I/O,
+// no locks.
+//
+// A record is one module in one table. It knows its gate and its reach: the gates of every module
+// that a call into it can get to. Gate numbers belong to module names, not to tables, so reaches of
+// two tables can be compared.
+#pragma once
+#include "base/contract.h"
+#include "base/error.h"
+#include <stdint.h>
+
+struct gr_instance;
+
+struct gr_gates { // one bit per module name
+    uint64_t bits[GR_MODULES_MAX / 64];
+};
+static inline void gr_gates_add(struct gr_gates *g, unsigned gate)
+{
+    g->bits[gate / 64] |= UINT64_C(1) << (gate % 64);
+}
+static inline bool gr_gates_has(const struct gr_gates *g, unsigned gate)
+{
+    return (g->bits[gate / 64] >> (gate % 64) & 1) != 0;
+}
+static inline bool gr_gates_meet(const struct gr_gates *a, const struct gr_gates *b)
+{
+    uint64_t both = 0;
+    for (unsigned i = 0; i < GR_COUNT(a->bits); i++)
+        both |= a->bits[i] & b->bits[i];
+    return both != 0;
+}
+static inline void gr_gates_join(struct gr_gates *into, const struct gr_gates *g)
+{
+    for (unsigned i = 0; i < GR_COUNT(into->bits); i++)
+        into->bits[i] |= g->bits[i];
+}
+
+// What the builder is told about one module: borrowed, must outlive the table.
+struct gr_member {
+    unsigned gate;
+    struct gr_instance *stable;
+    const struct gr_contract *contract;        // of stable
+    struct gr_instance *rescue;                // may be NULL
+    const struct gr_contract *rescue_contract; // may be NULL
+};
+
+#define GR_METHOD_NONE UINT32_MAX
+struct gr_record {
+    const struct gr_table *table;
+    struct gr_member member;
+    struct gr_gates reach;
+};
+struct gr_route {
+    uint64_t hash;
+    const struct gr_record *record; // NULL: free place
+    const char *interface_name, *method_name;
+    uint64_t deadline_usec; // declared by the contract; 0: none
+    uint32_t method;        // number in the stable version
+    uint32_t rescue_method; // number in the rescue version; GR_METHOD_NONE: it has none
+    bool idempotent;
+};
+struct gr_table {
+    uint64_t number;
+    struct gr_table *next_retired;
+    struct gr_record
+        outside; // entered while a call still looks up its route: pins the table, reaches nothing
+    size_t n_records, mask;
+    struct gr_record *records;
+    struct gr_route *routes;
+};
+
+// Owns: *ret by the caller (gr_table_free); the members' instances stay the caller's.
+// Fails: ContractIncompatible when two modules provide one interface.
+GR_MUST_CHECK int gr_table_build(uint64_t number, const struct gr_member *members, size_t n,
+                                 struct gr_table **ret, struct gr_error *e);
+void gr_table_free(struct gr_table *t);
+static inline void gr_table_freep(struct gr_table **t)
+{
+    gr_table_free(*t);
+}
+#define GR_AUTO_TABLE GR_CLEANUP(gr_table_freep)
+
+// xxh3 of "interface\0method"; 0 when a name is longer than a contract can hold.
+uint64_t gr_route_hash(const char *interface_name, const char *method_name);
+// NULL: nobody provides it. `hash` is gr_route_hash() of the same names.
+const struct gr_route *gr_table_find(const struct gr_table *t, uint64_t hash,
+                                     const char *interface_name, const char *method_name);
+const struct gr_record *gr_table_module(const struct gr_table *t, const char *module);
+// Is this version stable or rescue of a module? A NULL table names nobody.
+bool gr_table_names(const struct gr_table *t, const struct gr_instance *i);
+// Methods of a contract, numbered in declaration order over its interfaces.
+size_t gr_contract_n_methods(const struct gr_contract *c);

@@ -1,0 +1,140 @@
+// What the tests of dispatch share: fresh copies of the test modules, loading, calling. Only
+// included by x-test.c files.
+#pragma once
+#include "dispatch/dispatch.h"
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#define PROBE "com.example.probe.Probe"
+#define PEER "com.example.peer.Peer"
+#define SECOND GR_USEC_PER_SEC
+
+struct fixture {
+    struct gr_dispatch *d;
+    struct gr_thread *t;
+    char dir[64];
+    unsigned copies, faults, resumed;
+    char last_log[160], last_frame[96];
+    struct gr_error e;
+};
+
+static void fixture_on_log(void *userdata, unsigned slot, int level, const char *message)
+{
+    struct fixture *f = userdata;
+    (void)slot;
+    (void)level;
+    snprintf(f->last_log, sizeof(f->last_log), "%s", message);
+}
+
+static void fixture_on_fault(void *userdata, const struct gr_fault *fault)
+{
+    struct fixture *f = userdata;
+    f->faults++;
+    snprintf(f->last_frame, sizeof(f->last_frame), "%s", fault->n_frames ? fault->frames[0] : "");
+}
+
+static __attribute__((unused)) int fixture_setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    struct gr_dispatch_options o = {
+        .max_threads = 8, .on_log = fixture_on_log, .on_fault = fixture_on_fault, .userdata = f};
+    assert_int_equal(gr_dispatch_new(&o, &f->d, &f->e), 0);
+    assert_int_equal(gr_thread_attach(f->d, &f->t), 0);
+    strcpy(f->dir, "/tmp/grayling-dispatch-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    *state = f;
+    return 0;
+}
+
+static __attribute__((unused)) int fixture_teardown(void **state)
+{
+    struct fixture *f = *state;
+    gr_thread_detach(f->t);
+    gr_dispatch_free(f->d);
+    for (unsigned i = 1; i <= f->copies; i++) {
+        char path[128];
+        snprintf(path, sizeof(path), "%s/%u.so", f->dir, i);
+        unlink(path);
+    }
+    rmdir(f->dir);
+    free(f);
+    return 0;
+}
+
+// Every load gets a path and inode of its own, as the store gives them. Returns the number of the
+// copy.
+static const char *fresh_copy(struct fixture *f, const char *file, char path[128])
+{
+    char from[512];
+    const char *build = getenv("GRAYLING_BUILD");
+    snprintf(from, sizeof(from), "%s/tests/modules/%s.so", build ? build : ".", file);
+    snprintf(path, 128, "%s/%u.so", f->dir, ++f->copies);
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    int out = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+    struct stat st;
+    assert_true(in >= 0 && out >= 0 && fstat(in, &st) == 0);
+    assert_int_equal(sendfile(out, in, NULL, (size_t)st.st_size), st.st_size);
+    close(in);
+    close(out);
+    return path;
+}
+
+static __attribute__((unused)) int load_configured(struct fixture *f, const char *file,
+                                                   const char *config, struct gr_instance **ret)
+{
+    char path[128];
+    struct gr_load l = {
+        .path = fresh_copy(f, file, path), .fd = -1, .config = config, .slot = f->copies};
+    return gr_instance_load(f->d, &l, ret, &f->e);
+}
+
+static __attribute__((unused)) struct gr_instance *load_module(struct fixture *f, const char *file)
+{
+    struct gr_instance *i = NULL;
+    if (load_configured(f, file, NULL, &i) < 0)
+        fail_msg("%s", f->e.message);
+    return i;
+}
+
+static __attribute__((unused)) void route(struct fixture *f, const char *module,
+                                          struct gr_instance *stable, struct gr_instance *rescue)
+{
+    struct gr_swap_result result;
+    struct gr_change change = {module, stable, rescue};
+    if (gr_dispatch_swap(f->d, &change, 1, 5 * SECOND, &result, &f->e) < 0)
+        fail_msg("%s", f->e.message);
+}
+
+static __attribute__((unused)) struct grayling_request
+request_to(const char *interface_name, const char *method_name, const void *payload, size_t size)
+{
+    return (struct grayling_request){
+        .struct_size = sizeof(struct grayling_request),
+        .interface_name = interface_name,
+        .method_name = method_name,
+        .payload = {payload, size},
+        .request_id = "request-1",
+    };
+}
+
+// One call by the fixture's thread; the answer as text.
+static __attribute__((unused)) int32_t call_text(struct fixture *f, const char *interface_name,
+                                                 const char *method_name, const char *payload,
+                                                 char answer[64])
+{
+    struct grayling_request q = request_to(interface_name, method_name, payload, strlen(payload));
+    struct gr_response r;
+    assert_int_equal(gr_dispatch_call(f->t, &q, &r), GR_CALL_DONE);
+    snprintf(answer, 64, "%.*s", (int)r.payload.size, (const char *)r.payload.data);
+    int32_t code = r.code;
+    gr_response_done(f->d, &r);
+    return code;
+}

@@ -1,0 +1,176 @@
+// A module that does what a test tells it: answers, waits, calls on, hands out its own buffer,
+// crashes in a chosen way.
+#include <grayling/module.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct grayling_host *host;
+static char taken[] = "taken";
+
+// --- crashes
+// --------------------------------------------------------------------------------------------------------
+
+static volatile int zero;
+static int *volatile nowhere;
+static void (*volatile no_function)(void);
+
+static int overflow_stack(volatile char *outer)
+{
+    volatile char frame[4096];
+    if (*outer == 0) // never; the compiler cannot know
+        return 0;
+    frame[0] = *outer;
+    return overflow_stack(frame) + frame[0];
+}
+
+static void crash(const char *how)
+{
+    volatile char start = 1;
+    if (strcmp(how, "null") == 0)
+        *nowhere = 1;
+    else if (strcmp(how, "jump") == 0)
+        no_function();
+    else if (strcmp(how, "divide") == 0)
+        zero = 1 / zero;
+    else if (strcmp(how, "illegal") == 0)
+        __builtin_trap();
+    else if (strcmp(how, "stack") == 0)
+        zero = overflow_stack(&start);
+    else if (strcmp(how, "abort") == 0)
+        abort();
+    else if (strcmp(how, "libc") == 0)
+        zero = (int)strlen((const char *)nowhere);
+}
+
+// --- methods
+// --------------------------------------------------------------------------------------------------------
+
+static struct grayling_bytes text(const char *s)
+{
+    return (struct grayling_bytes){s, strlen(s)};
+}
+
+static int32_t relay(struct grayling_call *call, const char *interface_name,
+                     const char *method_name, struct grayling_bytes payload)
+{
+    struct grayling_bytes answer;
+    char both[64] = GRAYLING_MODULE_VERSION "+";
+    int32_t code = host->call(call, interface_name, method_name, payload, &answer);
+    if (code != GRAYLING_OK)
+        return code;
+    size_t len = strlen(both), room = sizeof(both) - len;
+    memcpy(both + len, answer.data, answer.size < room ? answer.size : room);
+    return host->respond(call, (struct grayling_bytes){both, len + answer.size});
+}
+
+// Payload: two descriptors. Says on the first that it is inside, waits on the second.
+static int32_t hold(struct grayling_call *call, struct grayling_bytes payload)
+{
+    int fds[2];
+    char c = 'x';
+    if (payload.size != sizeof(fds))
+        return GRAYLING_INVALID_ARGUMENT;
+    memcpy(fds, payload.data, sizeof(fds));
+    if (write(fds[0], &c, 1) != 1 || read(fds[1], &c, 1) != 1)
+        return GRAYLING_INTERNAL;
+    return host->respond(call, text(GRAYLING_MODULE_VERSION));
+}
+
+static void give_back(void *owner, const void *data, uint64_t size)
+{
+    (void)data;
+    (void)size;
+    host->count(host, "given_back", *(const uint64_t *)owner);
+}
+
+static int32_t take(struct grayling_call *call)
+{
+    static uint64_t one = 1;
+    return host->respond_take(call, text(taken), give_back, &one);
+}
+
+static int32_t handle(void *self, struct grayling_call *call,
+                      const struct grayling_request *request)
+{
+    (void)self;
+    char word[32] = "";
+    if (request->payload.size < sizeof(word) && request->payload.size > 0)
+        memcpy(word, request->payload.data, request->payload.size);
+    switch (request->method) {
+    case 0:
+        return host->respond(call, text(GRAYLING_MODULE_VERSION));
+    case 1:
+        return relay(call, "com.example.peer.Peer", word[0] ? "Crash" : "Version",
+                     request->payload);
+    case 2:
+        return hold(call, request->payload);
+    case 3:
+        return take(call);
+    case 4:
+        return relay(call, "com.example.probe.Probe", "Deep", request->payload);
+    case 5:
+        crash(word);
+        return host->respond(call, text("alive"));
+    case 6:
+        if (GRAYLING_MODULE_VERSION[0] == '2')
+            crash(word);
+        return host->respond(call, text(GRAYLING_MODULE_VERSION));
+    case 7:
+        host->fail(call, "asked to fail");
+        return GRAYLING_NOT_FOUND;
+    default:
+        return relay(call, "com.example.nobody.Nobody", "Version", request->payload);
+    }
+}
+
+// --- life
+// -----------------------------------------------------------------------------------------------------------
+
+static int32_t init(const struct grayling_host *given, const struct grayling_init *init,
+                    void **self)
+{
+    char config[64] = "";
+    if (init->config.size < sizeof(config))
+        memcpy(config, init->config.data, init->config.size);
+    host = given;
+    *self = NULL;
+    if (strstr(config, "init-crash"))
+        crash("null");
+    if (strstr(config, "leak"))
+        (void)host->alloc(host, 100);
+    if (strstr(config, "self-test-crash"))
+        *self = (void *)2;
+    else if (strstr(config, "self-test-fail"))
+        *self = (void *)1;
+    return strstr(config, "init-fail") ? GRAYLING_FAILED_PRECONDITION : GRAYLING_OK;
+}
+
+static int32_t self_test(void *self)
+{
+    if (self == (void *)2)
+        crash("null");
+    return self ? GRAYLING_INTERNAL : GRAYLING_OK;
+}
+
+static void destroy(void *self)
+{
+    (void)self;
+    host->log(host, GRAYLING_LOG_INFO, "destroyed");
+}
+
+static const struct grayling_module probe = {
+    .magic = GRAYLING_MAGIC,
+    .struct_size = sizeof(probe),
+    .abi_major = GRAYLING_ABI_MAJOR,
+    .abi_minor = GRAYLING_ABI_MINOR,
+    .init = init,
+    .self_test = self_test,
+    .handle = handle,
+    .destroy = destroy,
+};
+
+const struct grayling_module *grayling_module_entry(void)
+{
+    return &probe;
+}
