@@ -13,7 +13,6 @@
 include_guard(GLOBAL)
 include(CheckCCompilerFlag)
 
-set(GRAYLING_SDK_DIRECTORY ${CMAKE_CURRENT_LIST_DIR})
 check_c_compiler_flag(-fcf-protection=full GRAYLING_HAS_CF_PROTECTION)
 check_c_compiler_flag(-fstack-clash-protection GRAYLING_HAS_STACK_CLASH_PROTECTION)
 
@@ -38,8 +37,8 @@ function(grayling_module_flags TARGET)
     $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE> $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=3>)
   target_link_options(${TARGET} PRIVATE -fno-sanitize=all -Wl,-z,defs -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack
     -Wl,-z,separate-code -Wl,--build-id=sha1 -Wl,--as-needed
-    -Wl,--version-script=${GRAYLING_SDK_DIRECTORY}/module.map)
-  set_property(TARGET ${TARGET} APPEND PROPERTY LINK_DEPENDS ${GRAYLING_SDK_DIRECTORY}/module.map)
+    -Wl,--version-script=${CMAKE_CURRENT_FUNCTION_LIST_DIR}/module.map)
+  set_property(TARGET ${TARGET} APPEND PROPERTY LINK_DEPENDS ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/module.map)
 endfunction()
 
 function(grayling_add_module NAME)
@@ -56,16 +55,16 @@ function(grayling_add_module NAME)
   endif()
 
   set(target ${NAME}-${A_VERSION})
-  if(A_OUTPUT_DIRECTORY)
-    get_filename_component(last ${A_OUTPUT_DIRECTORY} NAME)
+  set(directory ${CMAKE_BINARY_DIR}/modules)
+  if(A_OUTPUT_DIRECTORY AND NOT A_OUTPUT_DIRECTORY STREQUAL directory)
+    set(directory ${A_OUTPUT_DIRECTORY})
+    get_filename_component(last ${directory} NAME)
     string(APPEND target -${last})
-  else()
-    set(A_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/modules)
   endif()
 
   add_library(${target} MODULE ${A_SOURCES})
   set_target_properties(${target} PROPERTIES PREFIX "" SUFFIX .so OUTPUT_NAME ${NAME}-${A_VERSION} NO_SONAME ON
-    LIBRARY_OUTPUT_DIRECTORY ${A_OUTPUT_DIRECTORY} SKIP_BUILD_RPATH ON)
+    LIBRARY_OUTPUT_DIRECTORY ${directory} SKIP_BUILD_RPATH ON)
   target_compile_definitions(${target} PRIVATE GRAYLING_MODULE_NAME="${NAME}" GRAYLING_MODULE_VERSION="${A_VERSION}"
     ${A_DEFINES})
   grayling_module_flags(${target})
@@ -75,7 +74,7 @@ function(grayling_add_module NAME)
     grayling_add_contract(${target} ${NAME} ${A_VERSION} ${A_CONTRACT})
   endif()
   if(A_PAD_BYTES)
-    target_sources(${target} PRIVATE ${GRAYLING_SDK_DIRECTORY}/padding.c)
+    target_sources(${target} PRIVATE ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/padding.c)
     target_compile_definitions(${target} PRIVATE GRAYLING_PAD_BYTES=${A_PAD_BYTES})
   endif()
 endfunction()
