@@ -1,7 +1,6 @@
 // Writes paths into documents; keys are foreign text and never reach a message raw.
 #include "base/json-path.h"
 #include "base/utf8.h"
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,12 +10,16 @@ static void append(struct gr_json_path *p, const char *text, size_t len)
 {
     static const char cut[] = "...";
     size_t room = sizeof p->text - 1 - p->len;
-    if (len <= room) {
-        memcpy(p->text + p->len, text, len);
-        p->len += len;
-    } else {
-        memcpy(p->text + sizeof p->text - sizeof cut, cut, sizeof cut);
-        p->len = sizeof p->text - 1;
+    if (p->full)
+        return;
+    p->full = len > room;
+    len = p->full ? room : len;
+    memcpy(p->text + p->len, text, len);
+    p->len += len;
+    if (p->full) {
+        p->len = gr_utf8_floor(p->text, sizeof p->text - sizeof cut);
+        memcpy(p->text + p->len, cut, strlen(cut));
+        p->len += strlen(cut);
     }
     p->text[p->len] = '\0';
 }
@@ -24,6 +27,7 @@ static void append(struct gr_json_path *p, const char *text, size_t len)
 void gr_json_path_start(struct gr_json_path *p, const char *path)
 {
     p->len = 0;
+    p->full = false;
     append(p, path, strlen(path));
 }
 
