@@ -1,7 +1,6 @@
 // Whether a file with such facts may become a module: one rule after another, the cheap and certain
 // ones first. Every rule answers a trap that was measured; docs/VERIFICATION.md tells which.
 #include "verifier/elf-policy.h"
-#include "verifier/sanitized.h"
 #include <elf.h>
 #include <errno.h>
 #include <gnu/libc-version.h>
@@ -24,11 +23,6 @@ static const char *const LIBRARIES[] = {
     "libmvec.so.1",
     "ld-linux-x86-64.so.2",
     "ld-linux-aarch64.so.1",
-#if GR_SANITIZED
-    "libasan.so.8",
-    "libubsan.so.1",
-    "libtsan.so.2", // modules of a sanitized build
-#endif
 };
 
 // What a module must not call, because it would end or bend the host. `abort` and `__assert_fail`
