@@ -28,6 +28,7 @@ int gr_reason_parse(const char *text, enum gr_reason *ret)
 }
 
 // Formats apart from the target, because an argument may be the sentence that is being replaced.
+GR_PRINTF(2, 0)
 static void format_message(char message[GR_MESSAGE_MAX], const char *format, va_list args)
 {
     char text[GR_MESSAGE_MAX];

@@ -267,10 +267,10 @@ static int push_key(struct scan *s, struct key key)
 static int check_duplicates(struct scan *s, struct frame *f, size_t first_key)
 {
     size_t n = s->n_keys - first_key;
-    struct key *keys = s->keys + first_key;
     s->n_keys = first_key;
     if (n < 2)
         return 0;
+    struct key *keys = s->keys + first_key;
     qsort(keys, n, sizeof *keys, compare_keys);
     for (size_t i = 1; i < n; i++)
         if (keys[i].len == keys[i - 1].len &&

@@ -7,7 +7,6 @@
 #include "base/utf8.h"
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -136,7 +135,7 @@ int gr_json_uint(const cJSON *object, const char *path, const char *field, int r
     if (r <= 0)
         return r;
     double v = member->valuedouble;
-    bool whole = v >= 0 && v <= EXACT_MAX && v == floor(v);
+    bool whole = v >= 0 && v <= EXACT_MAX && v == (double)(uint64_t)v;
     if (!whole || (uint64_t)v < min || (uint64_t)v > max)
         return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
                             "%s: expected a whole number from %" PRIu64 " to %" PRIu64
