@@ -126,7 +126,7 @@ static void test_nodelete_is_pinned(void **state)
 }
 
 // The module of the next test leaks on purpose; nothing of dispatch's own comes by this way.
-const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
     return "leak:host_alloc";

@@ -206,11 +206,6 @@ static int check_expectations(const struct gr_image *m, const struct gr_load *l,
                             "version %s; set the version that "
                             "the file has, or publish the right file",
                             l->version, m->contract->module.s, l->path, m->contract->version.text);
-    if (gr_contract_n_methods(m->contract) > GR_METHODS_MAX)
-        return gr_error_set(
-            e, -EINVAL, GR_REASON_CONTRACT_INCOMPATIBLE,
-            "asked to load module %s with %zu methods, but at most %d are served; split the module",
-            m->contract->module.s, gr_contract_n_methods(m->contract), GR_METHODS_MAX);
     return 0;
 }
 

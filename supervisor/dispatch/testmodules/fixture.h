@@ -54,17 +54,22 @@ static __attribute__((unused)) int fixture_setup(void **state)
     return 0;
 }
 
-static __attribute__((unused)) int fixture_teardown(void **state)
+static void remove_copies(struct fixture *f)
 {
-    struct fixture *f = *state;
-    gr_thread_detach(f->t);
-    gr_dispatch_free(f->d);
     for (unsigned i = 1; i <= f->copies; i++) {
         char path[128];
         snprintf(path, sizeof(path), "%s/%u.so", f->dir, i);
         unlink(path);
     }
     rmdir(f->dir);
+}
+
+static __attribute__((unused)) int fixture_teardown(void **state)
+{
+    struct fixture *f = *state;
+    gr_thread_detach(f->t);
+    gr_dispatch_free(f->d);
+    remove_copies(f);
     free(f);
     return 0;
 }

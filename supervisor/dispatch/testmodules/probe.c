@@ -32,7 +32,7 @@ static void crash(const char *how)
     else if (strcmp(how, "jump") == 0)
         no_function();
     else if (strcmp(how, "divide") == 0)
-        zero = 1 / zero;
+        zero = 100 / zero;
     else if (strcmp(how, "illegal") == 0)
         __builtin_trap();
     else if (strcmp(how, "stack") == 0)
