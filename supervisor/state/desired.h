@@ -14,7 +14,7 @@ struct gr_step {
     uint64_t duration_usec, requests;      // pause; both 0: until promote
 };
 enum gr_on_failure { GR_ON_FAILURE_ROLLBACK, GR_ON_FAILURE_PAUSE };
-enum gr_on_inconclusive { GR_INCONCLUSIVE_PAUSE, GR_INCONCLUSIVE_ROLLBACK, GR_INCONCLUSIVE_PROMOTE };
+enum gr_on_inconclusive { GR_INCONCLUSIVE_PAUSE, GR_INCONCLUSIVE_ROLLBACK }; // undecided never promotes
 struct gr_analysis { // defaults of INTERFACES §3; a gate that is off has a negative limit
     double error_rate_max_increase; // 0.005
     double latency_p99_max_ratio;   // 1.2

@@ -8,6 +8,8 @@
 struct gr_journal;
 GR_MUST_CHECK int gr_journal_open(const char *state_dir, struct gr_journal **ret, struct gr_error *e);
 void gr_journal_close(struct gr_journal *j);
+// The database was damaged at open and a new one began: what was committed is unknown.
+bool gr_journal_was_corrupt(const struct gr_journal *j);
 
 // Rollout phases of INTERFACES §4, in its order.
 #define GR_PHASES(X) X(PENDING, "Pending") X(FETCHING, "Fetching") X(VERIFYING, "Verifying") X(STAGED, "Staged")                   \
