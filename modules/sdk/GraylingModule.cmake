@@ -7,7 +7,7 @@
 #   VERSION      stands in the contract in place of the version in module.yaml, so that one file serves several versions
 #   PAD_BYTES    adds so many bytes of read-only data (to try the transport of larger files)
 #   NO_CONTRACT  leaves the ELF note out: a host refuses such a file (to test hosts, and for notes written by hand)
-# Modules get their own hardening and are never sanitized, whatever the project around them does: sanitized and plain
+# The global property GRAYLING_MODULES lists the targets. Modules get their own hardening and are never sanitized, whatever the project around them does: sanitized and plain
 # hosts load the same file.
 # Works in Grayling's tree and, by find_package(Grayling), outside of it.
 include_guard(GLOBAL)
@@ -63,6 +63,7 @@ function(grayling_add_module NAME)
   endif()
 
   add_library(${target} MODULE ${A_SOURCES})
+  set_property(GLOBAL APPEND PROPERTY GRAYLING_MODULES ${target})
   set_target_properties(${target} PROPERTIES PREFIX "" SUFFIX .so OUTPUT_NAME ${NAME}-${A_VERSION} NO_SONAME ON
     LIBRARY_OUTPUT_DIRECTORY ${directory} SKIP_BUILD_RPATH ON)
   target_compile_definitions(${target} PRIVATE GRAYLING_MODULE_NAME="${NAME}" GRAYLING_MODULE_VERSION="${A_VERSION}"

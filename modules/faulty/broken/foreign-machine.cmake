@@ -18,6 +18,7 @@ function(foreign_file NAME VERSION DIRECTORY)
       ${CMAKE_CURRENT_SOURCE_DIR}/body.c ${note} -o ${out}
     DEPENDS grayling-contract ${yaml} body.c ${modules}/sdk/module.map VERBATIM)
   add_custom_target(${NAME}-${VERSION}-aarch64 ALL DEPENDS ${out})
+  set_property(GLOBAL APPEND PROPERTY GRAYLING_MODULES ${NAME}-${VERSION}-aarch64)
 endfunction()
 
 foreign_file(faulty-aarch64 1.0.0 ${CMAKE_BINARY_DIR}/modules)
