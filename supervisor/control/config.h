@@ -2,6 +2,7 @@
 #pragma once
 #include "base/error.h"
 #include "base/name.h"
+#include <stdint.h>
 
 #define GR_LISTEN_MAX 8
 #define GR_ENDPOINTS_MAX 16
@@ -25,5 +26,5 @@ struct gr_config {
 GR_MUST_CHECK int gr_config_load(const char *path, char *const *sets, size_t n_sets, struct gr_config **ret, struct gr_error *e);
 void gr_config_free(struct gr_config *c);
 static inline void gr_config_freep(struct gr_config **c) { gr_config_free(*c); }
-// The merge, with "# from FILE" before each part, for `grayctl config cat`; caller frees.
+// The merge as it is in force, for `grayctl config cat`; caller frees.
 char *gr_config_format(const struct gr_config *c);
