@@ -1,0 +1,121 @@
+// Finds out where the desired state lives and hands over to etcd or the directory.
+#include "cli/desired-store.h"
+#include "base/json.h"
+#include "cli/output.h"
+#include "watchers/etcd.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+// What the daemon says of itself, for hosts where its configuration cannot be read.
+struct told {
+    cJSON *status;
+    struct gr_name service;
+};
+
+static void told_done(struct told *t)
+{
+    cJSON_Delete(t->status);
+}
+
+static int ask_daemon(struct gr_cli *cli, struct told *t, struct gr_error *e)
+{
+    int r = gr_cli_request(cli, "GET", "/v1/status", NULL, 0, &t->status, e);
+    if (r < 0)
+        return r;
+    const char *service = gr_output_text(t->status, "service");
+    if (gr_name_parse(service, strlen(service), &t->service) < 0)
+        return gr_error_set(
+            e, -EINVAL, GR_REASON_NONE,
+            "the daemon does not say which service it is; name it with --config FILE");
+    return 0;
+}
+
+static int open_configured(const struct gr_config *c, const char *url, struct gr_store **ret,
+                           struct gr_error *e)
+{
+    struct gr_etcd_config etcd = {.n_endpoints = c->n_endpoints,
+                                  .endpoints = (const char *const *)c->endpoints,
+                                  .user = c->etcd_user,
+                                  .password_file = c->etcd_password_file,
+                                  .ca_file = c->etcd_ca_file,
+                                  .cert_file = c->etcd_cert_file,
+                                  .key_file = c->etcd_key_file};
+    if (url) {
+        etcd.n_endpoints = 1;
+        etcd.endpoints = &url;
+    }
+    return etcd.n_endpoints ? gr_store_etcd_new(&etcd, &c->service, ret, e)
+                            : gr_store_directory_new(c->directory, ret, e);
+}
+
+static int open_told(struct gr_cli *cli, struct gr_store **ret, struct gr_error *e)
+{
+    GR_CLEANUP(told_done) struct told t = {0};
+    int r = ask_daemon(cli, &t, e);
+    if (r < 0)
+        return r;
+    const char *endpoint =
+        cli->etcd_url ? cli->etcd_url : gr_output_text(t.status, "source.endpoint");
+    struct gr_etcd_config etcd = {.n_endpoints = 1, .endpoints = &endpoint};
+    if (cli->etcd_url || !strcmp(gr_output_text(t.status, "source.kind"), "etcd"))
+        return gr_store_etcd_new(&etcd, &t.service, ret, e);
+    return gr_store_directory_new(endpoint, ret, e);
+}
+
+int gr_store_open(struct gr_cli *cli, struct gr_store **ret, struct gr_error *e)
+{
+    const struct gr_config *config;
+    struct gr_error why = {0}, unasked;
+    int r = gr_cli_config(cli, &config, &why);
+    if (r >= 0)
+        return open_configured(config, cli->etcd_url, ret, e);
+    if (!cli->config_path &&
+        open_told(cli, ret, &unasked) >= 0) // a file that was named must be right
+        return 0;
+    return gr_error_set(e, r, why.reason, "where the desired state lives is not known: %.800s",
+                        why.message);
+}
+
+void gr_store_free(struct gr_store *s)
+{
+    if (s)
+        s->ops->free(s);
+}
+
+int gr_store_get(struct gr_store *s, struct gr_store_entry *entries, size_t n, struct gr_error *e)
+{
+    return s->ops->get(s, entries, n, e);
+}
+
+int gr_store_put(struct gr_store *s, const struct gr_store_change *changes, size_t n,
+                 int64_t *ret_revision, struct gr_error *e)
+{
+    return s->ops->put(s, changes, n, ret_revision, e);
+}
+
+void gr_store_entry_done(struct gr_store_entry *entry)
+{
+    free(entry->value);
+    entry->value = NULL;
+}
+
+int gr_store_conflict(const struct gr_store_entry *now, int64_t expected, struct gr_error *e)
+{
+    cJSON *document = now->value ? cJSON_Parse(now->value) : NULL; // only shown
+    const char *actor = gr_output_text(document, "actor"),
+               *version = gr_output_text(document, "version");
+    if (!now->present)
+        gr_error_set(e, -EBUSY, GR_REASON_NONE,
+                     "%s was removed meanwhile; expected revision %" PRId64
+                     ". Look with grayctl get %s and write again",
+                     now->module.s, expected, now->module.s);
+    else
+        gr_error_set(e, -EBUSY, GR_REASON_NONE,
+                     "%s was changed by %.128s to version %.128s (revision %" PRId64
+                     "); expected revision %" PRId64 ". Look with grayctl get %s and write again",
+                     now->module.s, *actor ? actor : "somebody", *version ? version : "unknown",
+                     now->revision, expected, now->module.s);
+    cJSON_Delete(document);
+    return -EBUSY;
+}

@@ -1,0 +1,110 @@
+// Is this machine able to run Grayling: kernel, sandbox, limits, clock, programs.
+#include "base/child.h"
+#include "cli/doctor.h"
+#include <errno.h>
+#include <limits.h>
+#include <linux/membarrier.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/timex.h>
+#include <sys/utsname.h>
+
+#define FILES_WANTED 20000 // connections of the front door, and what else there is
+#define LANDLOCK_VERSION_FLAG 1u
+
+static void check_kernel(struct gr_doctor *d)
+{
+    struct utsname u;
+    unsigned major = 0, minor = 0;
+    if (uname(&u) < 0 || sscanf(u.release, "%u.%u", &major, &minor) != 2)
+        gr_doctor_add(d, GR_HEALTH_WARN, "kernel",
+                      "its version cannot be read; expected Linux 5.10 or later");
+    else if (major < 5 || (major == 5 && minor < 10))
+        gr_doctor_add(d, GR_HEALTH_FAIL, "kernel",
+                      "Linux %s; expected 5.10 or later (pidfd, membarrier): upgrade the kernel",
+                      u.release);
+    else
+        gr_doctor_add(d, GR_HEALTH_OK, "kernel", "Linux %s on %s", u.release, u.machine);
+    long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+    if (commands >= 0 && commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+        gr_doctor_add(d, GR_HEALTH_OK, "membarrier", "private expedited barriers are there");
+    else
+        gr_doctor_add(d, GR_HEALTH_FAIL, "membarrier",
+                      "not available (%s); dispatch needs it: allow membarrier(2) in the "
+                      "container's seccomp profile",
+                      commands < 0 ? strerror(errno) : "private expedited is missing");
+}
+
+static void check_sandbox(struct gr_doctor *d)
+{
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
+    if (prctl(PR_GET_SECCOMP) < 0)
+        gr_doctor_add(d, GR_HEALTH_FAIL, "seccomp",
+                      "not available; preflight cannot confine candidates: use a kernel with "
+                      "CONFIG_SECCOMP_FILTER");
+    else
+        gr_doctor_add(d, GR_HEALTH_OK, "seccomp", "filters can be set");
+    if (abi < 0)
+        gr_doctor_add(d, GR_HEALTH_WARN, "landlock",
+                      "not available (%s); candidates are confined by seccomp alone: boot with "
+                      "lsm=landlock,...",
+                      strerror(errno));
+    else
+        gr_doctor_add(d, GR_HEALTH_OK, "landlock", "ABI %ld", abi);
+}
+
+static void check_limits(struct gr_doctor *d)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return;
+    if (files.rlim_max < FILES_WANTED)
+        gr_doctor_add(
+            d, GR_HEALTH_WARN, "open files",
+            "at most %llu; expected %d for as many connections: raise LimitNOFILE= of the service",
+            (unsigned long long)files.rlim_max, FILES_WANTED);
+    else
+        gr_doctor_add(d, GR_HEALTH_OK, "open files", "at most %llu",
+                      (unsigned long long)files.rlim_max);
+}
+
+static void check_clock(struct gr_doctor *d)
+{
+    struct timex t = {0};
+    int state = adjtimex(&t);
+    if (state == TIME_ERROR || (state >= 0 && t.status & STA_UNSYNC))
+        gr_doctor_add(d, GR_HEALTH_WARN, "clock",
+                      "not synchronised; times in history and certificates' dates may be wrong: "
+                      "start systemd-timesyncd or chrony");
+    else if (state < 0)
+        gr_doctor_add(d, GR_HEALTH_WARN, "clock", "its state cannot be read: %s", strerror(errno));
+    else
+        gr_doctor_add(d, GR_HEALTH_OK, "clock", "synchronised, error at most %ld ms",
+                      t.maxerror / 1000);
+}
+
+static void check_programs(struct gr_doctor *d)
+{
+    static const char *const names[] = {"grayling-worker", "grayling-preflight"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < GR_COUNT(names); i++) {
+        int r = gr_child_find_program(names[i], path, sizeof path);
+        if (r < 0)
+            gr_doctor_add(d, GR_HEALTH_FAIL, names[i],
+                          "not found (%s): install it, or name its directory in GRAYLING_LIBEXEC",
+                          strerror(-r));
+        else
+            gr_doctor_add(d, GR_HEALTH_OK, names[i], "%s", path);
+    }
+}
+
+void gr_doctor_check_host(struct gr_doctor *d)
+{
+    check_kernel(d);
+    check_sandbox(d);
+    check_limits(d);
+    check_clock(d);
+    check_programs(d);
+}

@@ -1,0 +1,138 @@
+// Is this installation in order: configuration, directories, daemon, source.
+#include "base/json.h"
+#include "cli/curl.h"
+#include "cli/desired-store.h"
+#include "cli/doctor.h"
+#include "cli/output.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#define SPACE_WANTED (256ull << 20)
+
+static void check_directory(struct gr_doctor *d, const char *check, const char *path, int mode)
+{
+    struct statvfs fs;
+    if (access(path, mode) < 0) {
+        gr_doctor_add(d, errno == ENOENT ? GR_HEALTH_WARN : GR_HEALTH_FAIL, check,
+                      "%s: %s; the service makes it at its first start, or its permissions are "
+                      "wrong (run as the service's user or root)",
+                      path, strerror(errno));
+        return;
+    }
+    if (statvfs(path, &fs) < 0)
+        return;
+    unsigned long long free_bytes = (unsigned long long)fs.f_bavail * fs.f_frsize;
+    if (free_bytes < SPACE_WANTED)
+        gr_doctor_add(d, GR_HEALTH_WARN, check,
+                      "%s: %llu MiB are free; expected %llu for modules and journal: make room",
+                      path, free_bytes >> 20, SPACE_WANTED >> 20);
+    else
+        gr_doctor_add(d, GR_HEALTH_OK, check, "%s, %llu MiB free", path, free_bytes >> 20);
+}
+
+static void check_store(struct gr_doctor *d, const char *state_dir)
+{
+    GR_AUTO_FREE char *path = NULL;
+    struct stat st;
+    if (asprintf(&path, "%s/store", state_dir) < 0) {
+        path = NULL;
+        return;
+    }
+    if (stat(path, &st) < 0)
+        gr_doctor_add(d, GR_HEALTH_WARN, "store", "%s: %s; it is made at the first start", path,
+                      strerror(errno));
+    else if (st.st_mode & (S_IWGRP | S_IWOTH))
+        gr_doctor_add(d, GR_HEALTH_FAIL, "store", "%s can be written by others: chmod 0755", path);
+    else
+        gr_doctor_add(d, GR_HEALTH_OK, "store", "%s", path);
+}
+
+static void check_config(struct gr_doctor *d)
+{
+    const struct gr_config *c;
+    struct gr_error e = {0};
+    if (gr_cli_config(d->cli, &c, &e) < 0) {
+        gr_doctor_add(d, GR_HEALTH_FAIL, "configuration", "%s", e.message);
+        return;
+    }
+    gr_doctor_add(d, GR_HEALTH_OK, "configuration", "service %s, instance %s", c->service.s,
+                  c->instance.s);
+    check_directory(d, "state directory", c->state_dir, R_OK | W_OK | X_OK);
+    check_store(d, c->state_dir);
+    if (!c->trust_root_file)
+        gr_doctor_add(d, GR_HEALTH_WARN, "trust",
+                      "no trust root: whoever can write the desired state decides what runs; set "
+                      "[Trust] RootFile");
+}
+
+static void check_daemon(struct gr_doctor *d)
+{
+    struct gr_error e = {0};
+    GR_AUTO_JSON cJSON *status = NULL;
+    if (gr_cli_request(d->cli, "GET", "/v1/status", NULL, 0, &status, &e) < 0) {
+        gr_doctor_add(d, GR_HEALTH_FAIL, "daemon", "%s", e.message);
+        return;
+    }
+    const char *phase = gr_output_text(status, "phase"),
+               *version = gr_output_text(status, "version");
+    gr_doctor_add(d, strcmp(phase, "Degraded") ? GR_HEALTH_OK : GR_HEALTH_WARN, "daemon", "%s%s",
+                  phase,
+                  strcmp(phase, "Degraded") ? "" : ": grayctl status says which module and why");
+    if (strcmp(version, GR_VERSION))
+        gr_doctor_add(d, GR_HEALTH_WARN, "versions",
+                      "daemon %s, grayctl %s: restart the service after an upgrade", version,
+                      GR_VERSION);
+    if (!cJSON_IsTrue(gr_output_find(status, "source.up")))
+        gr_doctor_add(d, GR_HEALTH_FAIL, "daemon's source", "%s",
+                      gr_output_text(status, "source.message"));
+    if (cJSON_IsTrue(gr_output_find(status, "source.held")))
+        gr_doctor_add(
+            d, GR_HEALTH_FAIL, "daemon's source",
+            "rewound or foreign, and not followed: grayctl source accept-rewind when it is right");
+}
+
+static void check_etcd_version(struct gr_doctor *d, const char *endpoint)
+{
+    GR_CLEANUP(gr_curl_answer_done) struct gr_curl_answer answer = {0};
+    GR_AUTO_JSON cJSON *version = NULL;
+    char url[512];
+    struct gr_error ignored;
+    snprintf(url, sizeof url, "%s/version", endpoint);
+    if (strncmp(endpoint, "http://", 7) ||
+        gr_curl(&(struct gr_curl_ask){.url = url, .method = "GET"}, &answer, &ignored) < 0 ||
+        gr_json_parse(answer.body.data ? answer.body.data : "", answer.body.len, 4096, &version,
+                      &ignored) < 0)
+        return; // TLS, or it did not answer: the read tells that
+    const char *text = gr_output_text(version, "etcdserver");
+    if (strncmp(text, "3.", 2) || strtol(text + 2, NULL, 10) < 4)
+        gr_doctor_add(d, GR_HEALTH_WARN, "etcd version", "%s; tested with 3.4 and 3.5: upgrade it",
+                      text);
+    else
+        gr_doctor_add(d, GR_HEALTH_OK, "etcd version", "%s", text);
+}
+
+static void check_source(struct gr_doctor *d)
+{
+    GR_CLEANUP(gr_store_freep) struct gr_store *store = NULL;
+    GR_CLEANUP(gr_store_entry_done) struct gr_store_entry nothing = {.module = {"doctor"}};
+    struct gr_error e = {0};
+    if (gr_store_open(d->cli, &store, &e) < 0) {
+        gr_doctor_add(d, GR_HEALTH_FAIL, "source", "%s", e.message);
+        return;
+    }
+    if (gr_store_get(store, &nothing, 1, &e) < 0)
+        gr_doctor_add(d, GR_HEALTH_FAIL, "source", "%s: %.800s", store->place, e.message);
+    else
+        gr_doctor_add(d, GR_HEALTH_OK, "source", "%s answers", store->place);
+    if (!strncmp(store->place, "etcd ", 5))
+        check_etcd_version(d, store->place + 5);
+}
+
+void gr_doctor_check_service(struct gr_doctor *d)
+{
+    check_config(d);
+    check_daemon(d);
+    check_source(d);
+}

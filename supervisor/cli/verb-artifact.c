@@ -1,0 +1,108 @@
+// Verbs about a module's file: verify and inspect. None of its code runs.
+#include "base/json.h"
+#include "cli/output.h"
+#include "cli/verbs.h"
+#include "verifier/verify.h"
+#include <errno.h>
+#include <string.h>
+
+static cJSON *facts(const char *file, const struct gr_inspection *i)
+{
+    char digest[GR_DIGEST_TEXT_MAX];
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "file", file);
+    cJSON_AddStringToObject(o, "hash", gr_digest_format(&i->digest, digest));
+    cJSON_AddNumberToObject(o, "bytes", (double)i->bytes);
+    cJSON_AddStringToObject(o, "machine", i->machine);
+    cJSON_AddStringToObject(o, "type", i->type);
+    cJSON_AddStringToObject(o, "build_id", i->build_id);
+    if (i->contract) {
+        cJSON_AddStringToObject(o, "module", i->contract->module.s);
+        cJSON_AddStringToObject(o, "version", i->contract->version.text);
+    }
+    cJSON_AddStringToObject(
+        o, "verdict",
+        i->verdict.reason == GR_REASON_NONE ? "admissible" : gr_reason_name(i->verdict.reason));
+    if (i->verdict.reason != GR_REASON_NONE)
+        cJSON_AddStringToObject(o, "message", i->verdict.message);
+    return o;
+}
+
+static void add_inside(cJSON *o, const struct gr_inspection *i)
+{
+    cJSON *needed = cJSON_AddArrayToObject(o, "needed");
+    for (size_t k = 0; k < i->n_needed; k++)
+        cJSON_AddItemToArray(needed, cJSON_CreateString(i->needed[k]));
+    if (i->contract && i->contract->json)
+        cJSON_AddItemToObject(o, "contract",
+                              cJSON_Parse(i->contract->json)); // parsed strictly by the inspection
+}
+
+static const struct gr_column columns[] = {
+    {"File", "file", GR_CELL_TEXT, false},         {"Module", "module", GR_CELL_TEXT, false},
+    {"Version", "version", GR_CELL_TEXT, false},   {"Hash", "hash", GR_CELL_TEXT, false},
+    {"Bytes", "bytes", GR_CELL_TEXT, false},       {"Machine", "machine", GR_CELL_TEXT, false},
+    {"Build id", "build_id", GR_CELL_TEXT, false}, {"Verdict", "verdict", GR_CELL_TEXT, false},
+    {"Why", "message", GR_CELL_TEXT, false},
+};
+
+static bool is_expected(const struct gr_args *args, const struct gr_inspection *i,
+                        struct gr_error *e)
+{
+    const char *expect = gr_args_value(args, "expect");
+    char actual[GR_DIGEST_TEXT_MAX];
+    if (!expect || !strcmp(expect, gr_digest_format(&i->digest, actual)))
+        return true;
+    gr_error_set(e, -EINVAL, GR_REASON_DIGEST_MISMATCH,
+                 "%s: expected %.80s, actual %s; take the right file or correct the document",
+                 args->words[0], expect, actual);
+    return false;
+}
+
+enum gr_exit gr_verb_verify(struct gr_cli *cli, const struct gr_args *args)
+{
+    GR_CLEANUP(gr_inspection_done) struct gr_inspection i = {0};
+    struct gr_error e = {0};
+    if (gr_inspect_file(args->words[0], &i, &e) < 0)
+        return gr_cli_fail(cli, &e);
+    GR_AUTO_JSON cJSON *o = facts(args->words[0], &i);
+    gr_output_object(cli, o, columns, GR_COUNT(columns), "hash");
+    if (!is_expected(args, &i, &e))
+        return gr_cli_fail(cli, &e);
+    if (i.verdict.reason != GR_REASON_NONE) {
+        gr_cli_fail(cli, &i.verdict);
+        return GR_EXIT_REFUSED;
+    }
+    gr_cli_say(cli, "admissible on this host; next: grayctl publish %s", args->words[0]);
+    return GR_EXIT_OK;
+}
+
+static void print_interfaces(struct gr_cli *cli, const struct gr_contract *c)
+{
+    for (size_t i = 0; c && i < c->n_provides; i++)
+        for (size_t k = 0; k < c->provides[i].n_methods; k++)
+            fprintf(cli->out, "Method:    %s/%s%s\n", c->provides[i].name,
+                    c->provides[i].methods[k].name,
+                    c->provides[i].methods[k].idempotent ? " (idempotent)" : "");
+    for (size_t i = 0; c && i < c->n_requires; i++)
+        fprintf(cli->out, "Requires:  %s %s\n", c->requires[i].interface, c->requires[i].range);
+    for (size_t i = 0; c && i < c->n_optional; i++)
+        fprintf(cli->out, "Optional:  %s %s\n", c->optional[i].interface, c->optional[i].range);
+}
+
+enum gr_exit gr_verb_inspect(struct gr_cli *cli, const struct gr_args *args)
+{
+    GR_CLEANUP(gr_inspection_done) struct gr_inspection i = {0};
+    struct gr_error e = {0};
+    if (gr_inspect_file(args->words[0], &i, &e) < 0)
+        return gr_cli_fail(cli, &e);
+    GR_AUTO_JSON cJSON *o = facts(args->words[0], &i);
+    add_inside(o, &i);
+    gr_output_object(cli, o, columns, GR_COUNT(columns), "hash");
+    if (cli->format != GR_FORMAT_TABLE && cli->format != GR_FORMAT_WIDE)
+        return GR_EXIT_OK;
+    print_interfaces(cli, i.contract);
+    for (size_t k = 0; k < i.n_needed; k++)
+        fprintf(cli->out, "Needs:     %s\n", i.needed[k]);
+    return GR_EXIT_OK;
+}

@@ -1,0 +1,197 @@
+// Verbs that look: list, get, history, events.
+#include "cli/output.h"
+#include "cli/verbs.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define WAIT_USEC (60ull * 1000000)
+
+enum gr_exit gr_verb_list(struct gr_cli *cli, const struct gr_args *args)
+{
+    static const struct gr_column columns[] = {
+        {"MODULE", "module", GR_CELL_TEXT, false},
+        {"VERSION", "stable.version", GR_CELL_TEXT, false},
+        {"PHASE", "phase", GR_CELL_PHASE, false},
+        {"ROLLOUT", "rollout.phase", GR_CELL_PHASE, false},
+        {"CANDIDATE", "candidate.version", GR_CELL_TEXT, false},
+        {"REASON", "reason", GR_CELL_TEXT, false},
+        {"HASH", "stable.hash", GR_CELL_HASH, true},
+        {"REQUESTS", "stable.requests", GR_CELL_TEXT, true},
+        {"ERRORS", "stable.errors", GR_CELL_TEXT, true},
+        {"P99", "stable.p99_usec", GR_CELL_USEC, true},
+        {"REVISION", "observed_revision", GR_CELL_TEXT, true},
+        {"UPDATED", "updated", GR_CELL_TIME, true},
+    };
+    struct gr_error e = {0};
+    cJSON *answer = NULL;
+    (void)args;
+    if (gr_cli_request(cli, "GET", "/v1/modules", NULL, 0, &answer, &e) < 0)
+        return gr_cli_fail(cli, &e);
+    const cJSON *modules = gr_output_find(answer, "modules");
+    gr_output_list(cli, modules, columns, GR_COUNT(columns), "module");
+    if (cJSON_GetArraySize(modules) == 0)
+        gr_cli_say(cli, "no module yet; next: grayctl publish FILE.so");
+    cJSON_Delete(answer);
+    return GR_EXIT_OK;
+}
+
+enum gr_exit gr_verb_get(struct gr_cli *cli, const struct gr_args *args)
+{
+    static const struct gr_column columns[] = {
+        {"Module", "module", GR_CELL_TEXT, false},
+        {"Phase", "phase", GR_CELL_PHASE, false},
+        {"Reason", "reason", GR_CELL_TEXT, false},
+        {"Message", "message", GR_CELL_TEXT, false},
+        {"Stable", "stable.version", GR_CELL_TEXT, false},
+        {"Stable hash", "stable.hash", GR_CELL_TEXT, false},
+        {"Requests", "stable.requests", GR_CELL_TEXT, false},
+        {"Errors", "stable.errors", GR_CELL_TEXT, false},
+        {"Faults", "stable.faults", GR_CELL_TEXT, false},
+        {"Latency p50", "stable.p50_usec", GR_CELL_USEC, false},
+        {"Latency p99", "stable.p99_usec", GR_CELL_USEC, false},
+        {"Candidate", "candidate.version", GR_CELL_TEXT, false},
+        {"Candidate hash", "candidate.hash", GR_CELL_TEXT, false},
+        {"Candidate weight", "candidate.weight", GR_CELL_PERCENT, false},
+        {"Previous", "previous.version", GR_CELL_TEXT, false},
+        {"Last good", "last_good", GR_CELL_TEXT, false},
+        {"Rollout", "rollout.id", GR_CELL_TEXT, false},
+        {"Rollout phase", "rollout.phase", GR_CELL_PHASE, false},
+        {"Revision", "observed_revision", GR_CELL_TEXT, false},
+        {"Updated", "updated", GR_CELL_TIME, false},
+    };
+    struct gr_error e = {0};
+    char path[256];
+    cJSON *module = NULL;
+    snprintf(path, sizeof path, "/v1/modules/%.100s", args->words[0]);
+    if (gr_cli_request(cli, "GET", path, NULL, 0, &module, &e) < 0)
+        return gr_cli_fail(cli, &e);
+    gr_output_object(cli, module, columns, GR_COUNT(columns), "module");
+    cJSON_Delete(module);
+    return GR_EXIT_OK;
+}
+
+// A rollout of several modules becomes a row per module.
+static cJSON *history_rows(const cJSON *rollouts, const char *only)
+{
+    const cJSON *rollout, *module, *field;
+    cJSON *rows = cJSON_CreateArray();
+    cJSON_ArrayForEach(rollout, rollouts)
+        cJSON_ArrayForEach(module, gr_output_find(rollout, "modules"))
+    {
+        if (only && strcmp(gr_output_text(module, "module"), only))
+            continue;
+        cJSON *row = cJSON_Duplicate(module, true);
+        cJSON_ArrayForEach(field, rollout)
+        {
+            const cJSON *own = gr_output_find(row, field->string);
+            if (!strcmp(field->string, "modules") || (own && !cJSON_IsNull(own)))
+                continue;
+            cJSON_DeleteItemFromObjectCaseSensitive(row, field->string);
+            cJSON_AddItemToObject(row, field->string, cJSON_Duplicate(field, true));
+        }
+        cJSON_AddItemToArray(rows, row);
+    }
+    return rows;
+}
+
+enum gr_exit gr_verb_history(struct gr_cli *cli, const struct gr_args *args)
+{
+    static const struct gr_column columns[] = {
+        {"ROLLOUT", "rollout", GR_CELL_TEXT, false},
+        {"MODULE", "module", GR_CELL_TEXT, false},
+        {"FROM", "from.version", GR_CELL_TEXT, false},
+        {"TO", "to.version", GR_CELL_TEXT, false},
+        {"PHASE", "phase", GR_CELL_PHASE, false},
+        {"REASON", "reason", GR_CELL_TEXT, false},
+        {"UPDATED", "updated", GR_CELL_TIME, false},
+        {"ACTOR", "actor", GR_CELL_TEXT, true},
+        {"WHY", "why", GR_CELL_TEXT, true},
+        {"MESSAGE", "message", GR_CELL_TEXT, true},
+    };
+    const char *module = args->n_words ? args->words[0] : NULL;
+    struct gr_error e = {0};
+    char path[256];
+    int64_t limit = 20;
+    cJSON *answer = NULL;
+    if (gr_args_number(args, "limit", &limit, &e) < 0)
+        return gr_cli_fail(cli, &e);
+    snprintf(path, sizeof path, "/v1/history?limit=%" PRId64 "%s%.100s", limit,
+             module ? "&module=" : "", module ? module : "");
+    if (gr_cli_request(cli, "GET", path, NULL, 0, &answer, &e) < 0)
+        return gr_cli_fail(cli, &e);
+    cJSON *rows = history_rows(gr_output_find(answer, "rollouts"), module);
+    gr_output_list(cli, rows, columns, GR_COUNT(columns), "rollout");
+    cJSON_Delete(rows);
+    cJSON_Delete(answer);
+    return GR_EXIT_OK;
+}
+
+static void drop_other_modules(cJSON *events, const char *module)
+{
+    for (cJSON *ev = events->child, *next; ev; ev = next) {
+        next = ev->next;
+        if (strcmp(gr_output_text(ev, "module"), module))
+            cJSON_Delete(cJSON_DetachItemViaPointer(events, ev));
+    }
+}
+
+static void print_events(struct gr_cli *cli, cJSON *events, bool follow)
+{
+    static const struct gr_column columns[] = {
+        {"SEQ", "seq", GR_CELL_TEXT, true},          {"AT", "at", GR_CELL_TIME, false},
+        {"MODULE", "module", GR_CELL_TEXT, false},   {"VERSION", "version", GR_CELL_TEXT, false},
+        {"ROLLOUT", "rollout", GR_CELL_TEXT, false}, {"PHASE", "phase", GR_CELL_PHASE, false},
+        {"REASON", "reason", GR_CELL_TEXT, false},   {"MESSAGE", "message", GR_CELL_TEXT, false},
+    };
+    enum gr_format asked = cli->format;
+    if (follow && asked == GR_FORMAT_JSON)
+        cli->format = GR_FORMAT_JSONL; // a stream has no closing bracket
+    if (cJSON_GetArraySize(events) || !follow)
+        gr_output_list(cli, events, columns, GR_COUNT(columns), "seq");
+    cli->format = asked;
+    fflush(cli->out);
+}
+
+// All pages up to now, then, when following, whatever comes.
+enum gr_exit gr_verb_events(struct gr_cli *cli, const struct gr_args *args)
+{
+    bool follow = gr_args_has(args, "follow");
+    struct gr_error e = {0};
+    int64_t after = 0;
+    cJSON *all = cJSON_CreateArray();
+    if (gr_args_number(args, "after", &after, &e) < 0) {
+        cJSON_Delete(all);
+        return gr_cli_fail(cli, &e);
+    }
+    for (bool caught_up = false;;) {
+        char path[128];
+        cJSON *answer = NULL;
+        snprintf(path, sizeof path, "/v1/events?after=%" PRId64 "%s", after,
+                 caught_up ? "&wait=60s" : "");
+        if (gr_cli_request(cli, "GET", path, NULL, caught_up ? 2 * WAIT_USEC : 0, &answer, &e) <
+            0) {
+            cJSON_Delete(all);
+            return gr_cli_fail(cli, &e);
+        }
+        cJSON *page = cJSON_GetObjectItemCaseSensitive(answer, "events");
+        bool empty = cJSON_GetArraySize(page) == 0;
+        const cJSON *last = gr_output_find(answer, "last");
+        after = cJSON_IsNumber(last) ? (int64_t)last->valuedouble : after;
+        if (args->n_words && page)
+            drop_other_modules(page, args->words[0]);
+        if (caught_up)
+            print_events(cli, page, true);
+        while (!caught_up && page && page->child)
+            cJSON_AddItemToArray(all, cJSON_DetachItemViaPointer(page, page->child));
+        cJSON_Delete(answer);
+        if (!caught_up && empty) {
+            print_events(cli, all, follow);
+            caught_up = true;
+            if (!follow)
+                break;
+        }
+    }
+    cJSON_Delete(all);
+    return GR_EXIT_OK;
+}

@@ -1,0 +1,163 @@
+// Verbs that say what should be: apply, plan, lint.
+#include "base/json.h"
+#include "cli/document.h"
+#include "cli/output.h"
+#include "cli/verbs.h"
+#include "cli/want.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+// Files of -f and all words, in order.
+static int read_files(const struct gr_args *args, struct gr_documents *d, struct gr_error *e)
+{
+    const char *files[GR_ARGS_MAX];
+    size_t n = gr_args_list(args, "file", files, GR_ARGS_MAX);
+    int r = 0;
+    if (n + args->n_words == 0)
+        return gr_error_set(e, -EINVAL, GR_REASON_NONE, "%s: which file? grayctl %s %s",
+                            args->verb->name, args->verb->name, args->verb->words);
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        r = gr_documents_read(d, files[i], e);
+    for (size_t i = 0; r >= 0 && i < args->n_words; i++)
+        r = gr_documents_read(d, args->words[i], e);
+    return r;
+}
+
+static cJSON *change_row(const struct gr_document *one, const cJSON *before, bool dry_run,
+                         int64_t revision)
+{
+    cJSON *row = cJSON_CreateObject();
+    const char *from = gr_output_text(before, "version");
+    const char *action = !one->changed ? "unchanged" : one->now.present ? "changed" : "created";
+    cJSON_AddStringToObject(row, "module", one->module.s);
+    cJSON_AddStringToObject(row, "action", action);
+    if (*from)
+        cJSON_AddStringToObject(row, "from", from);
+    cJSON_AddStringToObject(row, "to", gr_output_text(one->json, "version"));
+    cJSON_AddNumberToObject(row, "revision",
+                            (double)(one->changed && !dry_run ? revision : one->now.revision));
+    cJSON_AddBoolToObject(row, "dry_run", dry_run);
+    return row;
+}
+
+static void report(struct gr_cli *cli, const struct gr_documents *d, bool dry_run, int64_t revision)
+{
+    static const struct gr_column columns[] = {
+        {"MODULE", "module", GR_CELL_TEXT, false},     {"ACTION", "action", GR_CELL_TEXT, false},
+        {"FROM", "from", GR_CELL_TEXT, false},         {"TO", "to", GR_CELL_TEXT, false},
+        {"REVISION", "revision", GR_CELL_TEXT, false},
+    };
+    GR_AUTO_JSON cJSON *rows = cJSON_CreateArray();
+    bool for_people = cli->format == GR_FORMAT_TABLE || cli->format == GR_FORMAT_WIDE;
+    for (size_t i = 0; i < d->n; i++) {
+        const struct gr_document *one = &d->items[i];
+        GR_AUTO_JSON cJSON *before =
+            one->now.value ? cJSON_Parse(one->now.value) : NULL; // only shown
+        cJSON_AddItemToArray(rows, change_row(one, before, dry_run, revision));
+        if (one->changed) {
+            FILE *to = dry_run && for_people ? cli->out : cli->err;
+            fprintf(to, "%s\n", one->module.s);
+            gr_document_print_diff(to, before, one->json);
+        }
+    }
+    gr_output_list(cli, rows, columns, GR_COUNT(columns), "module");
+}
+
+static void say_next(struct gr_cli *cli, const struct gr_documents *d, struct gr_store *store,
+                     bool dry_run, int64_t revision)
+{
+    if (dry_run)
+        gr_cli_say(cli, "nothing was written (--dry-run) to %s; next: the same without --dry-run",
+                   store->place);
+    else if (revision == 0)
+        gr_cli_say(cli, "%s says so already; nothing was written", store->place);
+    else if (d->n == 1)
+        gr_cli_say(cli, "written to %s; next: grayctl status %s --wait --revision %" PRId64,
+                   store->place, d->items[0].module.s, revision);
+    else
+        gr_cli_say(cli,
+                   "written to %s as one change; next: grayctl status --wait --revision %" PRId64,
+                   store->place, revision);
+}
+
+enum gr_exit gr_want(struct gr_cli *cli, const struct gr_args *args, struct gr_documents *d,
+                     struct gr_store *store)
+{
+    bool dry_run = gr_args_has(args, "dry-run");
+    struct gr_error e = {0};
+    int64_t revision = 0, if_revision = -1;
+    int r = gr_args_number(args, "if-revision", &if_revision, &e);
+    for (size_t i = 0; r >= 0 && i < d->n; i++)
+        r = gr_document_sign(&d->items[i], gr_cli_actor(), gr_args_value(args, "reason"), &e);
+    if (r >= 0)
+        r = gr_documents_compare(d, store, if_revision, &e);
+    if (r >= 0 && !dry_run)
+        r = gr_documents_write(d, store, &revision, &e);
+    if (r < 0)
+        return gr_cli_fail(cli, &e);
+    report(cli, d, dry_run, revision);
+    say_next(cli, d, store, dry_run, revision);
+    return GR_EXIT_OK;
+}
+
+enum gr_exit gr_verb_apply(struct gr_cli *cli, const struct gr_args *args)
+{
+    GR_CLEANUP(gr_documents_done) struct gr_documents d = {0};
+    GR_CLEANUP(gr_store_freep) struct gr_store *store = NULL;
+    struct gr_error e = {0};
+    if (read_files(args, &d, &e) < 0 || gr_store_open(cli, &store, &e) < 0)
+        return gr_cli_fail(cli, &e);
+    return gr_want(cli, args, &d, store);
+}
+
+enum gr_exit gr_verb_lint(struct gr_cli *cli, const struct gr_args *args)
+{
+    GR_CLEANUP(gr_documents_done) struct gr_documents d = {0};
+    struct gr_error e = {0};
+    if (read_files(args, &d, &e) < 0)
+        return gr_cli_fail(cli, &e);
+    for (size_t i = 0; i < d.n; i++)
+        fprintf(cli->out, "%s %s: ok\n", d.items[i].module.s,
+                gr_output_text(d.items[i].json, "version"));
+    return GR_EXIT_OK;
+}
+
+static cJSON *plan_question(struct gr_documents *d)
+{
+    cJSON *question = cJSON_CreateObject(),
+          *documents = cJSON_AddObjectToObject(question, "documents");
+    for (size_t i = 0; i < d->n; i++)
+        cJSON_AddItemToObject(documents, d->items[i].module.s, gr_steal(d->items[i].json));
+    return question;
+}
+
+enum gr_exit gr_verb_plan(struct gr_cli *cli, const struct gr_args *args)
+{
+    static const struct gr_column columns[] = {
+        {"MODULE", "module", GR_CELL_TEXT, false},     {"ACTION", "kind", GR_CELL_TEXT, false},
+        {"FROM", "from.version", GR_CELL_TEXT, false}, {"TO", "to.version", GR_CELL_TEXT, false},
+        {"REASON", "reason", GR_CELL_TEXT, false},     {"MESSAGE", "message", GR_CELL_TEXT, false},
+    };
+    GR_CLEANUP(gr_documents_done) struct gr_documents d = {0};
+    GR_AUTO_JSON cJSON *question = NULL, *plan = NULL;
+    struct gr_error e = {0};
+    if (read_files(args, &d, &e) < 0)
+        return gr_cli_fail(cli, &e);
+    question = plan_question(&d);
+    if (gr_cli_request(cli, "POST", "/v1/plan", question, 0, &plan, &e) < 0)
+        return gr_cli_fail(cli, &e);
+    const cJSON *items = gr_output_find(plan, "items");
+    bool refused = cJSON_IsTrue(gr_output_find(plan, "refused"));
+    if (cli->format == GR_FORMAT_JSON || cli->format == GR_FORMAT_JSONL)
+        gr_output_json(cli, plan);
+    else
+        gr_output_list(cli, items, columns, GR_COUNT(columns), "module");
+    if (refused)
+        gr_cli_say(cli, "this would be refused as a whole; nothing was touched");
+    else if (cJSON_GetArraySize(items) == 0)
+        gr_cli_say(cli, "nothing would change");
+    else
+        gr_cli_say(cli, "nothing was touched; next: grayctl apply with the same files");
+    return refused ? GR_EXIT_REFUSED : GR_EXIT_OK;
+}

@@ -1,0 +1,119 @@
+// The table of verbs: help, dispatch and checks of arguments all come from here.
+#include "cli/verbs.h"
+
+#define DRY_RUN                                                                                    \
+    {                                                                                              \
+        0, "dry-run", NULL, "show what would change, change nothing"                               \
+    }
+#define IF_REVISION                                                                                \
+    {                                                                                              \
+        0, "if-revision", "N", "refuse when the document is newer than revision N (0: exists)"     \
+    }
+#define REASON                                                                                     \
+    {                                                                                              \
+        0, "reason", "TEXT", "why; kept with the change"                                           \
+    }
+#define FILES                                                                                      \
+    {                                                                                              \
+        'f', "file", "FILE", "a document; may repeat; - is standard input"                         \
+    }
+
+static const struct gr_option status_options[] = {
+    {'w', "wait", NULL, "wait until the newest change has ended"},
+    {0, "timeout", "DURATION", "wait at most so long (60s)"},
+    {0, "revision", "N", "wait for this revision of the desired state"},
+    {0},
+};
+static const struct gr_option history_options[] = {{'n', "limit", "N", "at most N rollouts (20)"},
+                                                   {0}};
+static const struct gr_option events_options[] = {
+    {'f', "follow", NULL, "go on with what comes"}, {0, "after", "SEQ", "only newer ones"}, {0}};
+static const struct gr_option apply_options[] = {FILES, IF_REVISION, DRY_RUN, REASON, {0}};
+static const struct gr_option files_options[] = {FILES, {0}};
+static const struct gr_option publish_options[] = {
+    {0, "source", "URL",
+     "where it can be fetched; may repeat. Without: copied to the first of [Artifacts] FileRoots"},
+    {0, "module-config", "JSON", "the module's configuration. Without: as it is"},
+    {0, "strategy", "FILE", "how to roll it out. Without: as it is"},
+    IF_REVISION,
+    DRY_RUN,
+    REASON,
+    {0},
+};
+static const struct gr_option undo_options[] = {
+    {0, "to", "VERSION", "not the last good version but this one"},
+    IF_REVISION,
+    DRY_RUN,
+    REASON,
+    {0}};
+static const struct gr_option reason_options[] = {REASON, {0}};
+static const struct gr_option freeze_options[] = {
+    {0, "for", "DURATION", "requests wait at most so long"}, REASON, {0}};
+static const struct gr_option verify_options[] = {
+    {0, "expect", "sha256:HEX", "refuse any other digest"}, {0}};
+static const struct gr_option call_options[] = {
+    {'d', "data", "JSON", "the request; @FILE and @- read it ({})"},
+    {'H', "header", "NAME:VALUE", "one more header; may repeat"},
+    {0, "address", "ADDRESS", "another front door than the daemon's first"},
+    {0, "timeout", "DURATION", "wait at most so long (30s)"},
+    {0},
+};
+static const struct gr_option config_options[] = {
+    {0, "running", NULL, "what the daemon runs with, not what the file says"}, {0}};
+
+const struct gr_verb gr_verbs[] = {
+    {"list", "", "Modules on this host", "  grayctl list -o wide\n", 0, 0, NULL, gr_verb_list},
+    {"get", "MODULE", "One module with its numbers", "  grayctl get pay -o json\n", 1, 1, NULL,
+     gr_verb_get},
+    {"status", "[MODULE]", "What this host does; waits for a change to end",
+     "  grayctl status\n  grayctl status pay --wait --timeout 2m\n", 0, 1, status_options,
+     gr_verb_status},
+    {"history", "[MODULE]", "Rollouts, newest first", "  grayctl history pay -o wide\n", 0, 1,
+     history_options, gr_verb_history},
+    {"events", "[MODULE]", "What happened, oldest first",
+     "  grayctl events -f\n  grayctl events pay -o jsonl\n", 0, 1, events_options, gr_verb_events},
+    {"apply", "-f FILE...", "Say what should be; several files are one change",
+     "  grayctl apply -f pay.json\n  grayctl apply -f pay.json -f auth.json --dry-run\n  grayctl "
+     "apply -f - --if-revision 42 < pay.json\n",
+     0, GR_ARGS_MAX, apply_options, gr_verb_apply},
+    {"publish", "FILE.so", "Make a module's file the desired version",
+     "  grayctl publish build/modules/pay-1.1.0.so --reason PAY-1182\n"
+     "  grayctl publish pay-1.1.0.so --source https://artifacts.example/pay-1.1.0.so\n",
+     1, 1, publish_options, gr_verb_publish},
+    {"plan", "-f FILE...", "What the daemon would do", "  grayctl plan -f pay.json\n", 0,
+     GR_ARGS_MAX, files_options, gr_verb_plan},
+    {"lint", "FILE...", "Check documents without asking anybody", "  grayctl lint pay.json\n", 0,
+     GR_ARGS_MAX, files_options, gr_verb_lint},
+    {"undo", "MODULE", "Go back to the last good version, and keep it there",
+     "  grayctl undo pay\n  grayctl undo pay --to 1.0.0 --reason 'refunds fail'\n", 1, 1,
+     undo_options, gr_verb_undo},
+    {"quarantine", "list|lift SHA256 --reason TEXT", "Digests that are convicted here",
+     "  grayctl quarantine list\n  grayctl quarantine lift sha256:... --reason 'fixed the host'\n",
+     1, 2, reason_options, gr_verb_quarantine},
+    {"call", "INTERFACE/METHOD", "Try a method through the front door",
+     "  grayctl call com.example.pay.PayService/Charge -d '{\"amount_cents\": 1250}'\n", 1, 1,
+     call_options, gr_verb_call},
+    {"verify", "FILE.so", "Would this file be admitted? Runs none of it",
+     "  grayctl verify pay-1.1.0.so --expect sha256:...\n", 1, 1, verify_options, gr_verb_verify},
+    {"inspect", "FILE.so", "What a file declares about itself",
+     "  grayctl inspect pay-1.1.0.so -o json\n", 1, 1, NULL, gr_verb_inspect},
+    {"worker", "replace", "A fresh worker, without losing a request",
+     "  grayctl worker replace --reason 'new libc'\n", 1, 1, reason_options, gr_verb_worker},
+    {"freeze", "MODULE... --for DURATION", "Let requests wait", "  grayctl freeze pay --for 30s\n",
+     1, GR_ARGS_MAX, freeze_options, gr_verb_freeze},
+    {"thaw", "MODULE...", "Let them run again", "  grayctl thaw pay\n", 1, GR_ARGS_MAX,
+     reason_options, gr_verb_thaw},
+    {"source", "accept-rewind", "Follow a restored or foreign source as it is",
+     "  grayctl source accept-rewind --reason 'restored the backup'\n", 1, 1, reason_options,
+     gr_verb_source},
+    {"config", "cat|check", "The daemon's configuration",
+     "  grayctl config cat\n  grayctl config check --config new.conf\n", 1, 1, config_options,
+     gr_verb_config},
+    {"doctor", "", "What is wrong with this host, and what to do", "  grayctl doctor\n", 0, 0, NULL,
+     gr_verb_doctor},
+    {"version", "", "Versions of grayctl and the daemon", "  grayctl version\n", 0, 0, NULL,
+     gr_verb_version},
+    {"help", "[VERB]", "This text, or a verb's", "  grayctl help apply\n", 0, 1, NULL,
+     gr_verb_help},
+};
+const size_t gr_n_verbs = GR_COUNT(gr_verbs);
