@@ -204,6 +204,7 @@ static void on_read(void *userdata, struct gr_snapshot *snapshot, int64_t keys,
         gr_snapshot_free(snapshot);
         return;
     }
+    s->base.health.resyncs[s->read_cause]++;
     s->processed = snapshot->revision;
     s->keys = keys;
     raise_floor(s, snapshot->cluster_id, snapshot->revision);
@@ -223,7 +224,7 @@ static void begin_read(struct etcd_source *s, enum gr_resync cause)
         s->read_again = true;
         return;
     }
-    s->base.health.resyncs[cause]++;
+    s->read_cause = cause;
     s->read_floor = s->floor;
     if (!s->watch)
         s->state = READING;
