@@ -19,6 +19,9 @@ add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmi
 if(GRAYLING_WERROR)
   add_compile_options(-Werror)
 endif()
+if(GRAYLING_FUZZ) # everything is instrumented: a fuzzer that sees no branch of the library searches blindly
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 if(GRAYLING_SANITIZE)
   add_compile_options(-fsanitize=${GRAYLING_SANITIZE} -fno-sanitize-recover=all -g -O1)
   add_link_options(-fsanitize=${GRAYLING_SANITIZE})
@@ -93,9 +96,11 @@ function(gr_library NAME)
     if(GRAYLING_FUZZ)
       target_compile_options(${NAME}-${stem} PRIVATE -fsanitize=fuzzer)
       target_link_options(${NAME}-${stem} PRIVATE -fsanitize=fuzzer)
+      set(finds ${CMAKE_BINARY_DIR}/fuzz/${NAME}-${what}) # what libFuzzer discovers, and the inputs that fail
+      file(MAKE_DIRECTORY ${finds})
       add_test(NAME fuzz.${NAME}.${what} COMMAND ${NAME}-${stem} -max_total_time=5 -timeout=5 -rss_limit_mb=2048
-        -print_final_stats=0 ${CMAKE_BINARY_DIR}/tests ${CMAKE_CURRENT_SOURCE_DIR}/corpus-${what})
-      set_tests_properties(fuzz.${NAME}.${what} PROPERTIES WORKING_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+        ${finds} ${CMAKE_CURRENT_SOURCE_DIR}/corpus-${what})
+      set_tests_properties(fuzz.${NAME}.${what} PROPERTIES WORKING_DIRECTORY ${finds})
     else()
       target_sources(${NAME}-${stem} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/fuzz-replay.c)
       add_test(NAME fuzz.${NAME}.${what} COMMAND ${NAME}-${stem} ${CMAKE_CURRENT_SOURCE_DIR}/corpus-${what})
