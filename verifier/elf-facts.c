@@ -95,10 +95,10 @@ static bool in_executable(const struct gr_elf_image *im, uint64_t address)
     return p && p->p_flags & PF_X;
 }
 
-static int read_symbols(struct gr_elf_image *im, struct gr_elf_facts *f)
+static int read_symbols(struct gr_elf_image *im, size_t named, struct gr_elf_facts *f)
 {
     size_t n;
-    const Elf64_Sym *syms = gr_elf_image_symbols(im, &n);
+    const Elf64_Sym *syms = gr_elf_image_symbols(im, named, &n);
     if (!syms)
         return 0;
     if (!(f->imports = calloc(n + 1, sizeof *f->imports)))
@@ -207,19 +207,17 @@ static int read_dynamic(struct gr_elf_image *im, struct gr_elf_facts *f)
         return 0;
     read_flags(im, f);
     read_names(im, f);
-    int r = im->defect ? 0 : read_symbols(im, f);
-    if (r < 0)
-        return r;
-    if (!im->defect)
+    if (im->defect)
+        return 0;
+    struct gr_elf_relocs relocs = gr_elf_image_relocs(im);
+    f->static_tls |= relocs.tp_offset;
+    f->text_relocations |= relocs.into_text;
+    f->foreign_relocation = relocs.foreign;
+    f->ifunc = relocs.irelative;
+    int r = im->defect ? 0 : read_symbols(im, relocs.n_symbols, f);
+    if (r == 0 && !im->defect)
         read_versions(im, f);
-    if (!im->defect) {
-        struct gr_elf_relocs relocs = gr_elf_image_relocs(im);
-        f->ifunc |= relocs.irelative;
-        f->static_tls |= relocs.tp_offset;
-        f->text_relocations |= relocs.into_text;
-        f->foreign_relocation = relocs.foreign;
-    }
-    return 0;
+    return r;
 }
 
 int gr_elf_facts_read(const void *bytes, size_t len, struct gr_elf_facts *ret)

@@ -214,7 +214,7 @@ static size_t count_symbols(struct gr_elf_image *im)
     return head[1];
 }
 
-const Elf64_Sym *gr_elf_image_symbols(struct gr_elf_image *im, size_t *ret_n)
+const Elf64_Sym *gr_elf_image_symbols(struct gr_elf_image *im, size_t named, size_t *ret_n)
 {
     uint64_t address = gr_elf_image_dyn(im, DT_SYMTAB, 0);
     if (!address)
@@ -222,6 +222,8 @@ const Elf64_Sym *gr_elf_image_symbols(struct gr_elf_image *im, size_t *ret_n)
     size_t n = count_symbols(im);
     if (im->defect)
         return NULL;
+    if (n < named)
+        n = named;
     if (n > GR_ELF_SYMBOLS_MAX ||
         gr_elf_image_dyn(im, DT_SYMENT, sizeof(Elf64_Sym)) != sizeof(Elf64_Sym)) {
         im->defect = "its symbol table has an impossible shape";

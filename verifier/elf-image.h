@@ -38,10 +38,13 @@ const GElf_Phdr *gr_elf_image_segment(const struct gr_elf_image *im, uint64_t ad
 const void *gr_elf_image_at(struct gr_elf_image *im, uint64_t address, uint64_t size);
 // A terminated string of the dynamic string table; NULL and a defect when it lies outside.
 const char *gr_elf_image_string(struct gr_elf_image *im, uint64_t offset);
-// The dynamic symbols, counted by the hash table; NULL: none (maybe with a defect).
-const Elf64_Sym *gr_elf_image_symbols(struct gr_elf_image *im, size_t *ret_n);
 
 struct gr_elf_relocs {
     bool irelative, tp_offset, into_text, foreign;
+    size_t n_symbols; // one more than the largest symbol number that is named
 };
 struct gr_elf_relocs gr_elf_image_relocs(struct gr_elf_image *im);
+// The dynamic symbols, NULL: none (maybe with a defect). The hash table counts those that are
+// exported; a table without any counts none, so that what the relocations name must count too
+// (`named`).
+const Elf64_Sym *gr_elf_image_symbols(struct gr_elf_image *im, size_t named, size_t *ret_n);

@@ -200,10 +200,9 @@ bool gr_contract_policy_admits(const struct gr_contract *c, const struct gr_name
 {
     if (c->abi_major != GRAYLING_ABI_MAJOR) {
         gr_error_set(verdict, -ENOEXEC, GR_REASON_ABI_INCOMPATIBLE,
-                     "module %s %s is built for module ABI %u.%u and this host offers %u.%u; build "
+                     "the module is built for module ABI %u.%u and this host offers %u.%u; build "
                      "it with the headers of this host",
-                     c->module.s, c->version.text, c->abi_major, c->abi_minor, GRAYLING_ABI_MAJOR,
-                     GRAYLING_ABI_MINOR);
+                     c->abi_major, c->abi_minor, GRAYLING_ABI_MAJOR, GRAYLING_ABI_MINOR);
         return false;
     }
     bool other_name = module && !gr_name_equal(&c->module, module);

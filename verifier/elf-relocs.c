@@ -35,7 +35,7 @@ static enum kind kind_of(uint32_t type)
     return FOREIGN;
 }
 
-static void read_table(struct gr_elf_image *im, int64_t table, int64_t bytes, size_t n_symbols,
+static void read_table(struct gr_elf_image *im, int64_t table, int64_t bytes,
                        struct gr_elf_relocs *ret)
 {
     uint64_t address = gr_elf_image_dyn(im, table, 0), size = gr_elf_image_dyn(im, bytes, 0);
@@ -53,9 +53,11 @@ static void read_table(struct gr_elf_image *im, int64_t table, int64_t bytes, si
         ret->irelative |= kind == IRELATIVE;
         ret->tp_offset |= kind == TP_OFFSET;
         ret->foreign |= kind == FOREIGN;
+        if (ELF64_R_SYM(rela[i].r_info) >= ret->n_symbols)
+            ret->n_symbols = ELF64_R_SYM(rela[i].r_info) + 1;
         const GElf_Phdr *target = gr_elf_image_segment(im, rela[i].r_offset, 8);
-        if (!target || ELF64_R_SYM(rela[i].r_info) >= (n_symbols ? n_symbols : 1)) {
-            im->defect = "a relocation points outside its segments or its symbol table";
+        if (!target) {
+            im->defect = "a relocation points outside its segments";
             return;
         }
         ret->into_text |= !(target->p_flags & PF_W);
@@ -65,12 +67,9 @@ static void read_table(struct gr_elf_image *im, int64_t table, int64_t bytes, si
 struct gr_elf_relocs gr_elf_image_relocs(struct gr_elf_image *im)
 {
     struct gr_elf_relocs ret = {0};
-    size_t n_symbols = 0;
-    (void)gr_elf_image_symbols(im, &n_symbols);
+    read_table(im, DT_RELA, DT_RELASZ, &ret);
     if (!im->defect)
-        read_table(im, DT_RELA, DT_RELASZ, n_symbols, &ret);
-    if (!im->defect)
-        read_table(im, DT_JMPREL, DT_PLTRELSZ, n_symbols, &ret);
+        read_table(im, DT_JMPREL, DT_PLTRELSZ, &ret);
     ret.foreign |= gr_elf_image_has(im, DT_REL); // 64-bit machines use RELA
     return ret;
 }

@@ -17,7 +17,6 @@
 #include <sys/wait.h>
 
 struct gr_preflight {
-    char *module, *version;
     uint64_t timeout_usec;
     struct gr_child child;
     int verdict_fd, output_fd;
@@ -139,9 +138,9 @@ static void judge(struct gr_preflight *p, const siginfo_t *si, struct gr_error *
         char limit[32];
         describe_output(p, wrote, sizeof wrote);
         gr_error_set(e, -ETIMEDOUT, GR_REASON_PREFLIGHT_TIMEOUT,
-                     "module %s %s did not finish loading, init and self_test within %s in "
-                     "preflight and was killed; make them return in time%s",
-                     p->module, p->version, gr_duration_format(p->timeout_usec, limit), wrote);
+                     "it did not finish loading, init and self_test within %s in preflight and "
+                     "was killed; make them return in time%s",
+                     gr_duration_format(p->timeout_usec / 1000 * 1000, limit), wrote);
         return;
     }
     if (!killed && si->si_status == 0 && read_verdict(p, e) == 0)
@@ -150,17 +149,17 @@ static void judge(struct gr_preflight *p, const siginfo_t *si, struct gr_error *
     if (killed) {
         const char *name = sigabbrev_np(si->si_status);
         gr_error_set(e, -ENOEXEC, GR_REASON_PREFLIGHT_CRASHED,
-                     "module %s %s was ended by SIG%s (%s)%s in preflight, while it was loaded, "
-                     "initialised, tested or released; correct that and publish a new version%s",
-                     p->module, p->version, name ? name : "?", strsignal(si->si_status),
-                     si->si_status == SIGSYS ? ", a system call that no module may make," : "",
+                     "SIG%s (%s%s) ended it in preflight, while it was loaded, initialised, "
+                     "tested or released; correct that and publish a new version%s",
+                     name ? name : "?", strsignal(si->si_status),
+                     si->si_status == SIGSYS ? ": it started or traced another process" : "",
                      wrote);
         return;
     }
     gr_error_set(e, -ENOEXEC, GR_REASON_PREFLIGHT_CRASHED,
-                 "module %s %s ended its process with exit status %d in preflight before it was "
-                 "tested; a module must return from every hook and never call exit()%s",
-                 p->module, p->version, si->si_status, wrote);
+                 "it ended its process with exit status %d in preflight instead of coming to a "
+                 "verdict; a module must return from every hook and never call exit()%s",
+                 si->si_status, wrote);
 }
 
 static int on_child(sd_event_source *s, int fd, uint32_t revents, void *userdata)
@@ -248,11 +247,7 @@ int gr_preflight_start(sd_event *event, const struct gr_preflight_options *o,
                                .output = GR_BUF(GR_PREFLIGHT_STDERR_MAX),
                                .done = o->done,
                                .userdata = o->userdata};
-    int r = (p->module = strdup(o->module)) && (p->version = strdup(o->version)) ? 0 : -ENOMEM;
-    if (r < 0)
-        gr_error_set(e, r, GR_REASON_INTERNAL, "out of memory for a preflight");
-    else
-        r = spawn(p, o, e);
+    int r = spawn(p, o, e);
     if (r == 0 && (r = watch(event, p)) < 0)
         gr_error_set(e, r, GR_REASON_INTERNAL, "preflight cannot be watched: %s", strerror(-r));
     if (r < 0) {
@@ -282,7 +277,5 @@ void gr_preflight_free(struct gr_preflight *p)
     gr_closep(&p->output_fd);
     gr_buf_done(&p->verdict);
     gr_buf_done(&p->output);
-    free(p->module);
-    free(p->version);
     free(p);
 }

@@ -138,10 +138,13 @@ int gr_verified_reopen(struct gr_verifier *v, const struct gr_name *module,
     GR_AUTO_CLOSE int fd = -1;
     struct gr_examined x;
     int r = open_stored(v, &k, &fd, &b, e);
-    if (r == 0)
-        r = gr_examine(b, &k, &x, e);
     if (r < 0)
         return r;
+    r = gr_examine(b, &k, &x, e);
+    if (r < 0) {
+        gr_error_wrap(e, "%s %s", module->s, version->text);
+        return r;
+    }
     if (v->sealed) {
         gr_closep(&fd);
         fd = fcntl(gr_bytes_fd(b), F_DUPFD_CLOEXEC, 3);
