@@ -90,7 +90,7 @@ static int get(struct gr_store *base, struct gr_store_entry *entries, size_t n, 
 {
     struct etcd_store *s = (struct etcd_store *)base;
     char keys[OPS_MAX][KEY_MAX];
-    struct gr_etcd_op ops[OPS_MAX];
+    struct gr_etcd_op ops[OPS_MAX] = {0};
     if (n > OPS_MAX)
         return too_many(n, e);
     for (size_t i = 0; i < n; i++) {
@@ -116,8 +116,8 @@ static int put(struct gr_store *base, const struct gr_store_change *changes, siz
 {
     struct etcd_store *s = (struct etcd_store *)base;
     char keys[OPS_MAX][KEY_MAX];
-    struct gr_etcd_compare compares[OPS_MAX];
-    struct gr_etcd_op ops[OPS_MAX];
+    struct gr_etcd_compare compares[OPS_MAX] = {0};
+    struct gr_etcd_op ops[OPS_MAX] = {0};
     struct gr_store_entry now[OPS_MAX] = {0};
     if (n > OPS_MAX)
         return too_many(n, e);

@@ -79,10 +79,10 @@ void gr_post_lift(struct gr_control *c, const struct gr_http_request *q, const c
     GR_CLEANUP(command_done) struct command k = {0};
     struct gr_error e = {0};
     struct gr_digest digest;
-    char text[GR_DIGEST_TEXT_MAX];
+    char text[2 * GR_DIGEST_TEXT_MAX]; // longer than any digest, so that nothing becomes one by being cut
     if (is_missing(c->ops.lift, ret) || !command_parse(q, reasoned, &k, ret))
         return;
-    snprintf(text, sizeof text, "%s%.71s", strncmp(arg, "sha256:", 7) ? "sha256:" : "", arg);
+    snprintf(text, sizeof text, "%s%.130s", strncmp(arg, "sha256:", 7) ? "sha256:" : "", arg);
     if (gr_digest_parse(text, &digest) < 0) {
         gr_route_refuse(
             ret, -EINVAL,

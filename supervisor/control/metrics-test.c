@@ -1,0 +1,164 @@
+// What a scraper reads: values, escaping, histograms that add up, and the judgement of promtool.
+#include "base/child.h"
+#include "base/limits.h"
+#include "control/fake-view.h"
+#include "control/metrics.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#define PROMTOOL "/usr/bin/promtool"
+
+static struct gr_fake_view fake;
+
+static char *render(const struct gr_view *v, enum gr_metrics_dialect d)
+{
+    struct gr_buf b = GR_BUF(GR_METRICS_BYTES_MAX);
+    size_t len;
+    assert_int_equal(gr_metrics_format(v, d, &b), 0);
+    return gr_buf_take(&b, &len);
+}
+
+static void assert_line(const char *text, const char *line)
+{
+    const char *at = strstr(text, line);
+    if (!at || (at != text && at[-1] != '\n') || at[strlen(line)] != '\n')
+        fail_msg("expected the line \"%s\" in:\n%s", line, text);
+}
+
+static void test_values(void **state)
+{
+    (void)state;
+    GR_AUTO_FREE char *text = render(&fake.view, GR_METRICS_PROMETHEUS);
+    assert_line(text, "# TYPE grayling_requests_total counter");
+    assert_line(text, "grayling_requests_total{module=\"pay\",version=\"1.1.0\",code=\"ok\"} 990");
+    assert_line(text,
+                "grayling_requests_total{module=\"pay\",version=\"1.1.0\",code=\"internal\"} 6");
+    assert_line(text, "grayling_module_info{module=\"pay\",version=\"1.0.0\",role=\"previous\"} 1");
+    assert_line(text, "grayling_build_info{version=\"0.1.0\"} 1");
+    assert_line(text, "grayling_swaps_total{result=\"ok\"} 7");
+    assert_line(text, "grayling_etcd_up 1");
+    assert_line(text, "grayling_quarantined_digests 1");
+    assert_line(text, "grayling_dispatch_freeze_duration_seconds_count 7");
+    assert_null(strstr(text, "# EOF"));
+}
+
+static void test_histogram_is_cumulative(void **state)
+{
+    (void)state;
+    GR_AUTO_FREE char *text = render(&fake.view, GR_METRICS_PROMETHEUS);
+    assert_line(text, "grayling_request_duration_seconds_bucket{module=\"pay\",version=\"1.1.0\","
+                      "le=\"0.001\"} 0");
+    assert_line(text, "grayling_request_duration_seconds_bucket{module=\"pay\",version=\"1.1.0\","
+                      "le=\"0.0025\"} 980");
+    assert_line(text, "grayling_request_duration_seconds_bucket{module=\"pay\",version=\"1.1.0\","
+                      "le=\"0.05\"} 1000");
+    assert_line(text, "grayling_request_duration_seconds_bucket{module=\"pay\",version=\"1.1.0\","
+                      "le=\"+Inf\"} 1000");
+    assert_line(text, "grayling_request_duration_seconds_sum{module=\"pay\",version=\"1.1.0\"} 2");
+    assert_line(text,
+                "grayling_request_duration_seconds_count{module=\"pay\",version=\"1.1.0\"} 1000");
+}
+
+static void test_openmetrics(void **state)
+{
+    (void)state;
+    GR_AUTO_FREE char *text = render(&fake.view, GR_METRICS_OPENMETRICS);
+    assert_line(text, "# TYPE grayling_requests counter");
+    assert_line(text, "# TYPE grayling_module info");
+    assert_line(text, "grayling_requests_total{module=\"pay\",version=\"1.1.0\",code=\"ok\"} 990");
+    assert_string_equal(text + strlen(text) - 6, "# EOF\n");
+    assert_int_equal(
+        gr_metrics_dialect_of("application/openmetrics-text;version=1.0.0,text/plain;q=0.5"),
+        GR_METRICS_OPENMETRICS);
+    assert_int_equal(gr_metrics_dialect_of("text/plain"), GR_METRICS_PROMETHEUS);
+    assert_int_equal(gr_metrics_dialect_of(NULL), GR_METRICS_PROMETHEUS);
+}
+
+static void test_labels_are_escaped(void **state)
+{
+    struct gr_fake_view evil;
+    (void)state;
+    gr_fake_view_init(&evil);
+    strcpy(evil.modules[1].stable.version, "1\"\\\n2");
+    GR_AUTO_FREE char *text = render(&evil.view, GR_METRICS_PROMETHEUS);
+    assert_line(text, "grayling_requests_in_flight{module=\"pay\",version=\"1\\\"\\\\\\n2\"} 2");
+}
+
+// A changed configuration of the same version stands in two roles; two series of one name would
+// make the scrape fail.
+static void test_same_version_in_two_roles_is_one_series(void **state)
+{
+    struct gr_fake_view same;
+    (void)state;
+    gr_fake_view_init(&same);
+    strcpy(same.modules[1].previous.version, "1.1.0");
+    GR_AUTO_FREE char *text = render(&same.view, GR_METRICS_PROMETHEUS);
+    const char *line = "grayling_requests_in_flight{module=\"pay\",version=\"1.1.0\"} 4";
+    assert_line(text, line);
+    assert_null(strstr(strstr(text, line) + 1, "grayling_requests_in_flight{module=\"pay\""));
+}
+
+static void test_unloaded_version_has_no_series(void **state)
+{
+    struct gr_fake_view gone;
+    (void)state;
+    gr_fake_view_init(&gone);
+    gone.modules[1].previous.counters = NULL;
+    gone.modules[1].previous.slot = -1;
+    GR_AUTO_FREE char *text = render(&gone.view, GR_METRICS_PROMETHEUS);
+    assert_null(strstr(text, "1.0.0"));
+}
+
+static void test_cap_is_kept(void **state)
+{
+    struct gr_buf b = GR_BUF(100);
+    (void)state;
+    assert_int_equal(gr_metrics_format(&fake.view, GR_METRICS_PROMETHEUS, &b), -E2BIG);
+    gr_buf_done(&b);
+}
+
+static void test_promtool_finds_nothing(void **state)
+{
+    char *argv[] = {(char[]){PROMTOOL}, (char[]){"check"}, (char[]){"metrics"}, NULL};
+    struct gr_child child;
+    struct gr_error e;
+    siginfo_t info = {0};
+    (void)state;
+    if (access(PROMTOOL, X_OK) < 0) {
+        print_message("skipped: " PROMTOOL " is not installed (package prometheus)\n");
+        skip();
+    }
+    GR_AUTO_FREE char *text = render(&fake.view, GR_METRICS_PROMETHEUS);
+    GR_AUTO_CLOSE int fd = memfd_create("metrics", MFD_CLOEXEC);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    struct gr_child_fd fds[] = {{fd, 0}, {1, 1}, {2, 2}};
+    assert_int_equal(gr_child_spawn(argv, NULL, fds, GR_COUNT(fds), &child, &e), 0);
+    assert_int_equal(waitid(P_PIDFD, (id_t)child.pidfd, &info, WEXITED), 0);
+    close(child.pidfd);
+    assert_int_equal(info.si_code, CLD_EXITED);
+    assert_int_equal(info.si_status, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_histogram_is_cumulative),
+        cmocka_unit_test(test_openmetrics),
+        cmocka_unit_test(test_labels_are_escaped),
+        cmocka_unit_test(test_same_version_in_two_roles_is_one_series),
+        cmocka_unit_test(test_unloaded_version_has_no_series),
+        cmocka_unit_test(test_cap_is_kept),
+        cmocka_unit_test(test_promtool_finds_nothing),
+    };
+    gr_fake_view_init(&fake);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

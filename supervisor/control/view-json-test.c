@@ -1,0 +1,110 @@
+// The status keys hold exactly the fields that INTERFACES promises; the control socket's answers
+// hold more.
+#include "base/json.h"
+#include "control/fake-view.h"
+#include "control/view-json.h"
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static struct gr_fake_view fake;
+
+static void assert_fields(const cJSON *o, const char *const *fields, size_t n)
+{
+    assert_non_null(o);
+    for (size_t i = 0; i < n; i++)
+        if (!gr_json_get(o, fields[i]))
+            fail_msg("%s is missing", fields[i]);
+    assert_int_equal(cJSON_GetArraySize(o), (int)n);
+}
+
+static const char *text(const cJSON *o, const char *field)
+{
+    return cJSON_GetStringValue(gr_json_get(o, field));
+}
+
+static void test_instance_key(void **state)
+{
+    static const char *const fields[] = {"apiVersion", "version",         "pid",  "started",
+                                         "endpoints",  "source_revision", "phase"};
+    (void)state;
+    GR_AUTO_JSON cJSON *o = gr_view_instance_key(&fake.view);
+    assert_fields(o, fields, GR_COUNT(fields));
+    assert_string_equal(text(o, "apiVersion"), "grayling/v1");
+    assert_string_equal(text(o, "phase"), "Serving");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetArrayItem(gr_json_get(o, "endpoints"), 0)),
+                        "127.0.0.1:8080");
+    assert_int_equal((int)gr_json_get(o, "source_revision")->valuedouble, 42);
+}
+
+static void test_module_key(void **state)
+{
+    static const char *const fields[] = {"apiVersion",        "phase",  "reason",    "message",
+                                         "observed_revision", "stable", "candidate", "last_good",
+                                         "verdict",           "updated"};
+    static const char *const of_version[] = {"version", "hash"};
+    (void)state;
+    GR_AUTO_JSON cJSON *o = gr_view_module_key(&fake.modules[1]);
+    assert_fields(o, fields, GR_COUNT(fields));
+    assert_fields(gr_json_get(o, "stable"), of_version, GR_COUNT(of_version));
+    assert_true(cJSON_IsNull(gr_json_get(o, "candidate")));
+    assert_true(cJSON_IsNull(gr_json_get(o, "reason")));
+    assert_string_equal(text(o, "last_good"), "1.0.0");
+    assert_string_equal(text(o, "updated"), "2026-11-24T05:06:06.123456Z");
+    assert_int_equal((int)gr_json_get(gr_json_get(o, "verdict"), "errors")->valuedouble, 3);
+}
+
+static void test_candidate_has_weight_and_step(void **state)
+{
+    static const char *const of_candidate[] = {"version", "hash", "weight", "step"};
+    struct gr_view_module m = fake.modules[1];
+    (void)state;
+    gr_fake_version(&m.candidate, "1.2.0", "candidate", 2550, 2, NULL);
+    GR_AUTO_JSON cJSON *o = gr_view_module_key(&m);
+    const cJSON *candidate = gr_json_get(o, "candidate");
+    assert_fields(candidate, of_candidate, GR_COUNT(of_candidate));
+    assert_true(gr_json_get(candidate, "weight")->valuedouble == 25.5);
+}
+
+static void test_refused_module_says_why(void **state)
+{
+    (void)state;
+    GR_AUTO_JSON cJSON *o = gr_view_module_key(&fake.modules[0]);
+    assert_string_equal(text(o, "reason"), "DigestMismatch");
+    assert_string_equal(text(o, "message"), "expected sha256:aa, actual sha256:bb");
+    assert_true(cJSON_IsNull(gr_json_get(o, "stable")));
+}
+
+static void test_everything(void **state)
+{
+    (void)state;
+    GR_AUTO_JSON cJSON *o = gr_view_to_json(&fake.view);
+    assert_non_null(o);
+    const cJSON *pay = cJSON_GetArrayItem(gr_json_get(o, "modules"), 1),
+                *stable = gr_json_get(pay, "stable");
+    assert_string_equal(text(pay, "module"), "pay");
+    assert_int_equal((int)gr_json_get(stable, "requests")->valuedouble, 1000);
+    assert_int_equal((int)gr_json_get(stable, "errors")->valuedouble, 6);
+    assert_int_equal((int)gr_json_get(gr_json_get(stable, "codes"), "internal")->valuedouble, 6);
+    assert_null(gr_json_get(gr_json_get(stable, "codes"), "aborted"));
+    double p50 = gr_json_get(stable, "p50_usec")->valuedouble;
+    assert_true(p50 >= 1500 && p50 < 1600);
+    assert_string_equal(text(gr_json_get(pay, "rollout"), "phase"), "Baking");
+    assert_string_equal(text(gr_json_get(o, "source"), "cluster_id"), "cdf818194e3a8c32");
+    assert_string_equal(text(cJSON_GetArrayItem(gr_json_get(o, "quarantine"), 0), "reason"),
+                        "Crashed");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_instance_key),
+        cmocka_unit_test(test_module_key),
+        cmocka_unit_test(test_candidate_has_weight_and_step),
+        cmocka_unit_test(test_refused_module_says_why),
+        cmocka_unit_test(test_everything),
+    };
+    gr_fake_view_init(&fake);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
