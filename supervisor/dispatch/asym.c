@@ -19,7 +19,7 @@ void gr_asym_init(void)
 
 void gr_asym_heavy(void)
 {
-#ifndef GR_ASYM_TSAN
+#ifndef GR_TSAN
     if (!gr_asym_fences && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0)
         return;
     atomic_thread_fence(memory_order_seq_cst);

@@ -12,11 +12,11 @@
 
 #ifdef __has_feature
 #if __has_feature(thread_sanitizer)
-#define GR_ASYM_TSAN 1
+#define GR_TSAN 1
 #endif
 #endif
-#if defined(__SANITIZE_THREAD__) && !defined(GR_ASYM_TSAN)
-#define GR_ASYM_TSAN 1
+#if defined(__SANITIZE_THREAD__) && !defined(GR_TSAN)
+#define GR_TSAN 1
 #endif
 
 extern bool gr_asym_fences; // no membarrier here: callers pay with a fence
@@ -24,7 +24,7 @@ extern bool gr_asym_fences; // no membarrier here: callers pay with a fence
 // Once per process, before the first publish. Decides between membarrier and fences.
 void gr_asym_init(void);
 
-#ifdef GR_ASYM_TSAN
+#ifdef GR_TSAN
 #define GR_ASYM_STORE_ORDER memory_order_seq_cst
 #define GR_ASYM_LOAD_ORDER memory_order_seq_cst
 static inline void gr_asym_light(void) {}

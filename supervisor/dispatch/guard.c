@@ -14,7 +14,12 @@
 #include <ucontext.h>
 
 #define STACK_BYTES (64u * 1024) // an AVX-512 frame alone takes 3.6 KB
-#define NULL_PAGE 4096u          // a jump to NULL or a small offset from it
+#ifdef GR_TSAN
+#define SAVE_MASK 1 // its wrapper of sigaction blocks all signals in the handler, SA_NODEFER or not
+#else
+#define SAVE_MASK 0 // two system calls less
+#endif
+#define NULL_PAGE 4096u // a jump to NULL or a small offset from it
 
 static _Thread_local struct gr_guard_self self
     __attribute__((tls_model("initial-exec"))) = {.row = -1};
@@ -60,9 +65,8 @@ bool gr_guard_run(struct gr_guard_self *me, int32_t (*fn)(void *), void *arg, in
 {
     struct gr_guard_frame frame;
     struct gr_guard_frame *volatile outer = me->armed;
-    // Without the signal mask (two system calls less): SA_NODEFER keeps it unchanged in the
-    // handler.
-    if (sigsetjmp(frame.jump, 0) != 0) {
+    // The mask need not be saved: SA_NODEFER leaves it unchanged in the handler.
+    if (sigsetjmp(frame.jump, SAVE_MASK) != 0) {
         me->armed = outer;
         return false;
     }
