@@ -1,7 +1,7 @@
 // Is this installation in order: configuration, directories, daemon, source.
 #include "base/json.h"
 #include "cli/curl.h"
-#include "cli/desired-store.h"
+#include "cli/docstore.h"
 #include "cli/doctor.h"
 #include "cli/output.h"
 #include <errno.h>
@@ -115,14 +115,14 @@ static void check_etcd_version(struct gr_doctor *d, const char *endpoint)
 
 static void check_source(struct gr_doctor *d)
 {
-    GR_CLEANUP(gr_store_freep) struct gr_store *store = NULL;
-    GR_CLEANUP(gr_store_entry_done) struct gr_store_entry nothing = {.module = {"doctor"}};
+    GR_CLEANUP(gr_docstore_freep) struct gr_docstore *store = NULL;
+    GR_CLEANUP(gr_docstore_entry_done) struct gr_docstore_entry nothing = {.module = {"doctor"}};
     struct gr_error e = {0};
-    if (gr_store_open(d->cli, &store, &e) < 0) {
+    if (gr_docstore_open(d->cli, &store, &e) < 0) {
         gr_doctor_add(d, GR_HEALTH_FAIL, "source", "%s", e.message);
         return;
     }
-    if (gr_store_get(store, &nothing, 1, &e) < 0)
+    if (gr_docstore_get(store, &nothing, 1, &e) < 0)
         gr_doctor_add(d, GR_HEALTH_FAIL, "source", "%s: %.800s", store->place, e.message);
     else
         gr_doctor_add(d, GR_HEALTH_OK, "source", "%s answers", store->place);

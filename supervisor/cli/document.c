@@ -13,7 +13,7 @@ void gr_documents_done(struct gr_documents *d)
 {
     for (size_t i = 0; i < d->n; i++) {
         cJSON_Delete(d->items[i].json);
-        gr_store_entry_done(&d->items[i].now);
+        gr_docstore_entry_done(&d->items[i].now);
     }
     free(d->items);
     *d = (struct gr_documents){0};
@@ -171,15 +171,15 @@ static bool has_all_of(const cJSON *a, const cJSON *b) // every field of a is th
     return true;
 }
 
-int gr_documents_compare(struct gr_documents *d, struct gr_store *s, int64_t if_revision,
+int gr_documents_compare(struct gr_documents *d, struct gr_docstore *s, int64_t if_revision,
                          struct gr_error *e)
 {
-    GR_AUTO_FREE struct gr_store_entry *entries = calloc(d->n + 1, sizeof *entries);
+    GR_AUTO_FREE struct gr_docstore_entry *entries = calloc(d->n + 1, sizeof *entries);
     if (!entries)
         return no_memory(e);
     for (size_t i = 0; i < d->n; i++)
         entries[i].module = d->items[i].module;
-    int r = gr_store_get(s, entries, d->n, e);
+    int r = gr_docstore_get(s, entries, d->n, e);
     for (size_t i = 0; i < d->n; i++)
         d->items[i].now = entries[i];
     for (size_t i = 0; r >= 0 && i < d->n; i++) {
@@ -188,7 +188,7 @@ int gr_documents_compare(struct gr_documents *d, struct gr_store *s, int64_t if_
             one->now.value ? cJSON_Parse(one->now.value) : NULL; // only compared
         one->changed = !before || !has_all_of(before, one->json) || !has_all_of(one->json, before);
         if (if_revision >= 0 && one->now.revision > if_revision)
-            r = gr_store_conflict(&one->now, if_revision, e);
+            r = gr_docstore_conflict(&one->now, if_revision, e);
     }
     return r;
 }
@@ -216,17 +216,17 @@ void gr_document_print_diff(FILE *to, const cJSON *before, const cJSON *after)
     }
 }
 
-static void changes_done(struct gr_store_change *changes, size_t n)
+static void changes_done(struct gr_docstore_change *changes, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         free(changes[i].value);
     free(changes);
 }
 
-int gr_documents_write(struct gr_documents *d, struct gr_store *s, int64_t *ret_revision,
+int gr_documents_write(struct gr_documents *d, struct gr_docstore *s, int64_t *ret_revision,
                        struct gr_error *e)
 {
-    struct gr_store_change *changes = calloc(d->n + 1, sizeof *changes);
+    struct gr_docstore_change *changes = calloc(d->n + 1, sizeof *changes);
     size_t n = 0;
     int r = changes ? 0 : no_memory(e);
     *ret_revision = 0;
@@ -238,10 +238,10 @@ int gr_documents_write(struct gr_documents *d, struct gr_store *s, int64_t *ret_
         if (!text)
             r = no_memory(e);
         else
-            changes[n++] = (struct gr_store_change){one->module, one->now.revision, text};
+            changes[n++] = (struct gr_docstore_change){one->module, one->now.revision, text};
     }
     if (r >= 0 && n)
-        r = gr_store_put(s, changes, n, ret_revision, e);
+        r = gr_docstore_put(s, changes, n, ret_revision, e);
     if (changes)
         changes_done(changes, n);
     return r;

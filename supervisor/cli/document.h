@@ -1,11 +1,11 @@
 // Documents as operators hand them to grayctl: files or standard input, checked as the daemon will check them, and compared with what stands there.
 #pragma once
-#include "cli/desired-store.h"
+#include "cli/docstore.h"
 
 struct gr_document {
     struct gr_name module;
     cJSON *json;               // owned
-    struct gr_store_entry now; // what stands there; filled by gr_documents_compare()
+    struct gr_docstore_entry now; // what stands there; filled by gr_documents_compare()
     bool changed;
 };
 struct gr_documents {
@@ -21,8 +21,8 @@ GR_MUST_CHECK int gr_documents_add(struct gr_documents *d, const struct gr_name 
 // Sets actor (when there is none) and reason (when given).
 GR_MUST_CHECK int gr_document_sign(struct gr_document *d, const char *actor, const char *reason, struct gr_error *e);
 // Reads what stands in the store and notes what differs (actor and reason apart). if_revision < 0: any; else -EBUSY when one is newer.
-GR_MUST_CHECK int gr_documents_compare(struct gr_documents *d, struct gr_store *s, int64_t if_revision, struct gr_error *e);
+GR_MUST_CHECK int gr_documents_compare(struct gr_documents *d, struct gr_docstore *s, int64_t if_revision, struct gr_error *e);
 // "  version: "1.0.0" -> "1.1.0"" per differing field.
 void gr_document_print_diff(FILE *to, const cJSON *before, const cJSON *after);
 // Writes those that changed as one change. *ret_revision is 0 when none did.
-GR_MUST_CHECK int gr_documents_write(struct gr_documents *d, struct gr_store *s, int64_t *ret_revision, struct gr_error *e);
+GR_MUST_CHECK int gr_documents_write(struct gr_documents *d, struct gr_docstore *s, int64_t *ret_revision, struct gr_error *e);

@@ -135,14 +135,15 @@ static cJSON *make_document(const struct gr_inspection *i, const char *const *so
 }
 
 static int build(struct gr_cli *cli, const struct gr_args *args, const struct gr_inspection *i,
-                 struct gr_store *store, struct gr_documents *d, struct gr_error *e)
+                 struct gr_docstore *store, struct gr_documents *d, struct gr_error *e)
 {
     const char *sources[GR_ARGS_MAX];
     size_t n = gr_args_list(args, "source", sources, GR_ARGS_MAX);
     GR_AUTO_FREE char *copied = NULL;
     GR_AUTO_JSON cJSON *document = NULL, *before = NULL;
-    GR_CLEANUP(gr_store_entry_done) struct gr_store_entry now = {.module = i->contract->module};
-    int r = gr_store_get(store, &now, 1, e);
+    GR_CLEANUP(gr_docstore_entry_done)
+    struct gr_docstore_entry now = {.module = i->contract->module};
+    int r = gr_docstore_get(store, &now, 1, e);
     if (r >= 0 && n == 0) {
         r = copy_to_root(cli, args->words[0], i, gr_args_has(args, "dry-run"), &copied, e);
         sources[n++] = copied;
@@ -162,9 +163,9 @@ enum gr_exit gr_verb_publish(struct gr_cli *cli, const struct gr_args *args)
 {
     GR_CLEANUP(gr_inspection_done) struct gr_inspection i = {0};
     GR_CLEANUP(gr_documents_done) struct gr_documents d = {0};
-    GR_CLEANUP(gr_store_freep) struct gr_store *store = NULL;
+    GR_CLEANUP(gr_docstore_freep) struct gr_docstore *store = NULL;
     struct gr_error e = {0};
-    if (inspect(args->words[0], &i, &e) < 0 || gr_store_open(cli, &store, &e) < 0 ||
+    if (inspect(args->words[0], &i, &e) < 0 || gr_docstore_open(cli, &store, &e) < 0 ||
         build(cli, args, &i, store, &d, &e) < 0)
         return gr_cli_fail(cli, &e);
     return gr_want(cli, args, &d, store);

@@ -1,7 +1,7 @@
 // status: what this host does, and waiting until a change has ended. Waiting is a long poll of the
 // daemon's state, never a sleep.
 #include "base/clock.h"
-#include "cli/desired-store.h"
+#include "cli/docstore.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include <errno.h>
@@ -127,12 +127,12 @@ static int wait_settled(struct watch *w, uint64_t timeout_usec, struct gr_error 
 // end with what was before it.
 static void find_wanted(struct watch *w)
 {
-    GR_CLEANUP(gr_store_freep) struct gr_store *store = NULL;
-    GR_CLEANUP(gr_store_entry_done) struct gr_store_entry entry = {0};
+    GR_CLEANUP(gr_docstore_freep) struct gr_docstore *store = NULL;
+    GR_CLEANUP(gr_docstore_entry_done) struct gr_docstore_entry entry = {0};
     struct gr_error e = {0};
     if (!w->module || gr_name_parse(w->module, strlen(w->module), &entry.module) < 0)
         return;
-    if (gr_store_open(w->cli, &store, &e) < 0 || gr_store_get(store, &entry, 1, &e) < 0)
+    if (gr_docstore_open(w->cli, &store, &e) < 0 || gr_docstore_get(store, &entry, 1, &e) < 0)
         gr_cli_say(w->cli, "the desired state cannot be read, waiting for what the host knows: %s",
                    e.message);
     w->revision = entry.revision;

@@ -55,7 +55,7 @@ static enum gr_exit undo_dry_run(struct gr_cli *cli, const char *module, const c
 static enum gr_exit undo_desired(struct gr_cli *cli, const struct gr_args *args, cJSON *answer)
 {
     GR_CLEANUP(gr_documents_done) struct gr_documents d = {0};
-    GR_CLEANUP(gr_store_freep) struct gr_store *store = NULL;
+    GR_CLEANUP(gr_docstore_freep) struct gr_docstore *store = NULL;
     struct gr_error e = {0};
     struct gr_name module;
     cJSON *document = cJSON_DetachItemFromObjectCaseSensitive(answer, "document");
@@ -70,7 +70,7 @@ static enum gr_exit undo_desired(struct gr_cli *cli, const struct gr_args *args,
     }
     cJSON_DeleteItemFromObjectCaseSensitive(document, "actor"); // of those who wrote it then
     cJSON_DeleteItemFromObjectCaseSensitive(document, "reason");
-    if (gr_documents_add(&d, &module, document, &e) < 0 || gr_store_open(cli, &store, &e) < 0) {
+    if (gr_documents_add(&d, &module, document, &e) < 0 || gr_docstore_open(cli, &store, &e) < 0) {
         gr_error_wrap(&e, "this host has gone back, but the desired state could not be changed");
         return gr_cli_fail(cli, &e);
     }

@@ -64,7 +64,7 @@ static void report(struct gr_cli *cli, const struct gr_documents *d, bool dry_ru
     gr_output_list(cli, rows, columns, GR_COUNT(columns), "module");
 }
 
-static void say_next(struct gr_cli *cli, const struct gr_documents *d, struct gr_store *store,
+static void say_next(struct gr_cli *cli, const struct gr_documents *d, struct gr_docstore *store,
                      bool dry_run, int64_t revision)
 {
     if (dry_run)
@@ -82,7 +82,7 @@ static void say_next(struct gr_cli *cli, const struct gr_documents *d, struct gr
 }
 
 enum gr_exit gr_want(struct gr_cli *cli, const struct gr_args *args, struct gr_documents *d,
-                     struct gr_store *store)
+                     struct gr_docstore *store)
 {
     bool dry_run = gr_args_has(args, "dry-run");
     struct gr_error e = {0};
@@ -104,9 +104,9 @@ enum gr_exit gr_want(struct gr_cli *cli, const struct gr_args *args, struct gr_d
 enum gr_exit gr_verb_apply(struct gr_cli *cli, const struct gr_args *args)
 {
     GR_CLEANUP(gr_documents_done) struct gr_documents d = {0};
-    GR_CLEANUP(gr_store_freep) struct gr_store *store = NULL;
+    GR_CLEANUP(gr_docstore_freep) struct gr_docstore *store = NULL;
     struct gr_error e = {0};
-    if (read_files(args, &d, &e) < 0 || gr_store_open(cli, &store, &e) < 0)
+    if (read_files(args, &d, &e) < 0 || gr_docstore_open(cli, &store, &e) < 0)
         return gr_cli_fail(cli, &e);
     return gr_want(cli, args, &d, store);
 }

@@ -6,7 +6,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/limits.h"
-#include "cli/desired-store.h"
+#include "cli/docstore.h"
 #include "watchers/directory-read.h"
 #include <dirent.h>
 #include <errno.h>
@@ -16,11 +16,12 @@
 #define BATCH_BYTES_MAX (16 * GR_DOCUMENT_BYTES_MAX)
 
 struct directory_store {
-    struct gr_store base;
+    struct gr_docstore base;
     char *path;
 };
 
-static int get(struct gr_store *base, struct gr_store_entry *entries, size_t n, struct gr_error *e)
+static int get(struct gr_docstore *base, struct gr_docstore_entry *entries, size_t n,
+               struct gr_error *e)
 {
     struct directory_store *s = (struct directory_store *)base;
     GR_CLEANUP(gr_snapshot_freep) struct gr_snapshot *all = NULL;
@@ -72,8 +73,8 @@ static int find_batch(int dir_fd, const struct gr_name *module, char file[NAME_M
     return found;
 }
 
-static int write_one(const struct directory_store *s, int dir_fd, const struct gr_store_change *c,
-                     struct gr_error *e)
+static int write_one(const struct directory_store *s, int dir_fd,
+                     const struct gr_docstore_change *c, struct gr_error *e)
 {
     char file[NAME_MAX + 1];
     GR_AUTO_JSON cJSON *batch = NULL;
@@ -95,20 +96,21 @@ static int write_one(const struct directory_store *s, int dir_fd, const struct g
     return r < 0 ? cannot_write(s, file, r, e) : 0;
 }
 
-static int check_unchanged(struct gr_store *base, const struct gr_store_change *changes, size_t n,
-                           struct gr_error *e)
+static int check_unchanged(struct gr_docstore *base, const struct gr_docstore_change *changes,
+                           size_t n, struct gr_error *e)
 {
     int r = 0;
     for (size_t i = 0; r >= 0 && i < n; i++) {
-        GR_CLEANUP(gr_store_entry_done) struct gr_store_entry now = {.module = changes[i].module};
+        GR_CLEANUP(gr_docstore_entry_done)
+        struct gr_docstore_entry now = {.module = changes[i].module};
         r = get(base, &now, 1, e);
         if (r >= 0 && now.revision != changes[i].expected)
-            r = gr_store_conflict(&now, changes[i].expected, e);
+            r = gr_docstore_conflict(&now, changes[i].expected, e);
     }
     return r;
 }
 
-static int put(struct gr_store *base, const struct gr_store_change *changes, size_t n,
+static int put(struct gr_docstore *base, const struct gr_docstore_change *changes, size_t n,
                int64_t *ret_revision, struct gr_error *e)
 {
     struct directory_store *s = (struct directory_store *)base;
@@ -123,7 +125,8 @@ static int put(struct gr_store *base, const struct gr_store_change *changes, siz
         r = write_one(s, dir_fd, &changes[i], e);
     int64_t newest = 0;
     for (size_t i = 0; r >= 0 && i < n; i++) {
-        GR_CLEANUP(gr_store_entry_done) struct gr_store_entry now = {.module = changes[i].module};
+        GR_CLEANUP(gr_docstore_entry_done)
+        struct gr_docstore_entry now = {.module = changes[i].module};
         r = get(base, &now, 1, e);
         newest = now.revision > newest ? now.revision : newest;
     }
@@ -132,16 +135,16 @@ static int put(struct gr_store *base, const struct gr_store_change *changes, siz
     return r;
 }
 
-static void free_store(struct gr_store *base)
+static void free_store(struct gr_docstore *base)
 {
     struct directory_store *s = (struct directory_store *)base;
     free(s->path);
     free(s);
 }
 
-static const struct gr_store_ops ops_of_directory = {get, put, free_store};
+static const struct gr_docstore_ops ops_of_directory = {get, put, free_store};
 
-int gr_store_directory_new(const char *path, struct gr_store **ret, struct gr_error *e)
+int gr_docstore_directory_new(const char *path, struct gr_docstore **ret, struct gr_error *e)
 {
     struct directory_store *s = calloc(1, sizeof *s);
     char *copy = s ? strdup(path) : NULL;

@@ -1,5 +1,5 @@
 // Finds out where the desired state lives and hands over to etcd or the directory.
-#include "cli/desired-store.h"
+#include "cli/docstore.h"
 #include "base/json.h"
 #include "cli/output.h"
 #include "watchers/etcd.h"
@@ -31,7 +31,7 @@ static int ask_daemon(struct gr_cli *cli, struct told *t, struct gr_error *e)
     return 0;
 }
 
-static int open_configured(const struct gr_config *c, const char *url, struct gr_store **ret,
+static int open_configured(const struct gr_config *c, const char *url, struct gr_docstore **ret,
                            struct gr_error *e)
 {
     struct gr_etcd_config etcd = {.n_endpoints = c->n_endpoints,
@@ -45,11 +45,11 @@ static int open_configured(const struct gr_config *c, const char *url, struct gr
         etcd.n_endpoints = 1;
         etcd.endpoints = &url;
     }
-    return etcd.n_endpoints ? gr_store_etcd_new(&etcd, &c->service, ret, e)
-                            : gr_store_directory_new(c->directory, ret, e);
+    return etcd.n_endpoints ? gr_docstore_etcd_new(&etcd, &c->service, ret, e)
+                            : gr_docstore_directory_new(c->directory, ret, e);
 }
 
-static int open_told(struct gr_cli *cli, struct gr_store **ret, struct gr_error *e)
+static int open_told(struct gr_cli *cli, struct gr_docstore **ret, struct gr_error *e)
 {
     GR_CLEANUP(told_done) struct told t = {0};
     int r = ask_daemon(cli, &t, e);
@@ -59,11 +59,11 @@ static int open_told(struct gr_cli *cli, struct gr_store **ret, struct gr_error 
         cli->etcd_url ? cli->etcd_url : gr_output_text(t.status, "source.endpoint");
     struct gr_etcd_config etcd = {.n_endpoints = 1, .endpoints = &endpoint};
     if (cli->etcd_url || !strcmp(gr_output_text(t.status, "source.kind"), "etcd"))
-        return gr_store_etcd_new(&etcd, &t.service, ret, e);
-    return gr_store_directory_new(endpoint, ret, e);
+        return gr_docstore_etcd_new(&etcd, &t.service, ret, e);
+    return gr_docstore_directory_new(endpoint, ret, e);
 }
 
-int gr_store_open(struct gr_cli *cli, struct gr_store **ret, struct gr_error *e)
+int gr_docstore_open(struct gr_cli *cli, struct gr_docstore **ret, struct gr_error *e)
 {
     const struct gr_config *config;
     struct gr_error why = {0}, unasked;
@@ -77,30 +77,31 @@ int gr_store_open(struct gr_cli *cli, struct gr_store **ret, struct gr_error *e)
                         why.message);
 }
 
-void gr_store_free(struct gr_store *s)
+void gr_docstore_free(struct gr_docstore *s)
 {
     if (s)
         s->ops->free(s);
 }
 
-int gr_store_get(struct gr_store *s, struct gr_store_entry *entries, size_t n, struct gr_error *e)
+int gr_docstore_get(struct gr_docstore *s, struct gr_docstore_entry *entries, size_t n,
+                    struct gr_error *e)
 {
     return s->ops->get(s, entries, n, e);
 }
 
-int gr_store_put(struct gr_store *s, const struct gr_store_change *changes, size_t n,
-                 int64_t *ret_revision, struct gr_error *e)
+int gr_docstore_put(struct gr_docstore *s, const struct gr_docstore_change *changes, size_t n,
+                    int64_t *ret_revision, struct gr_error *e)
 {
     return s->ops->put(s, changes, n, ret_revision, e);
 }
 
-void gr_store_entry_done(struct gr_store_entry *entry)
+void gr_docstore_entry_done(struct gr_docstore_entry *entry)
 {
     free(entry->value);
     entry->value = NULL;
 }
 
-int gr_store_conflict(const struct gr_store_entry *now, int64_t expected, struct gr_error *e)
+int gr_docstore_conflict(const struct gr_docstore_entry *now, int64_t expected, struct gr_error *e)
 {
     cJSON *document = now->value ? cJSON_Parse(now->value) : NULL; // only shown
     const char *actor = gr_output_text(document, "actor"),

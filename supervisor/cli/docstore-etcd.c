@@ -1,7 +1,7 @@
 // Documents in etcd: keys /modules/{service}/{module}/v2, read and written by transactions on an
 // event loop of its own.
 #include "base/limits.h"
-#include "cli/desired-store.h"
+#include "cli/docstore.h"
 #include "watchers/etcd.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -11,7 +11,7 @@
 #define KEY_MAX 192
 
 struct etcd_store {
-    struct gr_store base;
+    struct gr_docstore base;
     struct gr_name service;
     sd_event *event;
     struct gr_transport *transport;
@@ -20,7 +20,7 @@ struct etcd_store {
     bool done, succeeded;
     struct gr_error error;
     int64_t revision;
-    struct gr_store_entry *found; // by key
+    struct gr_docstore_entry *found; // by key
     size_t n_found;
 };
 
@@ -59,7 +59,7 @@ static void on_done(void *userdata, const struct gr_etcd_result *r)
 
 // Turns the loop until the request has ended. `found` receives what is read.
 static int perform(struct etcd_store *s, const struct gr_etcd_compare *compares, size_t n_compares,
-                   const struct gr_etcd_op *ops, size_t n_ops, struct gr_store_entry *found,
+                   const struct gr_etcd_op *ops, size_t n_ops, struct gr_docstore_entry *found,
                    size_t n_found, struct gr_error *e)
 {
     s->done = s->succeeded = false;
@@ -86,7 +86,8 @@ static int too_many(size_t n, struct gr_error *e)
                         OPS_MAX);
 }
 
-static int get(struct gr_store *base, struct gr_store_entry *entries, size_t n, struct gr_error *e)
+static int get(struct gr_docstore *base, struct gr_docstore_entry *entries, size_t n,
+               struct gr_error *e)
 {
     struct etcd_store *s = (struct etcd_store *)base;
     char keys[OPS_MAX][KEY_MAX];
@@ -101,24 +102,24 @@ static int get(struct gr_store *base, struct gr_store_entry *entries, size_t n, 
 }
 
 // Which comparison did not hold, as read in the same transaction.
-static int lost_race(const struct gr_store_change *changes, const struct gr_store_entry *now,
+static int lost_race(const struct gr_docstore_change *changes, const struct gr_docstore_entry *now,
                      size_t n, struct gr_error *e)
 {
     for (size_t i = 0; i < n; i++)
         if (now[i].revision != changes[i].expected)
-            return gr_store_conflict(&now[i], changes[i].expected, e);
+            return gr_docstore_conflict(&now[i], changes[i].expected, e);
     return gr_error_set(e, -EBUSY, GR_REASON_NONE,
                         "etcd refused the comparison; read again and write again");
 }
 
-static int put(struct gr_store *base, const struct gr_store_change *changes, size_t n,
+static int put(struct gr_docstore *base, const struct gr_docstore_change *changes, size_t n,
                int64_t *ret_revision, struct gr_error *e)
 {
     struct etcd_store *s = (struct etcd_store *)base;
     char keys[OPS_MAX][KEY_MAX];
     struct gr_etcd_compare compares[OPS_MAX] = {0};
     struct gr_etcd_op ops[OPS_MAX] = {0};
-    struct gr_store_entry now[OPS_MAX] = {0};
+    struct gr_docstore_entry now[OPS_MAX] = {0};
     if (n > OPS_MAX)
         return too_many(n, e);
     for (size_t i = 0; i < n; i++) {
@@ -133,13 +134,13 @@ static int put(struct gr_store *base, const struct gr_store_change *changes, siz
     if (r >= 0 && !s->succeeded)
         r = lost_race(changes, now, n, e);
     for (size_t i = 0; i < n; i++)
-        gr_store_entry_done(&now[i]);
+        gr_docstore_entry_done(&now[i]);
     if (r >= 0)
         *ret_revision = s->revision;
     return r;
 }
 
-static void free_store(struct gr_store *base)
+static void free_store(struct gr_docstore *base)
 {
     struct etcd_store *s = (struct etcd_store *)base;
     gr_etcd_free(s->etcd);
@@ -148,10 +149,10 @@ static void free_store(struct gr_store *base)
     free(s);
 }
 
-static const struct gr_store_ops ops_of_etcd = {get, put, free_store};
+static const struct gr_docstore_ops ops_of_etcd = {get, put, free_store};
 
-int gr_store_etcd_new(const struct gr_etcd_config *config, const struct gr_name *service,
-                      struct gr_store **ret, struct gr_error *e)
+int gr_docstore_etcd_new(const struct gr_etcd_config *config, const struct gr_name *service,
+                         struct gr_docstore **ret, struct gr_error *e)
 {
     struct etcd_store *s = calloc(1, sizeof *s);
     if (!s)
