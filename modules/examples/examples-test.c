@@ -1,171 +1,36 @@
-// What the example modules do, each loaded from its built file by a host of a few lines.
+// What the example modules do, each loaded from its built file.
+#include "modules/test-host/test-host.h"
 #include <dlfcn.h>
-#include <grayling/module.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-// What a call left behind. The one call in flight is here, because the modules are called in turn.
-static struct {
-    char answer[1024];
-    unsigned answers;
-    char sentence[256];
-    char log[256];
-    char called[512]; // "interface/method payload" of a call to another module
-    int32_t callee_code;
-    const char *callee_answer;
-} seen;
-
-static void host_log(const struct grayling_host *host, int32_t level, const char *message)
-{
-    (void)host;
-    (void)level;
-    snprintf(seen.log, sizeof seen.log, "%s", message);
-}
-
-static void *host_alloc(const struct grayling_host *host, uint64_t size)
-{
-    (void)host;
-    return malloc(size);
-}
-
-static void host_free(const struct grayling_host *host, void *memory)
-{
-    (void)host;
-    free(memory);
-}
-
-static int32_t host_respond(struct grayling_call *call, struct grayling_bytes payload)
-{
-    (void)call;
-    seen.answers++;
-    snprintf(seen.answer, sizeof seen.answer, "%.*s", (int)payload.size,
-             (const char *)payload.data);
-    return GRAYLING_OK;
-}
-
-static void host_fail(struct grayling_call *call, const char *message)
-{
-    (void)call;
-    snprintf(seen.sentence, sizeof seen.sentence, "%s", message);
-}
-
-static int32_t host_call(struct grayling_call *call, const char *interface_name,
-                         const char *method_name, struct grayling_bytes payload,
-                         struct grayling_bytes *ret)
-{
-    (void)call;
-    snprintf(seen.called, sizeof seen.called, "%s/%s %.*s", interface_name, method_name,
-             (int)payload.size, (const char *)payload.data);
-    if (seen.callee_code == GRAYLING_OK)
-        *ret = (struct grayling_bytes){seen.callee_answer, strlen(seen.callee_answer)};
-    return seen.callee_code;
-}
-
-static const struct grayling_host host = {
-    .struct_size = sizeof host,
-    .abi_minor = GRAYLING_ABI_MINOR,
-    .log = host_log,
-    .alloc = host_alloc,
-    .free = host_free,
-    .respond = host_respond,
-    .fail = host_fail,
-    .call = host_call,
-};
-
-struct instance {
-    void *library;
-    const struct grayling_module *module;
-    void *self;
-};
-
-static struct instance load(const char *name)
-{
-    char path[4096];
-    const char *build = getenv("GRAYLING_BUILD");
-    snprintf(path, sizeof path, "%s/modules/%s.so", build ? build : ".", name);
-    struct instance i = {.library = dlopen(path, RTLD_NOW | RTLD_LOCAL)};
-    if (!i.library)
-        fail_msg("%s", dlerror());
-    grayling_module_entry_fn entry;
-    *(void **)&entry = dlsym(i.library, "grayling_module_entry");
-    assert_non_null(entry);
-    i.module = entry();
-    assert_true(i.module->magic == GRAYLING_MAGIC);
-    memset(&seen, 0, sizeof seen);
-    return i;
-}
-
-static int32_t init(struct instance *i, const char *config)
-{
-    struct grayling_init in = {
-        .struct_size = sizeof in, .config = {config, strlen(config)}, .version = "1.0.0"};
-    return i->module->init(&host, &in, &i->self);
-}
-
-static struct instance start(const char *name, const char *config)
-{
-    struct instance i = load(name);
-    int32_t code = init(&i, config);
-    if (code != GRAYLING_OK)
-        fail_msg("%s: init: %d %s", name, code, seen.log);
-    if (i.module->self_test)
-        assert_int_equal(i.module->self_test(i.self), GRAYLING_OK);
-    return i;
-}
-
-static void stop(struct instance *i)
-{
-    if (i->module->destroy)
-        i->module->destroy(i->self);
-    assert_int_equal(dlclose(i->library), 0);
-}
-
-static int32_t call_with(struct instance *i, uint32_t method, const char *payload,
-                         const char *authorization)
-{
-    struct grayling_header header = {"authorization", authorization};
-    struct grayling_request r = {.struct_size = sizeof r,
-                                 .method = method,
-                                 .codec = GRAYLING_CODEC_JSON,
-                                 .n_headers = authorization ? 1 : 0,
-                                 .headers = &header,
-                                 .payload = {payload, strlen(payload)},
-                                 .request_id = "request-1"};
-    seen.answers = 0;
-    seen.answer[0] = seen.sentence[0] = seen.called[0] = '\0';
-    return i->module->handle(i->self, NULL, &r);
-}
-
 static int32_t charge(struct instance *i, const char *payload)
 {
-    return call_with(i, 0, payload, NULL);
+    return instance_call(i, 0, payload, NULL);
 }
 
 static void test_echo(void **state)
 {
     (void)state;
-    struct instance i = start("echo-1.0.0", "{}");
-    assert_int_equal(call_with(&i, 0, "any \x01 payload", NULL), GRAYLING_OK);
+    struct instance i = instance_start("echo-1.0.0", "{}");
+    assert_int_equal(instance_call(&i, 0, "any \x01 payload", NULL), GRAYLING_OK);
     assert_string_equal(seen.answer, "any \x01 payload");
-    assert_int_equal(call_with(&i, 0, "", NULL), GRAYLING_OK);
+    assert_int_equal(instance_call(&i, 0, "", NULL), GRAYLING_OK);
     assert_int_equal(seen.answers, 1);
-    stop(&i);
+    instance_stop(&i);
 }
 
 static void test_pay(void **state)
 {
     (void)state;
-    struct instance i = start("pay-1.0.0", "{\"currency\":\"CHF\"}");
+    struct instance i = instance_start("pay-1.0.0", "{\"currency\":\"CHF\"}");
     assert_int_equal(charge(&i, "{\"amount_cents\": 1250, \"currency\": \"EUR\"}"), GRAYLING_OK);
     assert_non_null(strstr(seen.answer, "\"amount_cents\":1250,\"currency\":\"EUR\","
                                         "\"status\":\"charged\"}"));
@@ -180,10 +45,10 @@ static void test_pay(void **state)
                      GRAYLING_OK); // idempotent: the same request, the same charge
     assert_string_equal(seen.answer, first);
 
-    assert_int_equal(call_with(&i, 1, "{\"amount_cents\":5}", NULL), GRAYLING_OK);
+    assert_int_equal(instance_call(&i, 1, "{\"amount_cents\":5}", NULL), GRAYLING_OK);
     assert_string_equal(seen.answer, "{\"refund_id\":\"re_1\",\"amount_cents\":5,"
                                      "\"currency\":\"CHF\",\"status\":\"refunded\"}");
-    stop(&i);
+    instance_stop(&i);
 }
 
 static void test_pay_refuses(void **state)
@@ -197,13 +62,13 @@ static void test_pay_refuses(void **state)
         {"not json", "expected an object"},
         {"", "expected an object"},
     };
-    struct instance i = start("pay-1.0.0", "{}");
+    struct instance i = instance_start("pay-1.0.0", "{}");
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         assert_int_equal(charge(&i, cases[k][0]), GRAYLING_INVALID_ARGUMENT);
         assert_non_null(strstr(seen.sentence, cases[k][1]));
         assert_int_equal(seen.answers, 0);
     }
-    stop(&i);
+    instance_stop(&i);
 }
 
 static void test_pay_refuses_config(void **state)
@@ -216,8 +81,8 @@ static void test_pay_refuses_config(void **state)
         {"[]", "expected an object"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
-        struct instance i = load("pay-1.1.0");
-        assert_int_equal(init(&i, cases[k][0]), GRAYLING_INVALID_ARGUMENT);
+        struct instance i = instance_load("pay-1.1.0");
+        assert_int_equal(instance_init(&i, cases[k][0]), GRAYLING_INVALID_ARGUMENT);
         assert_non_null(strstr(seen.log, cases[k][1]));
         assert_int_equal(dlclose(i.library), 0);
     }
@@ -227,7 +92,7 @@ static void test_pay_asks_auth(void **state)
 {
     (void)state;
     static const char payload[] = "{\"amount_cents\": 1250}";
-    struct instance i = start("pay-1.1.0", "{}");
+    struct instance i = instance_start("pay-1.1.0", "{}");
     seen.callee_code = GRAYLING_UNIMPLEMENTED; // nobody validates
     assert_int_equal(charge(&i, payload), GRAYLING_OK);
     assert_non_null(strstr(seen.answer, "\"fee_cents\":18,"));
@@ -235,13 +100,13 @@ static void test_pay_asks_auth(void **state)
 
     seen.callee_code = GRAYLING_OK;
     seen.callee_answer = "{\"valid\":true,\"subject\":\"alice\"}";
-    assert_int_equal(call_with(&i, 0, payload, "Bearer tok-alice"), GRAYLING_OK);
+    assert_int_equal(instance_call(&i, 0, payload, "Bearer tok-alice"), GRAYLING_OK);
     assert_string_equal(seen.called, "com.example.auth.TokenValidator/Validate "
                                      "{\"token\":\"Bearer tok-alice\"}");
     assert_non_null(strstr(seen.answer, "\"authorized\":true}"));
 
     seen.callee_answer = "{\"valid\":false}";
-    assert_int_equal(call_with(&i, 0, payload, "\"} tricky"), GRAYLING_OK);
+    assert_int_equal(instance_call(&i, 0, payload, "\"} tricky"), GRAYLING_OK);
     assert_string_equal(seen.called, "com.example.auth.TokenValidator/Validate {\"token\":\"\"}");
     assert_non_null(strstr(seen.answer, "\"authorized\":false}"));
 
@@ -249,22 +114,22 @@ static void test_pay_asks_auth(void **state)
     assert_int_equal(charge(&i, payload), GRAYLING_UNAVAILABLE);
     assert_non_null(strstr(seen.sentence, "failed with code 14"));
     assert_int_equal(seen.answers, 0);
-    stop(&i);
+    instance_stop(&i);
 }
 
 static void test_auth(void **state)
 {
     (void)state;
-    struct instance i = start("auth-1.0.0", "{}");
+    struct instance i = instance_start("auth-1.0.0", "{}");
     assert_int_equal(charge(&i, "{\"token\":\"tok-alice\"}"), GRAYLING_OK);
     assert_string_equal(seen.answer, "{\"valid\":true,\"subject\":\"alice\"}");
-    assert_int_equal(call_with(&i, 0, "{}", "Bearer tok-bob"), GRAYLING_OK);
+    assert_int_equal(instance_call(&i, 0, "{}", "Bearer tok-bob"), GRAYLING_OK);
     assert_string_equal(seen.answer, "{\"valid\":true,\"subject\":\"bob\"}");
     assert_int_equal(charge(&i, "{\"token\":\"alice\"}"), GRAYLING_OK);
     assert_string_equal(seen.answer, "{\"valid\":false}");
     assert_int_equal(charge(&i, "{}"), GRAYLING_OK);
     assert_string_equal(seen.answer, "{\"valid\":false}");
-    stop(&i);
+    instance_stop(&i);
 }
 
 static void test_pay_1_2_crashes(void **state)
@@ -274,7 +139,7 @@ static void test_pay_1_2_crashes(void **state)
     assert_true(child >= 0);
     if (child == 0) {
         signal(SIGSEGV, SIG_DFL); // past the sanitizer's handler
-        struct instance i = start("pay-1.2.0", "{}");
+        struct instance i = instance_start("pay-1.2.0", "{}");
         seen.callee_code = GRAYLING_UNIMPLEMENTED;
         for (int n = 1; n <= 49; n++)
             if (charge(&i, "{}") != GRAYLING_OK)
@@ -291,7 +156,7 @@ static void test_pay_1_2_crashes(void **state)
 static void test_pay_1_3_fails_three_percent(void **state)
 {
     (void)state;
-    struct instance i = start("pay-1.3.0", "{}");
+    struct instance i = instance_start("pay-1.3.0", "{}");
     seen.callee_code = GRAYLING_UNIMPLEMENTED;
     for (int block = 0; block < 5; block++) {
         int failed = 0;
@@ -299,17 +164,17 @@ static void test_pay_1_3_fails_three_percent(void **state)
             failed += charge(&i, "{}") == GRAYLING_INTERNAL;
         assert_int_equal(failed, 3); // in every hundred, not only on average
     }
-    stop(&i);
+    instance_stop(&i);
 }
 
 static void test_pay_1_4_answers(void **state)
 {
     (void)state;
-    struct instance i = start("pay-1.4.0", "{\"work_us\":1}");
+    struct instance i = instance_start("pay-1.4.0", "{\"work_us\":1}");
     seen.callee_code = GRAYLING_UNIMPLEMENTED;
     for (int n = 0; n < 160; n++)
         assert_int_equal(charge(&i, "{}"), GRAYLING_OK);
-    stop(&i);
+    instance_stop(&i);
 }
 
 int main(void)

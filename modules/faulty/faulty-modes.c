@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define LEAK_BYTES 65536
+#define CHUNK_BYTES 24
 
 static int32_t crash(struct faulty *f, struct grayling_call *call)
 {
@@ -75,8 +76,8 @@ static int32_t divide_by_zero(struct faulty *f, struct grayling_call *call)
 {
     (void)f;
     (void)call;
-    static volatile int zero;
-    return 1 / zero;
+    static volatile int one = 1, zero; // a constant 1 would be divided without a division
+    return one / zero;
 }
 
 static int32_t answer_error(struct faulty *f, struct grayling_call *call)
@@ -132,18 +133,16 @@ static int32_t start_crashing_thread(struct faulty *f, struct grayling_call *cal
     return GRAYLING_OK;
 }
 
-// Overwrites the size of the neighbouring chunk; the allocator notices at the free and aborts.
+// Overwrites what the allocator keeps in front of a chunk; it notices when the chunk is freed.
 static int32_t corrupt_heap(struct faulty *f, struct grayling_call *call)
 {
     (void)f;
     (void)call;
-    char *volatile chunk = malloc(24), *volatile neighbour = malloc(24);
-    if (!chunk || !neighbour)
+    char *volatile chunk = malloc(CHUNK_BYTES);
+    if (!chunk)
         return GRAYLING_RESOURCE_EXHAUSTED;
-    volatile size_t beyond = 64;
-    for (size_t i = 0; i < beyond; i++)
-        chunk[i] = (char)0xff;
-    free(neighbour);
+    for (char *p = chunk - 2 * sizeof(size_t); p < chunk; p++)
+        *(volatile char *)p = (char)0xff;
     free(chunk);
     return GRAYLING_OK;
 }

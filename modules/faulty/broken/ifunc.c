@@ -4,7 +4,7 @@ static int answer(void)
     return 0;
 }
 
-static int (*resolve(void))(void)
+__attribute__((used)) static int (*resolve(void))(void)
 {
     return answer;
 }

@@ -1,9 +1,11 @@
 /*
- * grayling/module.h - the contract between a Grayling host and a module. C11, C++-safe, fixed-width types only.
+ * grayling/module.h - the contract between a Grayling host and a module. C11, C++-safe, fixed-width
+ * types only.
  *
- * A module exports one function, grayling_module_entry(), which returns a constant block. Its first five fields are
- * frozen for ever; everything after them is valid up to struct_size. The host passes a table of functions that has its
- * own struct_size: test a late member with GRAYLING_HAS(host, member) before you call it.
+ * A module exports one function, grayling_module_entry(), which returns a constant block. Its first
+ * five fields are frozen for ever; everything after them is valid up to struct_size. The host
+ * passes a table of functions that has its own struct_size: test a late member with
+ * GRAYLING_HAS(host, member) before you call it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -21,9 +23,11 @@ extern "C" {
 #define GRAYLING_ABI_MAJOR 1u
 #define GRAYLING_ABI_MINOR 0u
 #define GRAYLING_EXPORT __attribute__((visibility("default")))
-#define GRAYLING_HAS(block, member) ((block)->struct_size >= offsetof(__typeof__(*(block)), member) + sizeof((block)->member))
+#define GRAYLING_HAS(block, member)                                                                \
+    ((block)->struct_size >= offsetof(__typeof__(*(block)), member) + sizeof((block)->member))
 
-/* gRPC's status codes, which Connect names in JSON errors. Module functions return them as int32_t. */
+/* gRPC's status codes, which Connect names in JSON errors. Module functions return them as int32_t.
+ */
 #define GRAYLING_OK 0
 #define GRAYLING_CANCELED 1
 #define GRAYLING_UNKNOWN 2
@@ -64,25 +68,27 @@ struct grayling_header {
 /* One request. Every pointer is the host's and valid until handle() returns. */
 struct grayling_request {
     uint32_t struct_size;
-    uint32_t method;            /* index in declaration order over the contract's interfaces and methods */
+    uint32_t method; /* index in declaration order over the contract's interfaces and methods */
     const char *interface_name; /* "com.example.pay.PayService" */
     const char *method_name;    /* "Charge" */
     uint32_t codec;             /* GRAYLING_CODEC_* */
     uint32_t n_headers;
-    const struct grayling_header *headers; /* metadata: tracestate, traceparent, x-tenant-id and the caller's own */
+    const struct grayling_header
+        *headers; /* metadata: tracestate, traceparent, x-tenant-id and the caller's own */
     struct grayling_bytes payload;
-    uint64_t deadline_usec;     /* CLOCK_MONOTONIC; 0: none */
-    const char *request_id;     /* for logs; NUL-terminated */
+    uint64_t deadline_usec; /* CLOCK_MONOTONIC; 0: none */
+    const char *request_id; /* for logs; NUL-terminated */
 };
 
 struct grayling_host;
 struct grayling_call; /* one call in flight; opaque */
 
-/* How a response buffer that was handed over is given back. Called exactly once, maybe on another thread, before unload. */
+/* How a response buffer that was handed over is given back. Called exactly once, maybe on another
+ * thread, before unload. */
 typedef void (*grayling_release_fn)(void *owner, const void *data, uint64_t size);
 
-/* What the host offers. `host` is passed back as the first argument. Every function may be called from handle(); those marked (any)
- * from every hook and from the module's own threads. */
+/* What the host offers. `host` is passed back as the first argument. Every function may be called
+ * from handle(); those marked (any) from every hook and from the module's own threads. */
 struct grayling_host {
     uint32_t struct_size;
     uint32_t abi_minor;
@@ -94,15 +100,18 @@ struct grayling_host {
     void *(*alloc)(const struct grayling_host *host, uint64_t size);
     void (*free)(const struct grayling_host *host, void *memory);
 
-    /* Answers the call. respond() copies; respond_take() hands the buffer over without a copy. At most one of them once per call;
-     * GRAYLING_FAILED_PRECONDITION when answered already, GRAYLING_RESOURCE_EXHAUSTED when too large. */
+    /* Answers the call. respond() copies; respond_take() hands the buffer over without a copy. At
+     * most one of them once per call; GRAYLING_FAILED_PRECONDITION when answered already,
+     * GRAYLING_RESOURCE_EXHAUSTED when too large. */
     int32_t (*respond)(struct grayling_call *call, struct grayling_bytes payload);
-    int32_t (*respond_take)(struct grayling_call *call, struct grayling_bytes payload, grayling_release_fn release, void *owner);
+    int32_t (*respond_take)(struct grayling_call *call, struct grayling_bytes payload,
+                            grayling_release_fn release, void *owner);
     /* Sets the sentence that goes with a non-zero code returned by handle(). Copied. */
     void (*fail)(struct grayling_call *call, const char *message);
 
-    /* Calls another interface through the table that this request pinned: same thread, same cohort, same deadline. *ret points to the
-     * callee's answer and is valid until handle() returns. Returns the callee's code; UNIMPLEMENTED when nobody provides it; RESOURCE_EXHAUSTED beyond
+    /* Calls another interface through the table that this request pinned: same thread, same cohort,
+     * same deadline. *ret points to the callee's answer and is valid until handle() returns.
+     * Returns the callee's code; UNIMPLEMENTED when nobody provides it; RESOURCE_EXHAUSTED beyond
      * the depth limit. */
     int32_t (*call)(struct grayling_call *call, const char *interface_name, const char *method_name,
                     struct grayling_bytes payload, struct grayling_bytes *ret);
@@ -112,7 +121,8 @@ struct grayling_host {
     void (*count)(const struct grayling_host *host, const char *name, uint64_t add);
 };
 
-/* What init() gets. `config` is the document's `config` object as JSON text ("{}" when absent), valid during init() only. */
+/* What init() gets. `config` is the document's `config` object as JSON text ("{}" when absent),
+ * valid during init() only. */
 struct grayling_init {
     uint32_t struct_size;
     uint32_t preflight; /* 1: this is the sandboxed trial run; touch nothing outside */
@@ -137,11 +147,14 @@ struct grayling_module {
     uint16_t abi_minor;   /* frozen */
 
     /* May fail with a code; nothing is called after a failure. */
-    int32_t (*init)(const struct grayling_host *host, const struct grayling_init *init, void **self);
+    int32_t (*init)(const struct grayling_host *host, const struct grayling_init *init,
+                    void **self);
     /* Proves that the instance works; may fail. Runs in preflight and again before traffic. */
     int32_t (*self_test)(void *self);
-    /* Answers one request: respond*() then return GRAYLING_OK, or return a code. Called from many threads at once. */
-    int32_t (*handle)(void *self, struct grayling_call *call, const struct grayling_request *request);
+    /* Answers one request: respond*() then return GRAYLING_OK, or return a code. Called from many
+     * threads at once. */
+    int32_t (*handle)(void *self, struct grayling_call *call,
+                      const struct grayling_request *request);
     /* Under the freeze: hands out the state; must not destroy it. */
     int32_t (*export_state)(void *self, struct grayling_state *out);
     int32_t (*import_state)(void *self, const struct grayling_state *in);
