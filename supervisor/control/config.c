@@ -53,7 +53,8 @@ struct loading {
     unsigned line;
 };
 
-static int refuse(const struct loading *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int refuse(const struct loading *l, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static int refuse(const struct loading *l, const char *format, ...)
 {
     char text[GR_MESSAGE_MAX - 300];
@@ -62,11 +63,14 @@ static int refuse(const struct loading *l, const char *format, ...)
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
     if (!l->line)
-        return gr_error_set(l->error, -EINVAL, GR_REASON_DOCUMENT_INVALID, "%.200s: %s", l->where, text);
-    return gr_error_set(l->error, -EINVAL, GR_REASON_DOCUMENT_INVALID, "%.200s:%u: %s", l->where, l->line, text);
+        return gr_error_set(l->error, -EINVAL, GR_REASON_DOCUMENT_INVALID, "%.200s: %s", l->where,
+                            text);
+    return gr_error_set(l->error, -EINVAL, GR_REASON_DOCUMENT_INVALID, "%.200s:%u: %s", l->where,
+                        l->line, text);
 }
 
-// --- values ---------------------------------------------------------------------------------------
+// --- values
+// ---------------------------------------------------------------------------------------
 
 static int set_text(char **at, const char *value)
 {
@@ -78,7 +82,8 @@ static int set_text(char **at, const char *value)
     return 0;
 }
 
-static int set_list(const struct loading *l, char **items, size_t *n, size_t max, const char *value, bool replace)
+static int set_list(const struct loading *l, char **items, size_t *n, size_t max, const char *value,
+                    bool replace)
 {
     if (replace || !*value)
         for (; *n; (*n)--)
@@ -107,14 +112,16 @@ static int parse_number(const struct loading *l, const char *value, uint64_t max
         return refuse(l, "'%s' is not a number", value);
     unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
     if (end[shift ? 1 : 0] || v > max >> shift)
-        return refuse(l, "'%s': expected a number up to %llu (K, M and G are allowed)", value, (unsigned long long)max);
+        return refuse(l, "'%s': expected a number up to %llu (K, M and G are allowed)", value,
+                      (unsigned long long)max);
     *ret = v << shift;
     return 0;
 }
 
 static int parse_bool(const struct loading *l, const char *value, bool *ret)
 {
-    static const char *const yes[] = {"yes", "true", "on", "1"}, *const no[] = {"no", "false", "off", "0"};
+    static const char *const yes[] = {"yes", "true", "on", "1"}, *const no[] = {"no", "false",
+                                                                                "off", "0"};
     for (size_t i = 0; i < GR_COUNT(yes); i++) {
         if (strcasecmp(value, yes[i]) == 0 || strcasecmp(value, no[i]) == 0) {
             *ret = strcasecmp(value, yes[i]) == 0;
@@ -141,20 +148,27 @@ static int set_value(const struct loading *l, const struct key *k, const char *v
     uint64_t number = 0;
     int r = 0;
     switch (k->kind) {
-    case TEXT: return set_text(at, value);
+    case TEXT:
+        return set_text(at, value);
     case PATH_:
         if (*value && *value != '/' && strcmp(l->where, "--set") != 0)
             return refuse(l, "%s: '%s' is not an absolute path", k->name, value);
         return set_text(at, value);
-    case CREDENTIAL: return set_credential(at, value);
+    case CREDENTIAL:
+        return set_credential(at, value);
     case NAME:
         if (!*value)
             *(struct gr_name *)at = (struct gr_name){0};
         else if (gr_name_parse(value, strlen(value), at) < 0)
-            return refuse(l, "%s: '%s' is not a name; expected a-z, 0-9, '.', '_' and '-', at most 64, beginning with a letter or digit", k->name, value);
+            return refuse(l,
+                          "%s: '%s' is not a name; expected a-z, 0-9, '.', '_' and '-', at most "
+                          "64, beginning with a letter or digit",
+                          k->name, value);
         return 0;
-    case LIST: return set_list(l, c->endpoints, &c->n_endpoints, GR_ENDPOINTS_MAX, value, true);
-    case LISTEN: return set_list(l, c->listen, &c->n_listen, GR_LISTEN_MAX, value, false);
+    case LIST:
+        return set_list(l, c->endpoints, &c->n_endpoints, GR_ENDPOINTS_MAX, value, true);
+    case LISTEN:
+        return set_list(l, c->listen, &c->n_listen, GR_LISTEN_MAX, value, false);
     case COUNT:
         r = parse_number(l, value, GR_THREADS_MAX, &number);
         *(unsigned *)at = (unsigned)number;
@@ -165,12 +179,14 @@ static int set_value(const struct loading *l, const struct key *k, const char *v
             return refuse(l, "%s must be more than 0", k->name);
         c->max_bytes = number;
         return r;
-    case BOOL: return parse_bool(l, value, at);
+    case BOOL:
+        return parse_bool(l, value, at);
     }
     return -EINVAL;
 }
 
-// --- keys and lines -------------------------------------------------------------------------------
+// --- keys and lines
+// -------------------------------------------------------------------------------
 
 // Edits between two short words (Levenshtein), for "did you mean".
 static unsigned distance(const char *a, const char *b)
@@ -184,7 +200,8 @@ static unsigned distance(const char *a, const char *b)
     for (; *a; a++) {
         unsigned diagonal = row[0]++;
         for (size_t i = 1; i <= n; i++) {
-            unsigned best = diagonal + (tolower((unsigned char)*a) != tolower((unsigned char)b[i - 1]));
+            unsigned best =
+                diagonal + (tolower((unsigned char)*a) != tolower((unsigned char)b[i - 1]));
             diagonal = row[i];
             if (row[i] + 1 < best)
                 best = row[i] + 1;
@@ -214,9 +231,13 @@ static int assign(const struct loading *l, const char *section, const char *name
         }
     }
     if (!section_known)
-        return refuse(l, "unknown section [%s]; expected Service, Source, Etcd, Dispatch, Admin, Artifacts or Trust", section);
-    return nearest ? refuse(l, "unknown key '%s' in [%s]; did you mean '%s'?", name, section, nearest)
-                   : refuse(l, "unknown key '%s' in [%s]", name, section);
+        return refuse(l,
+                      "unknown section [%s]; expected Service, Source, Etcd, Dispatch, Admin, "
+                      "Artifacts or Trust",
+                      section);
+    return nearest
+               ? refuse(l, "unknown key '%s' in [%s]; did you mean '%s'?", name, section, nearest)
+               : refuse(l, "unknown key '%s' in [%s]", name, section);
 }
 
 static char *trim(char *s)
@@ -257,7 +278,8 @@ static int take_text(struct loading *l, char *text)
     while (k == 0 && rest) {
         char *line = strsep(&rest, "\n");
         unsigned at = ++l->line;
-        for (size_t n = strlen(line); n && line[n - 1] == '\\' && rest; n = strlen(line)) { // continued on the next line
+        for (size_t n = strlen(line); n && line[n - 1] == '\\' && rest;
+             n = strlen(line)) { // continued on the next line
             line[n - 1] = ' ';
             char *next = strsep(&rest, "\n");
             memmove(line + n, next, strlen(next) + 1);
@@ -275,7 +297,8 @@ static int take_file(struct gr_config *c, const char *path, struct gr_error *e)
     struct gr_buf b GR_AUTO_BUF = GR_BUF(CONFIG_BYTES_MAX);
     int k = gr_fs_read(AT_FDCWD, path, &b);
     if (k < 0)
-        return gr_error_set(e, k, GR_REASON_DOCUMENT_INVALID, "%s could not be read: %s", path, strerror(-k));
+        return gr_error_set(e, k, GR_REASON_DOCUMENT_INVALID, "%s could not be read: %s", path,
+                            strerror(-k));
     if (b.len && memchr(b.data, '\0', b.len))
         return refuse(&l, "a NUL byte; expected text");
     return b.len ? take_text(&l, b.data) : 0;
@@ -317,7 +340,8 @@ static int take_set(struct gr_config *c, const char *set, struct gr_error *e)
     return assign(&l, copy, dot + 1, equal + 1);
 }
 
-// --- defaults and the whole -----------------------------------------------------------------------
+// --- defaults and the whole
+// -----------------------------------------------------------------------
 
 static int default_text(char **at, const char *value)
 {
@@ -372,16 +396,21 @@ static int check(const struct gr_config *c, struct gr_error *e)
 {
     if (!c->service.s[0])
         return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
-                            "[Service] Name is missing; expected the service's name, which is {service} in every etcd key. Set it in the file or with "
+                            "[Service] Name is missing; expected the service's name, which is "
+                            "{service} in every etcd key. Set it in the file or with "
                             "--set Service.Name=NAME");
     for (size_t i = 0; i < c->n_endpoints; i++)
-        if (strncmp(c->endpoints[i], "http://", 7) != 0 && strncmp(c->endpoints[i], "https://", 8) != 0)
-            return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID, "[Source] Etcd: '%s' is not a URL; expected http://HOST:PORT or https://HOST:PORT",
-                                c->endpoints[i]);
+        if (strncmp(c->endpoints[i], "http://", 7) != 0 &&
+            strncmp(c->endpoints[i], "https://", 8) != 0)
+            return gr_error_set(
+                e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
+                "[Source] Etcd: '%s' is not a URL; expected http://HOST:PORT or https://HOST:PORT",
+                c->endpoints[i]);
     return 0;
 }
 
-int gr_config_load(const char *path, char *const *sets, size_t n_sets, struct gr_config **ret, struct gr_error *e)
+int gr_config_load(const char *path, char *const *sets, size_t n_sets, struct gr_config **ret,
+                   struct gr_error *e)
 {
     struct gr_config *c GR_CLEANUP(gr_config_freep) = calloc(1, sizeof *c);
     if (!c)
@@ -429,8 +458,11 @@ static int format_key(const struct gr_config *c, const struct key *k, struct gr_
     switch (k->kind) {
     case TEXT:
     case PATH_:
-    case CREDENTIAL: text = *(char *const *)at; return gr_buf_printf(b, "%s=%s\n", k->name, text ? text : "");
-    case NAME: return gr_buf_printf(b, "%s=%s\n", k->name, ((const struct gr_name *)at)->s);
+    case CREDENTIAL:
+        text = *(char *const *)at;
+        return gr_buf_printf(b, "%s=%s\n", k->name, text ? text : "");
+    case NAME:
+        return gr_buf_printf(b, "%s=%s\n", k->name, ((const struct gr_name *)at)->s);
     case LIST:
         r = gr_buf_printf(b, "%s=", k->name);
         for (size_t i = 0; r == 0 && i < c->n_endpoints; i++)
@@ -440,9 +472,12 @@ static int format_key(const struct gr_config *c, const struct key *k, struct gr_
         for (size_t i = 0; r == 0 && i < c->n_listen; i++)
             r = gr_buf_printf(b, "%s=%s\n", k->name, c->listen[i]);
         return r;
-    case COUNT: return gr_buf_printf(b, "%s=%u\n", k->name, *(const unsigned *)at);
-    case SIZE: return gr_buf_printf(b, "%s=%llu\n", k->name, (unsigned long long)c->max_bytes);
-    case BOOL: return gr_buf_printf(b, "%s=%s\n", k->name, *(const bool *)at ? "yes" : "no");
+    case COUNT:
+        return gr_buf_printf(b, "%s=%u\n", k->name, *(const unsigned *)at);
+    case SIZE:
+        return gr_buf_printf(b, "%s=%llu\n", k->name, (unsigned long long)c->max_bytes);
+    case BOOL:
+        return gr_buf_printf(b, "%s=%s\n", k->name, *(const bool *)at ? "yes" : "no");
     }
     return -EINVAL;
 }

@@ -1,4 +1,5 @@
-// graylingd's configuration: INI in systemd's dialect with FILE.d/*.conf drop-ins (INTERFACES §2). Unknown keys and bad values are refused with file and line.
+// graylingd's configuration: INI in systemd's dialect with FILE.d/*.conf drop-ins (INTERFACES §2).
+// Unknown keys and bad values are refused with file and line.
 #pragma once
 #include "base/error.h"
 #include "base/name.h"
@@ -7,24 +8,31 @@
 #define GR_LISTEN_MAX 8
 #define GR_ENDPOINTS_MAX 16
 struct gr_config {
-    struct gr_name service;          // [Service] Name
-    struct gr_name instance;         // default: host name, lower-cased
+    struct gr_name service;  // [Service] Name
+    struct gr_name instance; // default: host name, lower-cased
     char *state_dir, *runtime_dir;
-    size_t n_endpoints; char *endpoints[GR_ENDPOINTS_MAX]; // [Source] Etcd
+    size_t n_endpoints;
+    char *endpoints[GR_ENDPOINTS_MAX]; // [Source] Etcd
     char *directory;
     char *etcd_user, *etcd_password_file, *etcd_ca_file, *etcd_cert_file, *etcd_key_file;
-    size_t n_listen; char *listen[GR_LISTEN_MAX]; // "127.0.0.1:8080", "[::1]:8080", "unix:/path"
-    unsigned threads;                // 0: one per processor
-    char *admin_listen;              // NULL: none
+    size_t n_listen;
+    char *listen[GR_LISTEN_MAX]; // "127.0.0.1:8080", "[::1]:8080", "unix:/path"
+    unsigned threads;            // 0: one per processor
+    char *admin_listen;          // NULL: none
     char *allow_schemes, *allow_hosts, *file_roots;
     uint64_t max_bytes;
-    char *trust_root_file;           // NULL: digest only
+    char *trust_root_file; // NULL: digest only
     bool sealed_modules;
 };
-// path NULL: $GRAYLING_CONFIG, else /etc/grayling/grayling.conf. `sets` are "SECTION.KEY=VALUE" (later than files). Relative --set values are taken as they are.
-// Fails: -EINVAL with "FILE:LINE: ..." , -ENOENT.
-GR_MUST_CHECK int gr_config_load(const char *path, char *const *sets, size_t n_sets, struct gr_config **ret, struct gr_error *e);
+// path NULL: $GRAYLING_CONFIG, else /etc/grayling/grayling.conf. `sets` are "SECTION.KEY=VALUE"
+// (later than files). Relative --set values are taken as they are. Fails: -EINVAL with "FILE:LINE:
+// ..." , -ENOENT.
+GR_MUST_CHECK int gr_config_load(const char *path, char *const *sets, size_t n_sets,
+                                 struct gr_config **ret, struct gr_error *e);
 void gr_config_free(struct gr_config *c);
-static inline void gr_config_freep(struct gr_config **c) { gr_config_free(*c); }
+static inline void gr_config_freep(struct gr_config **c)
+{
+    gr_config_free(*c);
+}
 // The merge as it is in force, for `grayctl config cat`; caller frees.
 char *gr_config_format(const struct gr_config *c);

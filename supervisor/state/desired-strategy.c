@@ -15,10 +15,15 @@ static int bad(struct gr_error *e, const char *path, const char *sentence)
 
 void gr_strategy_default(struct gr_strategy *s)
 {
-    *s = (struct gr_strategy){.analysis = {.error_rate_max_increase = 0.005, .latency_p99_max_ratio = 1.2, .alpha = 0.01, .min_requests = 200,
+    *s = (struct gr_strategy){.analysis = {.error_rate_max_increase = 0.005,
+                                           .latency_p99_max_ratio = 1.2,
+                                           .alpha = 0.01,
+                                           .min_requests = 200,
                                            .on_inconclusive = GR_INCONCLUSIVE_PAUSE},
-                              .freeze_budget_usec = GR_FREEZE_BUDGET_DEFAULT_USEC, .bake_usec = GR_BAKE_DEFAULT_USEC,
-                              .deadline_usec = GR_DEADLINE_DEFAULT_USEC, .on_failure = GR_ON_FAILURE_ROLLBACK};
+                              .freeze_budget_usec = GR_FREEZE_BUDGET_DEFAULT_USEC,
+                              .bake_usec = GR_BAKE_DEFAULT_USEC,
+                              .deadline_usec = GR_DEADLINE_DEFAULT_USEC,
+                              .on_failure = GR_ON_FAILURE_ROLLBACK};
 }
 
 void gr_strategy_done(struct gr_strategy *s)
@@ -55,9 +60,13 @@ static int parse_step(const cJSON *o, const char *path, struct gr_step *s, struc
     static const struct {
         const char *name;
         enum gr_step_kind kind;
-    } kinds[] = {{"weight", GR_STEP_WEIGHT}, {"shadow", GR_STEP_SHADOW}, {"pause", GR_STEP_PAUSE}, {"analysis", GR_STEP_ANALYSIS}};
+    } kinds[] = {{"weight", GR_STEP_WEIGHT},
+                 {"shadow", GR_STEP_SHADOW},
+                 {"pause", GR_STEP_PAUSE},
+                 {"analysis", GR_STEP_ANALYSIS}};
     if (!cJSON_IsObject(o) || cJSON_GetArraySize(o) != 1)
-        return bad(e, path, "expected an object with exactly one of weight, shadow, pause, analysis");
+        return bad(e, path,
+                   "expected an object with exactly one of weight, shadow, pause, analysis");
     const cJSON *v = o->child;
     char inner[160];
     snprintf(inner, sizeof inner, "%s.%.40s", path, v->string);
@@ -96,13 +105,16 @@ static int parse_steps(const cJSON *list, struct gr_strategy *s, struct gr_error
         s->n_steps++;
     }
     if (last_weight != 10000)
-        return bad(e, "strategy.steps", "the last weight must be 100, or the rollout would never end; add {\"weight\": 100}");
+        return bad(
+            e, "strategy.steps",
+            "the last weight must be 100, or the rollout would never end; add {\"weight\": 100}");
     return 0;
 }
 
 static int parse_rule(const cJSON *o, const char *path, struct gr_error *e)
 {
-    static const char *const fields[] = {"header", "cookie", "tenant", "path", "exact", "prefix", "regex", "to", NULL};
+    static const char *const fields[] = {"header", "cookie", "tenant", "path", "exact",
+                                         "prefix", "regex",  "to",     NULL};
     int k = gr_json_check_fields(o, path, fields, e);
     unsigned subjects = 0, tests = 0;
     for (size_t i = 0; k == 0 && fields[i]; i++) {
@@ -114,11 +126,14 @@ static int parse_rule(const cJSON *o, const char *path, struct gr_error *e)
             return bad(e, path, "expected texts of at most 256 bytes");
         subjects += i < 4;
         tests += i >= 4 && i < 7;
-        if (i == 7 && strcmp(v->valuestring, "candidate") != 0 && strcmp(v->valuestring, "stable") != 0)
+        if (i == 7 && strcmp(v->valuestring, "candidate") != 0 &&
+            strcmp(v->valuestring, "stable") != 0)
             return bad(e, path, "'to' is \"candidate\" or \"stable\"");
     }
     if (k == 0 && (subjects != 1 || tests != 1))
-        return bad(e, path, "expected exactly one of header, cookie, tenant, path and exactly one of exact, prefix, regex");
+        return bad(e, path,
+                   "expected exactly one of header, cookie, tenant, path and exactly one of exact, "
+                   "prefix, regex");
     return k;
 }
 
@@ -150,7 +165,8 @@ static int parse_sticky(const char *text, struct gr_strategy *s, struct gr_error
     return 0;
 }
 
-static int parse_gate(const cJSON *o, const char *gate, const char *limit, double max, double *ret, struct gr_error *e)
+static int parse_gate(const cJSON *o, const char *gate, const char *limit, double max, double *ret,
+                      struct gr_error *e)
 {
     const cJSON *v = gr_json_get(o, gate);
     if (!v) {
@@ -164,10 +180,12 @@ static int parse_gate(const cJSON *o, const char *gate, const char *limit, doubl
     return k < 0 ? k : gr_json_double(v, path, limit, GR_JSON_REQUIRED, 0, max, ret, e);
 }
 
-// A document that names gates means just these; none named means the defaults; an object without any gate is refused.
+// A document that names gates means just these; none named means the defaults; an object without
+// any gate is refused.
 static int parse_analysis(const cJSON *o, struct gr_analysis *a, struct gr_error *e)
 {
-    static const char *const fields[] = {"error_rate", "latency_p99", "alpha", "min_requests", "on_inconclusive", NULL};
+    static const char *const fields[] = {"error_rate",   "latency_p99",     "alpha",
+                                         "min_requests", "on_inconclusive", NULL};
     static const char at[] = "strategy.analysis";
     const char *inconclusive = "pause";
     int k = gr_json_check_fields(o, at, fields, e);
@@ -178,15 +196,19 @@ static int parse_analysis(const cJSON *o, struct gr_analysis *a, struct gr_error
     if (k == 0)
         k = gr_json_double(o, at, "alpha", GR_JSON_OPTIONAL, 1e-9, 0.5, &a->alpha, e);
     if (k == 0)
-        k = gr_json_uint(o, at, "min_requests", GR_JSON_OPTIONAL, 1, UINT32_MAX, &a->min_requests, e);
+        k = gr_json_uint(o, at, "min_requests", GR_JSON_OPTIONAL, 1, UINT32_MAX, &a->min_requests,
+                         e);
     if (k == 0)
         k = gr_json_string(o, at, "on_inconclusive", GR_JSON_OPTIONAL, &inconclusive, e);
     if (k < 0)
         return k;
     if (a->error_rate_max_increase < 0 && a->latency_p99_max_ratio < 0)
-        return bad(e, at, "no gate is named, so nothing would be judged; name error_rate or latency_p99, or leave analysis out for the defaults");
+        return bad(e, at,
+                   "no gate is named, so nothing would be judged; name error_rate or latency_p99, "
+                   "or leave analysis out for the defaults");
     if (strcmp(inconclusive, "pause") != 0 && strcmp(inconclusive, "rollback") != 0)
-        return bad(e, "strategy.analysis.on_inconclusive", "expected \"pause\" or \"rollback\"; undecided never promotes");
+        return bad(e, "strategy.analysis.on_inconclusive",
+                   "expected \"pause\" or \"rollback\"; undecided never promotes");
     a->on_inconclusive = *inconclusive == 'p' ? GR_INCONCLUSIVE_PAUSE : GR_INCONCLUSIVE_ROLLBACK;
     return 0;
 }
@@ -199,7 +221,8 @@ static int parse_times(const cJSON *o, struct gr_strategy *s, struct gr_error *e
         k = gr_json_duration(o, at, "bake", GR_JSON_OPTIONAL, &s->bake_usec, e);
     if (k == 0)
         k = gr_json_duration(o, at, "deadline", GR_JSON_OPTIONAL, &s->deadline_usec, e);
-    if (k == 0 && (s->freeze_budget_usec < 1000 || s->freeze_budget_usec > GR_FREEZE_BUDGET_MAX_USEC))
+    if (k == 0 &&
+        (s->freeze_budget_usec < 1000 || s->freeze_budget_usec > GR_FREEZE_BUDGET_MAX_USEC))
         return bad(e, "strategy.freeze_budget", "expected 1ms to 10s");
     if (k == 0 && s->deadline_usec == 0)
         return bad(e, "strategy.deadline", "expected more than 0");
@@ -208,7 +231,8 @@ static int parse_times(const cJSON *o, struct gr_strategy *s, struct gr_error *e
 
 int gr_strategy_parse(const cJSON *o, struct gr_strategy *s, struct gr_error *e)
 {
-    static const char *const fields[] = {"steps", "match", "sticky", "analysis", "harm", "freeze_budget", "bake", "deadline", "on_failure", NULL};
+    static const char *const fields[] = {"steps",         "match", "sticky",   "analysis",   "harm",
+                                         "freeze_budget", "bake",  "deadline", "on_failure", NULL};
     static const char *const harm_fields[] = {"bad_responses", NULL};
     const char *sticky = NULL, *on_failure = "rollback";
     int k = gr_json_check_fields(o, "strategy", fields, e);
@@ -226,7 +250,8 @@ int gr_strategy_parse(const cJSON *o, struct gr_strategy *s, struct gr_error *e)
     if (k == 0 && harm)
         k = gr_json_check_fields(harm, "strategy.harm", harm_fields, e);
     if (k == 0 && harm)
-        k = gr_json_uint(harm, "strategy.harm", "bad_responses", GR_JSON_REQUIRED, 1, UINT32_MAX, &s->harm_bad_responses, e);
+        k = gr_json_uint(harm, "strategy.harm", "bad_responses", GR_JSON_REQUIRED, 1, UINT32_MAX,
+                         &s->harm_bad_responses, e);
     if (k == 0)
         k = parse_times(o, s, e);
     if (k == 0)
@@ -237,7 +262,8 @@ int gr_strategy_parse(const cJSON *o, struct gr_strategy *s, struct gr_error *e)
     return k;
 }
 
-// --- back to JSON ---------------------------------------------------------------------------------
+// --- back to JSON
+// ---------------------------------------------------------------------------------
 
 static void add_duration(cJSON *o, const char *field, uint64_t usec)
 {
@@ -266,12 +292,15 @@ static void format_analysis(cJSON *o, const struct gr_analysis *a)
 {
     cJSON *v = cJSON_AddObjectToObject(o, "analysis");
     if (a->error_rate_max_increase >= 0)
-        cJSON_AddNumberToObject(cJSON_AddObjectToObject(v, "error_rate"), "max_increase", a->error_rate_max_increase);
+        cJSON_AddNumberToObject(cJSON_AddObjectToObject(v, "error_rate"), "max_increase",
+                                a->error_rate_max_increase);
     if (a->latency_p99_max_ratio >= 0)
-        cJSON_AddNumberToObject(cJSON_AddObjectToObject(v, "latency_p99"), "max_ratio", a->latency_p99_max_ratio);
+        cJSON_AddNumberToObject(cJSON_AddObjectToObject(v, "latency_p99"), "max_ratio",
+                                a->latency_p99_max_ratio);
     cJSON_AddNumberToObject(v, "alpha", a->alpha);
     cJSON_AddNumberToObject(v, "min_requests", (double)a->min_requests);
-    cJSON_AddStringToObject(v, "on_inconclusive", a->on_inconclusive == GR_INCONCLUSIVE_PAUSE ? "pause" : "rollback");
+    cJSON_AddStringToObject(v, "on_inconclusive",
+                            a->on_inconclusive == GR_INCONCLUSIVE_PAUSE ? "pause" : "rollback");
 }
 
 cJSON *gr_strategy_format(const struct gr_strategy *s)
@@ -286,10 +315,12 @@ cJSON *gr_strategy_format(const struct gr_strategy *s)
         cJSON_AddStringToObject(o, "sticky", s->sticky);
     format_analysis(o, &s->analysis);
     if (s->harm_bad_responses)
-        cJSON_AddNumberToObject(cJSON_AddObjectToObject(o, "harm"), "bad_responses", (double)s->harm_bad_responses);
+        cJSON_AddNumberToObject(cJSON_AddObjectToObject(o, "harm"), "bad_responses",
+                                (double)s->harm_bad_responses);
     add_duration(o, "freeze_budget", s->freeze_budget_usec);
     add_duration(o, "bake", s->bake_usec);
     add_duration(o, "deadline", s->deadline_usec);
-    cJSON_AddStringToObject(o, "on_failure", s->on_failure == GR_ON_FAILURE_ROLLBACK ? "rollback" : "pause");
+    cJSON_AddStringToObject(o, "on_failure",
+                            s->on_failure == GR_ON_FAILURE_ROLLBACK ? "rollback" : "pause");
     return o;
 }

@@ -1,4 +1,5 @@
-// Owns the decoding of operators' documents. Pure; strict: what is not understood is refused with its path.
+// Owns the decoding of operators' documents. Pure; strict: what is not understood is refused with
+// its path.
 #include "state/desired.h"
 #include "base/json.h"
 #include "state/desired-strategy.h"
@@ -34,7 +35,8 @@ static int add_source(struct gr_desired *d, const cJSON *v, const char *path, st
     for (size_t i = 0; i < GR_COUNT(schemes); i++)
         known |= strncmp(s, schemes[i], strlen(schemes[i])) == 0 && s[strlen(schemes[i])];
     if (!known || strlen(s) > SOURCE_BYTES_MAX)
-        return bad(e, path, "expected an absolute URL that begins with https://, http:// or file:///");
+        return bad(e, path,
+                   "expected an absolute URL that begins with https://, http:// or file:///");
     d->sources[d->n_sources] = strdup(s);
     if (!d->sources[d->n_sources])
         return -ENOMEM;
@@ -72,10 +74,14 @@ static int parse_identity(struct gr_desired *d, const cJSON *o, struct gr_error 
         return k;
     if (gr_version_parse(version, &d->version) < 0)
         return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
-                            "version: '%.60s' is not a semantic version; expected MAJOR.MINOR.PATCH as in semver.org 2.0.0, for example 2.1.0", version);
+                            "version: '%.60s' is not a semantic version; expected "
+                            "MAJOR.MINOR.PATCH as in semver.org 2.0.0, for example 2.1.0",
+                            version);
     if (gr_digest_parse(hash, &d->digest) < 0)
         return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
-                            "version_hash: '%.80s' is not a digest; expected sha256: and 64 lower-case hex digits (sha256sum FILE.so)", hash);
+                            "version_hash: '%.80s' is not a digest; expected sha256: and 64 "
+                            "lower-case hex digits (sha256sum FILE.so)",
+                            hash);
     if (!gr_json_get(o, "source"))
         return bad(e, "source", "is missing; expected a URL or a list of URLs");
     return gr_json_uint(o, "", "size", GR_JSON_OPTIONAL, 1, GR_ARTIFACT_BYTES_CEILING, &d->size, e);
@@ -86,7 +92,8 @@ static int parse_text(const cJSON *o, const char *field, char *buf, size_t cap, 
     const char *s = "";
     int k = gr_json_string(o, "", field, GR_JSON_OPTIONAL, &s, e);
     if (k == 0 && strlen(s) >= cap)
-        return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID, "%s: %zu bytes; expected at most %zu", field, strlen(s), cap - 1);
+        return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
+                            "%s: %zu bytes; expected at most %zu", field, strlen(s), cap - 1);
     if (k == 0)
         memcpy(buf, s, strlen(s) + 1);
     return k;
@@ -95,22 +102,27 @@ static int parse_text(const cJSON *o, const char *field, char *buf, size_t cap, 
 static int parse_objects(struct gr_desired *d, const cJSON *o, struct gr_error *e)
 {
     static const char *const release_fields[] = {"payloadType", "payload", "signatures", NULL};
-    const cJSON *config = gr_json_get(o, "config"), *release = gr_json_get(o, "release"), *strategy = gr_json_get(o, "strategy");
+    const cJSON *config = gr_json_get(o, "config"), *release = gr_json_get(o, "release"),
+                *strategy = gr_json_get(o, "strategy");
     if (config && !cJSON_IsObject(config))
         return bad(e, "config", "expected an object");
     if (config && !(d->config = gr_json_format(config)))
         return -ENOMEM;
     if (d->config && strlen(d->config) > GR_CONFIG_BYTES_MAX)
-        return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID, "config: %zu bytes; expected at most %u", strlen(d->config), GR_CONFIG_BYTES_MAX);
+        return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
+                            "config: %zu bytes; expected at most %u", strlen(d->config),
+                            GR_CONFIG_BYTES_MAX);
     int k = release ? gr_json_check_fields(release, "release", release_fields, e) : 0;
     if (k == 0 && release && !(d->release_json = gr_json_format(release)))
         return -ENOMEM;
     return k < 0 || !strategy ? k : gr_strategy_parse(strategy, &d->strategy, e);
 }
 
-int gr_desired_parse(const struct gr_name *module, int64_t mod_revision, const char *bytes, size_t len, struct gr_desired **ret, struct gr_error *e)
+int gr_desired_parse(const struct gr_name *module, int64_t mod_revision, const char *bytes,
+                     size_t len, struct gr_desired **ret, struct gr_error *e)
 {
-    static const char *const fields[] = {"version", "version_hash", "source", "size", "config", "strategy", "release", "actor", "reason", NULL};
+    static const char *const fields[] = {"version",  "version_hash", "source", "size",   "config",
+                                         "strategy", "release",      "actor",  "reason", NULL};
     cJSON *o GR_AUTO_JSON = NULL;
     struct gr_desired *d GR_CLEANUP(gr_desired_freep) = calloc(1, sizeof *d);
     if (!d)
@@ -133,7 +145,8 @@ int gr_desired_parse(const struct gr_name *module, int64_t mod_revision, const c
         k = parse_text(o, "reason", d->reason, sizeof d->reason, e);
     if (k < 0) {
         if (e && e->reason == GR_REASON_NONE)
-            gr_error_set(e, k, GR_REASON_DOCUMENT_INVALID, "the document could not be read: %s", strerror(-k));
+            gr_error_set(e, k, GR_REASON_DOCUMENT_INVALID, "the document could not be read: %s",
+                         strerror(-k));
         return k;
     }
     *ret = gr_steal(d);
@@ -172,11 +185,13 @@ char *gr_desired_format(const struct gr_desired *d)
 int gr_desired_copy(const struct gr_desired *d, struct gr_desired **ret)
 {
     char *text GR_AUTO_FREE = gr_desired_format(d);
-    return text ? gr_desired_parse(&d->module, d->mod_revision, text, strlen(text), ret, NULL) : -ENOMEM;
+    return text ? gr_desired_parse(&d->module, d->mod_revision, text, strlen(text), ret, NULL)
+                : -ENOMEM;
 }
 
 bool gr_desired_same_release(const struct gr_desired *a, const struct gr_desired *b)
 {
-    return strcmp(a->version.text, b->version.text) == 0 && gr_digest_equal(&a->digest, &b->digest) &&
+    return strcmp(a->version.text, b->version.text) == 0 &&
+           gr_digest_equal(&a->digest, &b->digest) &&
            strcmp(a->config ? a->config : "{}", b->config ? b->config : "{}") == 0;
 }

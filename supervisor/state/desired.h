@@ -1,4 +1,5 @@
-// The desired state of one module: an operator's document as a value (INTERFACES §3), strictly decoded. Pure.
+// The desired state of one module: an operator's document as a value (INTERFACES §3), strictly
+// decoded. Pure.
 #pragma once
 #include "base/digest.h"
 #include "base/error.h"
@@ -10,11 +11,14 @@
 enum gr_step_kind { GR_STEP_WEIGHT, GR_STEP_SHADOW, GR_STEP_PAUSE, GR_STEP_ANALYSIS };
 struct gr_step {
     enum gr_step_kind kind;
-    unsigned permyriad;                    // weight, shadow
-    uint64_t duration_usec, requests;      // pause; both 0: until promote
+    unsigned permyriad;               // weight, shadow
+    uint64_t duration_usec, requests; // pause; both 0: until promote
 };
 enum gr_on_failure { GR_ON_FAILURE_ROLLBACK, GR_ON_FAILURE_PAUSE };
-enum gr_on_inconclusive { GR_INCONCLUSIVE_PAUSE, GR_INCONCLUSIVE_ROLLBACK }; // undecided never promotes
+enum gr_on_inconclusive {
+    GR_INCONCLUSIVE_PAUSE,
+    GR_INCONCLUSIVE_ROLLBACK
+};                   // undecided never promotes
 struct gr_analysis { // defaults of INTERFACES §3; a gate that is off has a negative limit
     double error_rate_max_increase; // 0.005
     double latency_p99_max_ratio;   // 1.2
@@ -25,10 +29,10 @@ struct gr_analysis { // defaults of INTERFACES §3; a gate that is off has a neg
 struct gr_strategy {
     size_t n_steps;
     struct gr_step *steps;
-    char *match_json;   // canonical text of "match", NULL: none (decoded and checked by routing)
-    char sticky[128];   // "": low-discrepancy sequence
+    char *match_json; // canonical text of "match", NULL: none (decoded and checked by routing)
+    char sticky[128]; // "": low-discrepancy sequence
     struct gr_analysis analysis;
-    uint64_t harm_bad_responses;    // 0: none declared
+    uint64_t harm_bad_responses; // 0: none declared
     uint64_t freeze_budget_usec, bake_usec, deadline_usec;
     enum gr_on_failure on_failure;
 };
@@ -39,19 +43,26 @@ struct gr_desired { // one module's document
     struct gr_digest digest;
     size_t n_sources;
     char **sources;
-    uint64_t size;        // 0: not said
-    char *config;         // canonical JSON text, NULL: none
+    uint64_t size; // 0: not said
+    char *config;  // canonical JSON text, NULL: none
     struct gr_strategy strategy;
-    char *release_json;   // the signed envelope as it came, NULL: none
+    char *release_json; // the signed envelope as it came, NULL: none
     char actor[128], reason[512];
 };
-// Owns: *ret (heap) by the caller. Fails: -EINVAL DocumentInvalid, the sentence begins with the field's path.
-GR_MUST_CHECK int gr_desired_parse(const struct gr_name *module, int64_t mod_revision, const char *bytes, size_t len,
-                                   struct gr_desired **ret, struct gr_error *e);
+// Owns: *ret (heap) by the caller. Fails: -EINVAL DocumentInvalid, the sentence begins with the
+// field's path.
+GR_MUST_CHECK int gr_desired_parse(const struct gr_name *module, int64_t mod_revision,
+                                   const char *bytes, size_t len, struct gr_desired **ret,
+                                   struct gr_error *e);
 void gr_desired_free(struct gr_desired *d);
-static inline void gr_desired_freep(struct gr_desired **d) { gr_desired_free(*d); }
+static inline void gr_desired_freep(struct gr_desired **d)
+{
+    gr_desired_free(*d);
+}
 GR_MUST_CHECK int gr_desired_copy(const struct gr_desired *d, struct gr_desired **ret);
-// Same code and same configuration, so that nothing has to change in the worker (strategy, actor and sources may differ).
+// Same code and same configuration, so that nothing has to change in the worker (strategy, actor
+// and sources may differ).
 bool gr_desired_same_release(const struct gr_desired *a, const struct gr_desired *b);
-// The document as canonical JSON, for undo (writing the last good back) and the journal; caller frees. NULL: out of memory.
+// The document as canonical JSON, for undo (writing the last good back) and the journal; caller
+// frees. NULL: out of memory.
 char *gr_desired_format(const struct gr_desired *d);

@@ -8,7 +8,10 @@
 int gr_journal_add_event(struct gr_journal *j, const struct gr_event_row *ev, struct gr_error *e)
 {
     sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k = gr_journal_prepare(j, "INSERT INTO events(at,module,version,phase,reason,rollout,message) VALUES(?,?,?,?,?,?,?)", &s, e);
+    int k = gr_journal_prepare(
+        j,
+        "INSERT INTO events(at,module,version,phase,reason,rollout,message) VALUES(?,?,?,?,?,?,?)",
+        &s, e);
     if (k < 0)
         return k;
     sqlite3_bind_int64(s, 1, ev->at.usec);
@@ -21,16 +24,21 @@ int gr_journal_add_event(struct gr_journal *j, const struct gr_event_row *ev, st
     k = gr_journal_run(j, s, "write an event", e);
     if (k == 0 && sqlite3_last_insert_rowid(j->db) % 100 == 0) {
         char sql[96];
-        sqlite3_snprintf(sizeof sql, sql, "DELETE FROM events WHERE seq <= %lld", sqlite3_last_insert_rowid(j->db) - GR_HISTORY_ROWS_MAX);
+        sqlite3_snprintf(sizeof sql, sql, "DELETE FROM events WHERE seq <= %lld",
+                         sqlite3_last_insert_rowid(j->db) - GR_HISTORY_ROWS_MAX);
         k = gr_journal_exec(j, sql, e);
     }
     return k;
 }
 
-int gr_journal_events(struct gr_journal *j, int64_t after_seq, size_t limit, struct gr_event_row **ret, size_t *ret_n, struct gr_error *e)
+int gr_journal_events(struct gr_journal *j, int64_t after_seq, size_t limit,
+                      struct gr_event_row **ret, size_t *ret_n, struct gr_error *e)
 {
     sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k = gr_journal_prepare(j, "SELECT seq,at,module,version,phase,reason,rollout,message FROM events WHERE seq > ? ORDER BY seq LIMIT ?", &s, e);
+    int k = gr_journal_prepare(j,
+                               "SELECT seq,at,module,version,phase,reason,rollout,message FROM "
+                               "events WHERE seq > ? ORDER BY seq LIMIT ?",
+                               &s, e);
     if (k < 0)
         return k;
     sqlite3_bind_int64(s, 1, after_seq);
@@ -43,7 +51,9 @@ int gr_journal_events(struct gr_journal *j, int64_t after_seq, size_t limit, str
             return -ENOMEM;
         rows = more;
         struct gr_event_row *r = &rows[n++];
-        *r = (struct gr_event_row){.seq = sqlite3_column_int64(s, 0), .at = {sqlite3_column_int64(s, 1)}, .rollout = sqlite3_column_int64(s, 6)};
+        *r = (struct gr_event_row){.seq = sqlite3_column_int64(s, 0),
+                                   .at = {sqlite3_column_int64(s, 1)},
+                                   .rollout = sqlite3_column_int64(s, 6)};
         gr_journal_copy(r->module, sizeof r->module, s, 2);
         gr_journal_copy(r->version, sizeof r->version, s, 3);
         gr_journal_copy(r->phase, sizeof r->phase, s, 4);
@@ -72,7 +82,8 @@ int gr_journal_convict(struct gr_journal *j, const struct gr_conviction *c, stru
     return gr_journal_run(j, s, "write a conviction", e);
 }
 
-int gr_journal_pardon(struct gr_journal *j, const struct gr_digest *d, const char *actor, const char *reason, struct gr_error *e)
+int gr_journal_pardon(struct gr_journal *j, const struct gr_digest *d, const char *actor,
+                      const char *reason, struct gr_error *e)
 {
     sqlite3_stmt *lift GR_AUTO_STMT = NULL, *note GR_AUTO_STMT = NULL;
     char hex[GR_DIGEST_TEXT_MAX];
@@ -87,7 +98,9 @@ int gr_journal_pardon(struct gr_journal *j, const struct gr_digest *d, const cha
         k = gr_journal_run(j, lift, "lift a conviction", e);
     }
     if (k == 0 && sqlite3_changes(j->db) == 0)
-        k = gr_error_set(e, -ENOENT, GR_REASON_NONE, "%s is not quarantined here; `grayctl quarantine list` shows what is", hex);
+        k = gr_error_set(e, -ENOENT, GR_REASON_NONE,
+                         "%s is not quarantined here; `grayctl quarantine list` shows what is",
+                         hex);
     if (k == 0) {
         sqlite3_bind_text(note, 1, hex, -1, SQLITE_STATIC);
         sqlite3_bind_text(note, 2, actor ? actor : "", -1, SQLITE_STATIC);
@@ -101,10 +114,13 @@ int gr_journal_pardon(struct gr_journal *j, const struct gr_digest *d, const cha
     return k;
 }
 
-int gr_journal_convictions(struct gr_journal *j, struct gr_conviction **ret, size_t *ret_n, struct gr_error *e)
+int gr_journal_convictions(struct gr_journal *j, struct gr_conviction **ret, size_t *ret_n,
+                           struct gr_error *e)
 {
     sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k = gr_journal_prepare(j, "SELECT digest,module,version,reason,evidence,instance,at FROM quarantine ORDER BY at", &s, e);
+    int k = gr_journal_prepare(
+        j, "SELECT digest,module,version,reason,evidence,instance,at FROM quarantine ORDER BY at",
+        &s, e);
     if (k < 0)
         return k;
     struct gr_conviction *rows GR_AUTO_FREE = NULL;
@@ -117,7 +133,8 @@ int gr_journal_convictions(struct gr_journal *j, struct gr_conviction **ret, siz
         struct gr_conviction *c = &rows[n];
         *c = (struct gr_conviction){.at = {sqlite3_column_int64(s, 6)}};
         const char *module = gr_journal_text(s, 1);
-        if (gr_digest_parse(gr_journal_text(s, 0), &c->digest) < 0 || gr_name_parse(module, strlen(module), &c->module) < 0)
+        if (gr_digest_parse(gr_journal_text(s, 0), &c->digest) < 0 ||
+            gr_name_parse(module, strlen(module), &c->module) < 0)
             continue;
         if (gr_reason_parse(gr_journal_text(s, 3), &c->reason) < 0)
             c->reason = GR_REASON_NONE;
@@ -138,7 +155,8 @@ int gr_journal_get_floor(struct gr_journal *j, struct gr_floor *ret, struct gr_e
     if (k < 0)
         return k;
     struct gr_floor f = {0};
-    if (sqlite3_step(s) == SQLITE_ROW && sscanf(gr_journal_text(s, 0), "%" SCNu64 " %" SCNd64, &f.cluster_id, &f.revision) != 2)
+    if (sqlite3_step(s) == SQLITE_ROW &&
+        sscanf(gr_journal_text(s, 0), "%" SCNu64 " %" SCNd64, &f.cluster_id, &f.revision) != 2)
         f = (struct gr_floor){0};
     *ret = f;
     return 0;
@@ -151,7 +169,8 @@ int gr_journal_set_floor(struct gr_journal *j, const struct gr_floor *f, struct 
     if (k < 0)
         return k;
     char text[64];
-    snprintf(text, sizeof text, "%" PRIu64 " %" PRId64, f->cluster_id, f->revision); // cluster ids exceed 2^63
+    snprintf(text, sizeof text, "%" PRIu64 " %" PRId64, f->cluster_id,
+             f->revision); // cluster ids exceed 2^63
     sqlite3_bind_text(s, 1, text, -1, SQLITE_STATIC);
     return gr_journal_run(j, s, "write the source's floor", e);
 }

@@ -1,4 +1,5 @@
-// What the journal's files share: the connection, statements that clean up after themselves, errors. Private to state/journal*.c.
+// What the journal's files share: the connection, statements that clean up after themselves,
+// errors. Private to state/journal*.c.
 #pragma once
 #include "state/journal.h"
 #include <sqlite3.h>
@@ -17,11 +18,14 @@ static inline void gr_stmt_freep(sqlite3_stmt **s)
 
 // Negative errno and a sentence for SQLite's newest complaint.
 int gr_journal_error(struct gr_journal *j, const char *doing, struct gr_error *e);
-GR_MUST_CHECK int gr_journal_prepare(struct gr_journal *j, const char *sql, sqlite3_stmt **ret, struct gr_error *e);
+GR_MUST_CHECK int gr_journal_prepare(struct gr_journal *j, const char *sql, sqlite3_stmt **ret,
+                                     struct gr_error *e);
 GR_MUST_CHECK int gr_journal_exec(struct gr_journal *j, const char *sql, struct gr_error *e);
 // Runs a statement that returns no row.
-GR_MUST_CHECK int gr_journal_run(struct gr_journal *j, sqlite3_stmt *s, const char *doing, struct gr_error *e);
-// begin and commit share one fault discipline; on a full disk the reserve is given up once and the commit tried again.
+GR_MUST_CHECK int gr_journal_run(struct gr_journal *j, sqlite3_stmt *s, const char *doing,
+                                 struct gr_error *e);
+// begin and commit share one fault discipline; on a full disk the reserve is given up once and the
+// commit tried again.
 GR_MUST_CHECK int gr_journal_begin(struct gr_journal *j, struct gr_error *e);
 GR_MUST_CHECK int gr_journal_commit(struct gr_journal *j, struct gr_error *e);
 void gr_journal_abort(struct gr_journal *j);

@@ -3,12 +3,15 @@
 #include <errno.h>
 #include <string.h>
 
-// --- documents in columns -------------------------------------------------------------------------
+// --- documents in columns
+// -------------------------------------------------------------------------
 
 static int bind_document(sqlite3_stmt *s, int at, const struct gr_desired *d)
 {
     if (!d)
-        return sqlite3_bind_null(s, at) == SQLITE_OK && sqlite3_bind_null(s, at + 1) == SQLITE_OK ? 0 : -ENOMEM;
+        return sqlite3_bind_null(s, at) == SQLITE_OK && sqlite3_bind_null(s, at + 1) == SQLITE_OK
+                   ? 0
+                   : -ENOMEM;
     char *text = gr_desired_format(d);
     if (!text)
         return -ENOMEM;
@@ -16,7 +19,8 @@ static int bind_document(sqlite3_stmt *s, int at, const struct gr_desired *d)
     return sqlite3_bind_text(s, at, text, -1, free) == SQLITE_OK ? 0 : -ENOMEM;
 }
 
-static int column_document(sqlite3_stmt *s, int at, const struct gr_name *module, struct gr_desired **ret, struct gr_error *e)
+static int column_document(sqlite3_stmt *s, int at, const struct gr_name *module,
+                           struct gr_desired **ret, struct gr_error *e)
 {
     if (sqlite3_column_type(s, at) == SQLITE_NULL)
         return 0;
@@ -24,7 +28,8 @@ static int column_document(sqlite3_stmt *s, int at, const struct gr_name *module
     return gr_desired_parse(module, sqlite3_column_int64(s, at + 1), text, strlen(text), ret, e);
 }
 
-// --- rollouts -------------------------------------------------------------------------------------
+// --- rollouts
+// -------------------------------------------------------------------------------------
 
 void gr_rollout_row_done(struct gr_rollout_row *r)
 {
@@ -36,7 +41,8 @@ void gr_rollout_row_done(struct gr_rollout_row *r)
     *r = (struct gr_rollout_row){0};
 }
 
-static int put_member(struct gr_journal *j, int64_t id, const struct gr_rollout_member *m, struct gr_error *e)
+static int put_member(struct gr_journal *j, int64_t id, const struct gr_rollout_member *m,
+                      struct gr_error *e)
 {
     sqlite3_stmt *s GR_AUTO_STMT = NULL;
     int k = gr_journal_prepare(j, "INSERT OR REPLACE INTO members VALUES(?,?,?,?,?,?,?,?)", &s, e);
@@ -54,7 +60,8 @@ static int put_member(struct gr_journal *j, int64_t id, const struct gr_rollout_
 static int put_row(struct gr_journal *j, const struct gr_rollout_row *r, struct gr_error *e)
 {
     sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k = gr_journal_prepare(j, "INSERT OR REPLACE INTO rollouts VALUES(?,?,?,?,?,?,?,?,?)", &s, e);
+    int k =
+        gr_journal_prepare(j, "INSERT OR REPLACE INTO rollouts VALUES(?,?,?,?,?,?,?,?,?)", &s, e);
     if (k < 0)
         return k;
     sqlite3_bind_int64(s, 1, r->id);
@@ -75,7 +82,8 @@ static int put_row(struct gr_journal *j, const struct gr_rollout_row *r, struct 
 static int forget_old(struct gr_journal *j, struct gr_error *e)
 {
     return gr_journal_exec(j,
-                           "DELETE FROM rollouts WHERE id <= (SELECT id FROM rollouts ORDER BY id DESC LIMIT 1 OFFSET 10000);"
+                           "DELETE FROM rollouts WHERE id <= (SELECT id FROM rollouts ORDER BY id "
+                           "DESC LIMIT 1 OFFSET 10000);"
                            "DELETE FROM members WHERE rollout < (SELECT min(id) FROM rollouts)",
                            e);
 }
@@ -97,7 +105,11 @@ int gr_journal_put_rollout(struct gr_journal *j, const struct gr_rollout_row *r,
 static int load_members(struct gr_journal *j, struct gr_rollout_row *r, struct gr_error *e)
 {
     sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k = gr_journal_prepare(j, "SELECT module,to_doc,to_revision,from_doc,from_revision,reason,message FROM members WHERE rollout=?", &s, e);
+    int k =
+        gr_journal_prepare(j,
+                           "SELECT module,to_doc,to_revision,from_doc,from_revision,reason,message "
+                           "FROM members WHERE rollout=?",
+                           &s, e);
     if (k < 0)
         return k;
     sqlite3_bind_int64(s, 1, r->id);
@@ -125,15 +137,20 @@ static int load_members(struct gr_journal *j, struct gr_rollout_row *r, struct g
 
 static void column_row(sqlite3_stmt *s, struct gr_rollout_row *r)
 {
-    *r = (struct gr_rollout_row){.id = sqlite3_column_int64(s, 0), .phase = (enum gr_phase)sqlite3_column_int(s, 1), .step = sqlite3_column_int64(s, 2),
-                                 .created = {sqlite3_column_int64(s, 5)}, .updated = {sqlite3_column_int64(s, 6)},
-                                 .bake_left_usec = (uint64_t)sqlite3_column_int64(s, 7), .table_number = sqlite3_column_int64(s, 8)};
+    *r = (struct gr_rollout_row){.id = sqlite3_column_int64(s, 0),
+                                 .phase = (enum gr_phase)sqlite3_column_int(s, 1),
+                                 .step = sqlite3_column_int64(s, 2),
+                                 .created = {sqlite3_column_int64(s, 5)},
+                                 .updated = {sqlite3_column_int64(s, 6)},
+                                 .bake_left_usec = (uint64_t)sqlite3_column_int64(s, 7),
+                                 .table_number = sqlite3_column_int64(s, 8)};
     if (gr_reason_parse(gr_journal_text(s, 3), &r->reason) < 0)
         r->reason = GR_REASON_NONE;
     gr_journal_copy(r->message, sizeof r->message, s, 4);
 }
 
-static int load_rollouts(struct gr_journal *j, sqlite3_stmt *s, struct gr_rollout_row **ret, size_t *ret_n, struct gr_error *e)
+static int load_rollouts(struct gr_journal *j, sqlite3_stmt *s, struct gr_rollout_row **ret,
+                         size_t *ret_n, struct gr_error *e)
 {
     struct gr_rollout_row *rows = NULL;
     size_t n = 0;
@@ -159,10 +176,12 @@ static int load_rollouts(struct gr_journal *j, sqlite3_stmt *s, struct gr_rollou
     return 0;
 }
 
-int gr_journal_open_rollouts(struct gr_journal *j, struct gr_rollout_row **ret, size_t *ret_n, struct gr_error *e)
+int gr_journal_open_rollouts(struct gr_journal *j, struct gr_rollout_row **ret, size_t *ret_n,
+                             struct gr_error *e)
 {
     sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k = gr_journal_prepare(j, "SELECT * FROM rollouts WHERE phase NOT IN (?,?,?,?) ORDER BY id", &s, e);
+    int k = gr_journal_prepare(j, "SELECT * FROM rollouts WHERE phase NOT IN (?,?,?,?) ORDER BY id",
+                               &s, e);
     if (k < 0)
         return k;
     sqlite3_bind_int(s, 1, GR_PHASE_HEALTHY);
@@ -172,10 +191,13 @@ int gr_journal_open_rollouts(struct gr_journal *j, struct gr_rollout_row **ret, 
     return load_rollouts(j, s, ret, ret_n, e);
 }
 
-int gr_journal_history(struct gr_journal *j, const char *module, size_t limit, struct gr_rollout_row **ret, size_t *ret_n, struct gr_error *e)
+int gr_journal_history(struct gr_journal *j, const char *module, size_t limit,
+                       struct gr_rollout_row **ret, size_t *ret_n, struct gr_error *e)
 {
     sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k = gr_journal_prepare(j, "SELECT * FROM rollouts WHERE ?1 IS NULL OR id IN (SELECT rollout FROM members WHERE module=?1) ORDER BY id DESC LIMIT ?2",
+    int k = gr_journal_prepare(j,
+                               "SELECT * FROM rollouts WHERE ?1 IS NULL OR id IN (SELECT rollout "
+                               "FROM members WHERE module=?1) ORDER BY id DESC LIMIT ?2",
                                &s, e);
     if (k < 0)
         return k;
@@ -185,7 +207,8 @@ int gr_journal_history(struct gr_journal *j, const char *module, size_t limit, s
     return load_rollouts(j, s, ret, ret_n, e);
 }
 
-// --- the committed table --------------------------------------------------------------------------
+// --- the committed table
+// --------------------------------------------------------------------------
 
 static void committed_done(struct gr_committed *c)
 {
@@ -215,16 +238,22 @@ static int set_table_number(struct gr_journal *j, int64_t number, struct gr_erro
 static int put_committed(struct gr_journal *j, const struct gr_committed *c, struct gr_error *e)
 {
     sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k = gr_journal_prepare(j, c->release ? "INSERT OR REPLACE INTO committed VALUES(?,?,?,?,?,?,?)" : "DELETE FROM committed WHERE module=?", &s, e);
+    int k = gr_journal_prepare(j,
+                               c->release ? "INSERT OR REPLACE INTO committed VALUES(?,?,?,?,?,?,?)"
+                                          : "DELETE FROM committed WHERE module=?",
+                               &s, e);
     if (k < 0)
         return k;
     sqlite3_bind_text(s, 1, c->module.s, -1, SQLITE_STATIC);
-    if (c->release && (bind_document(s, 2, c->release) < 0 || bind_document(s, 4, c->previous) < 0 || bind_document(s, 6, c->last_good) < 0))
+    if (c->release &&
+        (bind_document(s, 2, c->release) < 0 || bind_document(s, 4, c->previous) < 0 ||
+         bind_document(s, 6, c->last_good) < 0))
         return -ENOMEM;
     return gr_journal_run(j, s, "write the committed table", e);
 }
 
-int gr_journal_commit_table(struct gr_journal *j, const struct gr_rollout_row *r, int64_t table_number, const struct gr_committed *rows, size_t n,
+int gr_journal_commit_table(struct gr_journal *j, const struct gr_rollout_row *r,
+                            int64_t table_number, const struct gr_committed *rows, size_t n,
                             struct gr_error *e)
 {
     int k = gr_journal_begin(j, e);

@@ -1,42 +1,56 @@
-// The journal: one SQLite database (WAL, synchronous=FULL) in the state directory with what must survive any instant of death:
-// the committed table, the rollout in progress with its intents, history, events, quarantine, and the source's floor.
-// Blocks (fsync). Every function: 0 or negative errno; *e has reason DiskFull for -ENOSPC. A reserve file keeps room for the journal on a full disk.
+// The journal: one SQLite database (WAL, synchronous=FULL) in the state directory with what must
+// survive any instant of death: the committed table, the rollout in progress with its intents,
+// history, events, quarantine, and the source's floor. Blocks (fsync). Every function: 0 or
+// negative errno; *e has reason DiskFull for -ENOSPC. A reserve file keeps room for the journal on
+// a full disk.
 #pragma once
 #include "base/clock.h"
 #include "state/desired.h"
 
 struct gr_journal;
-GR_MUST_CHECK int gr_journal_open(const char *state_dir, struct gr_journal **ret, struct gr_error *e);
+GR_MUST_CHECK int gr_journal_open(const char *state_dir, struct gr_journal **ret,
+                                  struct gr_error *e);
 void gr_journal_close(struct gr_journal *j);
 // The database was damaged at open and a new one began: what was committed is unknown.
 bool gr_journal_was_corrupt(const struct gr_journal *j);
 
 // Rollout phases of INTERFACES §4, in its order.
-#define GR_PHASES(X) X(PENDING, "Pending") X(FETCHING, "Fetching") X(VERIFYING, "Verifying") X(STAGED, "Staged")                   \
-    X(PROGRESSING, "Progressing") X(PAUSED, "Paused") X(BAKING, "Baking") X(HEALTHY, "Healthy") X(ROLLING_BACK, "RollingBack")      \
-    X(ROLLED_BACK, "RolledBack") X(REJECTED, "Rejected") X(SUPERSEDED, "Superseded")
+#define GR_PHASES(X)                                                                               \
+    X(PENDING, "Pending")                                                                          \
+    X(FETCHING, "Fetching") X(VERIFYING, "Verifying") X(STAGED, "Staged")                          \
+        X(PROGRESSING, "Progressing") X(PAUSED, "Paused") X(BAKING, "Baking")                      \
+            X(HEALTHY, "Healthy") X(ROLLING_BACK, "RollingBack") X(ROLLED_BACK, "RolledBack")      \
+                X(REJECTED, "Rejected") X(SUPERSEDED, "Superseded")
 enum gr_phase {
 #define X(id, text) GR_PHASE_##id,
     GR_PHASES(X)
 #undef X
-    GR_PHASE_COUNT
+        GR_PHASE_COUNT
 };
 const char *gr_phase_name(enum gr_phase p);
 bool gr_phase_is_terminal(enum gr_phase p); // Healthy RolledBack Rejected Superseded
 
-// --- the committed table: what a start must serve --------------------------------------------------------------------
-// A row per module; `last_good` is the release that finished its bake last (it equals the row itself when that is healthy).
+// --- the committed table: what a start must serve
+// -------------------------------------------------------------------- A row per module;
+// `last_good` is the release that finished its bake last (it equals the row itself when that is
+// healthy).
 struct gr_committed {
     struct gr_name module;
     struct gr_desired *release;   // what is in force (version, digest, config, sources...); owned
     struct gr_desired *previous;  // last good before it while it bakes; NULL otherwise; owned
     struct gr_desired *last_good; // owned; NULL: never had one
 };
-struct gr_table_rows { int64_t number; size_t n; struct gr_committed *rows; };
-GR_MUST_CHECK int gr_journal_load_table(struct gr_journal *j, struct gr_table_rows *ret, struct gr_error *e);
+struct gr_table_rows {
+    int64_t number;
+    size_t n;
+    struct gr_committed *rows;
+};
+GR_MUST_CHECK int gr_journal_load_table(struct gr_journal *j, struct gr_table_rows *ret,
+                                        struct gr_error *e);
 void gr_table_rows_done(struct gr_table_rows *t);
 
-// --- rollouts --------------------------------------------------------------------------------------------------------
+// --- rollouts
+// --------------------------------------------------------------------------------------------------------
 struct gr_rollout_member {
     struct gr_name module;
     struct gr_desired *to;   // NULL: removal
@@ -45,37 +59,71 @@ struct gr_rollout_member {
     char message[GR_MESSAGE_MAX];
 };
 struct gr_rollout_row {
-    int64_t id;              // revision of the desired state that asked for it
+    int64_t id; // revision of the desired state that asked for it
     enum gr_phase phase;
-    int64_t step;            // reserved for weights
+    int64_t step; // reserved for weights
     enum gr_reason reason;
     char message[GR_MESSAGE_MAX];
     struct gr_wall created, updated;
     uint64_t bake_left_usec; // at the last write
     int64_t table_number;    // table that its swap commits; 0 before
-    size_t n; struct gr_rollout_member *members;
+    size_t n;
+    struct gr_rollout_member *members;
 };
 void gr_rollout_row_done(struct gr_rollout_row *r);
-// Intent before effect: writes the row as given (insert or replace) and an event, in one transaction.
-GR_MUST_CHECK int gr_journal_put_rollout(struct gr_journal *j, const struct gr_rollout_row *r, struct gr_error *e);
-// The swap's commit: rollout row and new table rows (only the members' modules change; n of rows may hold release==NULL for removal) in one transaction.
-GR_MUST_CHECK int gr_journal_commit_table(struct gr_journal *j, const struct gr_rollout_row *r, int64_t table_number,
-                                          const struct gr_committed *rows, size_t n, struct gr_error *e);
+// Intent before effect: writes the row as given (insert or replace) and an event, in one
+// transaction.
+GR_MUST_CHECK int gr_journal_put_rollout(struct gr_journal *j, const struct gr_rollout_row *r,
+                                         struct gr_error *e);
+// The swap's commit: rollout row and new table rows (only the members' modules change; n of rows
+// may hold release==NULL for removal) in one transaction.
+GR_MUST_CHECK int gr_journal_commit_table(struct gr_journal *j, const struct gr_rollout_row *r,
+                                          int64_t table_number, const struct gr_committed *rows,
+                                          size_t n, struct gr_error *e);
 // All that are not terminal, oldest first; array of heap rows, caller frees each and the array.
-GR_MUST_CHECK int gr_journal_open_rollouts(struct gr_journal *j, struct gr_rollout_row **ret, size_t *ret_n, struct gr_error *e);
+GR_MUST_CHECK int gr_journal_open_rollouts(struct gr_journal *j, struct gr_rollout_row **ret,
+                                           size_t *ret_n, struct gr_error *e);
 // Newest first; module NULL: all; limit.
-GR_MUST_CHECK int gr_journal_history(struct gr_journal *j, const char *module, size_t limit, struct gr_rollout_row **ret, size_t *ret_n, struct gr_error *e);
+GR_MUST_CHECK int gr_journal_history(struct gr_journal *j, const char *module, size_t limit,
+                                     struct gr_rollout_row **ret, size_t *ret_n,
+                                     struct gr_error *e);
 
-// --- events, quarantine, floor ----------------------------------------------------------------------------------------
-struct gr_event_row { int64_t seq; struct gr_wall at; char module[65], version[128], phase[16], reason[32]; int64_t rollout; char message[GR_MESSAGE_MAX]; };
-GR_MUST_CHECK int gr_journal_add_event(struct gr_journal *j, const struct gr_event_row *ev, struct gr_error *e); // capped GR_HISTORY_ROWS_MAX
-GR_MUST_CHECK int gr_journal_events(struct gr_journal *j, int64_t after_seq, size_t limit, struct gr_event_row **ret, size_t *ret_n, struct gr_error *e);
+// --- events, quarantine, floor
+// ----------------------------------------------------------------------------------------
+struct gr_event_row {
+    int64_t seq;
+    struct gr_wall at;
+    char module[65], version[128], phase[16], reason[32];
+    int64_t rollout;
+    char message[GR_MESSAGE_MAX];
+};
+GR_MUST_CHECK int gr_journal_add_event(struct gr_journal *j, const struct gr_event_row *ev,
+                                       struct gr_error *e); // capped GR_HISTORY_ROWS_MAX
+GR_MUST_CHECK int gr_journal_events(struct gr_journal *j, int64_t after_seq, size_t limit,
+                                    struct gr_event_row **ret, size_t *ret_n, struct gr_error *e);
 
-struct gr_conviction { struct gr_digest digest; struct gr_name module; char version[128]; enum gr_reason reason; char evidence[GR_MESSAGE_MAX]; char instance[65]; struct gr_wall at; };
-GR_MUST_CHECK int gr_journal_convict(struct gr_journal *j, const struct gr_conviction *c, struct gr_error *e);
-GR_MUST_CHECK int gr_journal_pardon(struct gr_journal *j, const struct gr_digest *d, const char *actor, const char *reason, struct gr_error *e); // -ENOENT
-GR_MUST_CHECK int gr_journal_convictions(struct gr_journal *j, struct gr_conviction **ret, size_t *ret_n, struct gr_error *e);
+struct gr_conviction {
+    struct gr_digest digest;
+    struct gr_name module;
+    char version[128];
+    enum gr_reason reason;
+    char evidence[GR_MESSAGE_MAX];
+    char instance[65];
+    struct gr_wall at;
+};
+GR_MUST_CHECK int gr_journal_convict(struct gr_journal *j, const struct gr_conviction *c,
+                                     struct gr_error *e);
+GR_MUST_CHECK int gr_journal_pardon(struct gr_journal *j, const struct gr_digest *d,
+                                    const char *actor, const char *reason,
+                                    struct gr_error *e); // -ENOENT
+GR_MUST_CHECK int gr_journal_convictions(struct gr_journal *j, struct gr_conviction **ret,
+                                         size_t *ret_n, struct gr_error *e);
 
-struct gr_floor { uint64_t cluster_id; int64_t revision; }; // last snapshot that was taken up; zero: none
-GR_MUST_CHECK int gr_journal_get_floor(struct gr_journal *j, struct gr_floor *ret, struct gr_error *e);
-GR_MUST_CHECK int gr_journal_set_floor(struct gr_journal *j, const struct gr_floor *f, struct gr_error *e);
+struct gr_floor {
+    uint64_t cluster_id;
+    int64_t revision;
+}; // last snapshot that was taken up; zero: none
+GR_MUST_CHECK int gr_journal_get_floor(struct gr_journal *j, struct gr_floor *ret,
+                                       struct gr_error *e);
+GR_MUST_CHECK int gr_journal_set_floor(struct gr_journal *j, const struct gr_floor *f,
+                                       struct gr_error *e);

@@ -13,5 +13,6 @@ const char *gr_phase_name(enum gr_phase p)
 
 bool gr_phase_is_terminal(enum gr_phase p)
 {
-    return p == GR_PHASE_HEALTHY || p == GR_PHASE_ROLLED_BACK || p == GR_PHASE_REJECTED || p == GR_PHASE_SUPERSEDED;
+    return p == GR_PHASE_HEALTHY || p == GR_PHASE_ROLLED_BACK || p == GR_PHASE_REJECTED ||
+           p == GR_PHASE_SUPERSEDED;
 }

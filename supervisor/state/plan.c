@@ -12,7 +12,8 @@ static const struct gr_wish *find_wish(const struct gr_wishes *w, const struct g
     return NULL;
 }
 
-static const struct gr_desired *in_force(const struct gr_table_rows *t, const struct gr_name *module)
+static const struct gr_desired *in_force(const struct gr_table_rows *t,
+                                         const struct gr_name *module)
 {
     for (size_t i = 0; i < t->n; i++)
         if (gr_name_equal(&t->rows[i].module, module))
@@ -20,7 +21,8 @@ static const struct gr_desired *in_force(const struct gr_table_rows *t, const st
     return NULL;
 }
 
-static const struct gr_conviction *convicted(const struct gr_conviction *c, size_t n, const struct gr_digest *d)
+static const struct gr_conviction *convicted(const struct gr_conviction *c, size_t n,
+                                             const struct gr_digest *d)
 {
     for (size_t i = 0; i < n; i++)
         if (gr_digest_equal(&c[i].digest, d))
@@ -33,13 +35,16 @@ static void refuse_quarantined(struct gr_plan_item *it, const struct gr_convicti
     char hex[GR_DIGEST_TEXT_MAX];
     it->kind = GR_PLAN_REFUSE;
     gr_error_set(&it->refusal, -EKEYREJECTED, GR_REASON_QUARANTINED,
-                 "%s %s is quarantined (%s: %.300s); expected a digest without a conviction. Publish a mended build, or lift it: "
+                 "%s %s is quarantined (%s: %.300s); expected a digest without a conviction. "
+                 "Publish a mended build, or lift it: "
                  "grayctl quarantine lift %s --reason TEXT",
-                 it->module.s, it->to->version.text, gr_reason_name(c->reason), c->evidence, gr_digest_format(&c->digest, hex));
+                 it->module.s, it->to->version.text, gr_reason_name(c->reason), c->evidence,
+                 gr_digest_format(&c->digest, hex));
 }
 
 // Returns whether there is anything to do for this wish.
-static bool item_of(const struct gr_wish *w, const struct gr_desired *from, const struct gr_conviction *c, size_t n, struct gr_plan_item *it)
+static bool item_of(const struct gr_wish *w, const struct gr_desired *from,
+                    const struct gr_conviction *c, size_t n, struct gr_plan_item *it)
 {
     *it = (struct gr_plan_item){.module = w->module, .to = w->desired, .from = from};
     if (!w->desired) {
@@ -49,14 +54,17 @@ static bool item_of(const struct gr_wish *w, const struct gr_desired *from, cons
     }
     if (from && gr_desired_same_release(from, w->desired))
         return false;
-    it->kind = !from ? GR_PLAN_DEPLOY : gr_digest_equal(&from->digest, &w->desired->digest) ? GR_PLAN_RECONFIGURE : GR_PLAN_REPLACE;
+    it->kind = !from                                                 ? GR_PLAN_DEPLOY
+               : gr_digest_equal(&from->digest, &w->desired->digest) ? GR_PLAN_RECONFIGURE
+                                                                     : GR_PLAN_REPLACE;
     const struct gr_conviction *guilty = convicted(c, n, &w->desired->digest);
     if (guilty)
         refuse_quarantined(it, guilty);
     return true;
 }
 
-int gr_plan_make(const struct gr_wishes *before, const struct gr_wishes *now, const struct gr_table_rows *actual, const struct gr_conviction *convictions,
+int gr_plan_make(const struct gr_wishes *before, const struct gr_wishes *now,
+                 const struct gr_table_rows *actual, const struct gr_conviction *convictions,
                  size_t n_convictions, struct gr_plan **ret)
 {
     struct gr_plan *p = calloc(1, sizeof *p);
@@ -78,7 +86,8 @@ int gr_plan_make(const struct gr_wishes *before, const struct gr_wishes *now, co
     for (size_t i = 0; i < actual->n; i++) {
         const struct gr_name *module = &actual->rows[i].module;
         if (!find_wish(now, module) && (!before || find_wish(before, module)))
-            p->items[p->n++] = (struct gr_plan_item){.kind = GR_PLAN_REMOVE, .module = *module, .from = actual->rows[i].release};
+            p->items[p->n++] = (struct gr_plan_item){
+                .kind = GR_PLAN_REMOVE, .module = *module, .from = actual->rows[i].release};
     }
     *ret = p;
     return 0;
@@ -99,8 +108,10 @@ char *gr_plan_format(const struct gr_plan *p)
     int k = p->n ? 0 : gr_buf_printf(&b, "nothing to do\n");
     for (size_t i = 0; k == 0 && i < p->n; i++) {
         const struct gr_plan_item *it = &p->items[i];
-        k = gr_buf_printf(&b, "%s %s -> %s (%s)%s%s\n", it->module.s, it->from ? it->from->version.text : "none", it->to ? it->to->version.text : "none",
-                          kinds[it->kind], it->kind == GR_PLAN_REFUSE ? ": " : "", it->refusal.message);
+        k = gr_buf_printf(&b, "%s %s -> %s (%s)%s%s\n", it->module.s,
+                          it->from ? it->from->version.text : "none",
+                          it->to ? it->to->version.text : "none", kinds[it->kind],
+                          it->kind == GR_PLAN_REFUSE ? ": " : "", it->refusal.message);
     }
     return k < 0 ? NULL : gr_buf_take(&b, NULL);
 }
