@@ -100,6 +100,14 @@ static void descriptors_arrive_where_they_were_mapped(void **state)
     struct gr_child_fd chain[] = {{HIGH, 5}, {LOW, HIGH}, {other, LOW}, {other, 4}};
     report(chain, 4, text, sizeof text);
     assert_string_equal(text, "0= 1= 2= 4=C 5=B 40=C 41=A null open default");
+    // targets that are just the numbers that the next duplicates would get
+    int next = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    close(next);
+    char expected[64];
+    struct gr_child_fd early[] = {{LOW, next + 3}, {HIGH, next + 4}};
+    report(early, 2, text, sizeof text);
+    snprintf(expected, sizeof expected, "0= 1= 2= %d=A %d=B null open default", next + 3, next + 4);
+    assert_string_equal(text, expected);
     struct gr_child_fd input[] = {{other, STDIN_FILENO}};
     report(input, 1, text, sizeof text);
     assert_string_equal(text, "0= 1= 2= open default");

@@ -164,10 +164,7 @@ static int copy_all(const struct temporary *t, int from_fd, uint64_t len)
 int gr_fs_publish_fd(int dir_fd, const char *name, int from_fd, uint64_t len, mode_t mode)
 {
     GR_CLEANUP(temporary_done) struct temporary t = {.dir_fd = dir_fd, .fd = -1};
-    struct stat st;
     int r = check_name(name);
-    if (r == 0 && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        return -EEXIST; // before the copy; the rename decides for certain
     if (r == 0)
         r = temporary_open(&t, mode);
     if (r == 0)

@@ -120,6 +120,7 @@ static void bad_documents_are_refused_with_a_reason(void **state)
         {"\"\\ud800\\u0041\"", "lone surrogate"},
         {"\"\\ud800\\ud800\"", "lone surrogate"},
         {"\"\\ud800x\"", "lone surrogate"},
+        {"\"\\ud800\\ue000\"", "lone surrogate"},
         {"\"a\nb\"", "raw control character in a string"},
         {"\"a\x1f\"", "raw control character in a string"},
         {"\"\xff\"", "invalid UTF-8 (byte 1)"},
@@ -156,14 +157,26 @@ static void duplicate_keys_are_named_by_their_path(void **state)
 static void depth_is_capped_exactly(void **state)
 {
     (void)state;
-    char text[2 * GR_JSON_DEPTH_MAX + 3];
+    char text[2 * (GR_JSON_DEPTH_MAX + 1)];
     memset(text, '[', GR_JSON_DEPTH_MAX);
     memset(text + GR_JSON_DEPTH_MAX, ']', GR_JSON_DEPTH_MAX);
     GR_AUTO_JSON cJSON *j = NULL;
     assert_int_equal(parse(text, 2 * GR_JSON_DEPTH_MAX, &j, NULL), 0);
     memset(text, '[', GR_JSON_DEPTH_MAX + 1);
     memset(text + GR_JSON_DEPTH_MAX + 1, ']', GR_JSON_DEPTH_MAX + 1);
-    assert_refused(text, sizeof text - 1, "nested too deeply");
+    assert_refused(text, sizeof text, "nested too deeply");
+}
+
+static void many_beside_each_other_are_not_deep(void **state)
+{
+    (void)state;
+    GR_AUTO_BUF struct gr_buf b = GR_BUF(1000);
+    assert_int_equal(gr_buf_append(&b, "[{}", 3), 0);
+    for (int i = 0; i < 2 * GR_JSON_DEPTH_MAX; i++)
+        assert_int_equal(gr_buf_append(&b, ",[]", 3), 0);
+    assert_int_equal(gr_buf_append(&b, "]", 1), 0);
+    GR_AUTO_JSON cJSON *j = NULL;
+    assert_int_equal(parse(b.data, b.len, &j, NULL), 0);
 }
 
 static void size_is_capped_exactly(void **state)
@@ -313,6 +326,7 @@ int main(void)
         cmocka_unit_test(bad_documents_are_refused_with_a_reason),
         cmocka_unit_test(duplicate_keys_are_named_by_their_path),
         cmocka_unit_test(depth_is_capped_exactly),
+        cmocka_unit_test(many_beside_each_other_are_not_deep),
         cmocka_unit_test(size_is_capped_exactly),
         cmocka_unit_test(many_keys_are_compared_by_sorting),
         cmocka_unit_test(a_hostile_path_stays_short),

@@ -26,7 +26,7 @@ static const struct gr_event example = {
     .rollout = "17",
     .reason = "DigestMismatch",
     .revision = 17,
-    .message = "line\none \"quoted\" \xff \x1b[31m",
+    .message = "line\none \"quoted\" \xff \x1b[31m\x7f",
 };
 
 // Everything below replaces stderr; these two put it aside and back.
@@ -82,7 +82,7 @@ static void a_pipe_gets_one_json_line(void **state)
     assert_string_equal(gr_json_get(j, "reason")->valuestring, "DigestMismatch");
     assert_int_equal(gr_json_get(j, "revision")->valueint, 17);
     assert_string_equal(gr_json_get(j, "message")->valuestring,
-                        "line\none \"quoted\" \xef\xbf\xbd \x1b[31m");
+                        "line\none \"quoted\" \xef\xbf\xbd \x1b[31m\x7f");
     assert_int_equal(strlen(gr_json_get(j, "time")->valuestring),
                      strlen("2026-11-24T05:06:07.123456Z"));
     assert_null(gr_json_get(j, "phase")); // what was not said is not there
@@ -126,7 +126,7 @@ static void a_terminal_gets_a_line_that_cannot_steer_it(void **state)
     char text[512];
     assert_true(take(outside, text, sizeof text) > 0);
     assert_non_null(strstr(text, " warning pay 1.2.0 [DigestMismatch] line?one \"quoted\" "));
-    assert_null(strchr(text, '\x1b'));
+    assert_null(strpbrk(text, "\x1b\x7f"));
 }
 
 static bool own_run_directory(void)
@@ -167,7 +167,9 @@ static void the_journal_gets_fields_and_stderr_nothing(void **state)
     for (size_t i = 0; i < GR_COUNT(fields); i++)
         assert_non_null(strstr(text, fields[i]));
     assert_null(strstr(text, "GRAYLING_PHASE"));
-    setenv("JOURNAL_STREAM", "1:2", 1); // inherited, but stderr went elsewhere since
+    // inherited, but stderr went elsewhere since
+    snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino + 1);
+    setenv("JOURNAL_STREAM", stream, 1);
     gr_log_init("log-test");
     gr_log_event(&example);
     assert_true(take(p[0], text, sizeof text) > 0);
