@@ -1,5 +1,4 @@
-// The way of one call: pin the table, pass the gates, run the version under the guard, count,
-// rescue.
+// The way of one call: pinned by pin.c, run under the guard, counted, rescued, answered.
 #include "dispatch/internal.h"
 #include <assert.h>
 #include <stdio.h>
@@ -13,8 +12,7 @@ static uint64_t now_nsec(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-// --- running one version
-// --------------------------------------------------------------------------------------------
+// --- running one version -----------------------------------------------------------------------
 
 static int32_t handle(void *arg)
 {
@@ -81,8 +79,7 @@ static bool run(struct grayling_call *c, uint64_t start_nsec, int32_t *ret_code)
     return sound;
 }
 
-// --- serving a route
-// ------------------------------------------------------------------------------------------------
+// --- serving a route ---------------------------------------------------------------------------
 
 static void say(char *message, const char *text)
 {
@@ -144,53 +141,7 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
     ret->answer = c.answer;
 }
 
-// --- the outermost call
-// ---------------------------------------------------------------------------------------------
-
-static void leave(struct gr_thread *t)
-{
-    gr_asym_store(&t->entered, NULL);
-    gr_leave_notify(t->dispatch);
-}
-
-static bool gate_closed(struct gr_dispatch *d, const struct gr_record *r)
-{
-    if (__builtin_expect(gr_asym_load(&d->any_closed) == 0, 1))
-        return false;
-    struct gr_gates closed;
-    for (unsigned i = 0; i < GR_COUNT(closed.bits); i++)
-        closed.bits[i] = gr_asym_load(&d->closed[i]);
-    return gr_gates_meet(&closed, &r->reach);
-}
-
-enum entry { ENTERED, NO_ROUTE, GATE_CLOSED };
-
-// Publishes first the table, then the record, each time looking again afterwards: what was
-// exchanged or closed before the writer looked at this seat is seen here, and what this seat
-// published before is seen by the writer.
-static enum entry enter(struct gr_thread *t, const struct grayling_request *request,
-                        const struct gr_route **ret)
-{
-    struct gr_dispatch *d = t->dispatch;
-    uint64_t hash = gr_route_hash(request->interface_name, request->method_name);
-    for (;; leave(t)) {
-        struct gr_table *table = gr_asym_load(&d->current);
-        gr_asym_publish(&t->entered, &table->outside);
-        if (gr_asym_load(&d->current) != table)
-            continue;
-        const struct gr_route *route =
-            gr_table_find(table, hash, request->interface_name, request->method_name);
-        if (!route)
-            return NO_ROUTE;
-        gr_asym_publish(&t->entered, route->record);
-        if (gate_closed(d, route->record))
-            return GATE_CLOSED;
-        if (gr_asym_load(&d->current) != table)
-            continue;
-        *ret = route;
-        return ENTERED;
-    }
-}
+// --- the outermost call ------------------------------------------------------------------------
 
 static void fill(struct gr_response *r, const struct gr_served *served)
 {
@@ -224,13 +175,13 @@ enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_
 {
     assert(!gr_asym_load(&t->entered)); // module to module goes through the host table
     const struct gr_route *route = NULL;
-    enum entry entry = enter(t, request, &route);
-    if (entry == GATE_CLOSED) {
-        leave(t);
+    enum gr_entry entry = gr_pin(t, request, &route);
+    if (entry == GR_GATE_CLOSED) {
+        gr_unpin(t);
         return GR_CALL_PARKED;
     }
     clear(ret);
-    if (entry == NO_ROUTE) {
+    if (entry == GR_NO_ROUTE) {
         ret->code = GRAYLING_UNIMPLEMENTED;
         snprintf(ret->message, sizeof(ret->message), "no module here provides %.127s/%.63s",
                  request->interface_name, request->method_name);
@@ -239,6 +190,6 @@ enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_
         gr_serve(t, route, request, 0, ret->message, &served);
         fill(ret, &served);
     }
-    leave(t);
+    gr_unpin(t);
     return GR_CALL_DONE;
 }

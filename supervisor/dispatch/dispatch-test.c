@@ -3,8 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 
-// --- calls
-// ----------------------------------------------------------------------------------------------------------
+// --- calls -------------------------------------------------------------------------------------
 
 static void test_unknown_route(void **state)
 {
@@ -67,8 +66,7 @@ static void test_deadline_that_has_passed_runs_nothing(void **state)
     gr_response_done(f->d, &r);
 }
 
-// --- module to module
-// -----------------------------------------------------------------------------------------------
+// --- module to module --------------------------------------------------------------------------
 
 static void test_relay(void **state)
 {
@@ -97,8 +95,7 @@ static void test_one_interface_has_one_provider(void **state)
     assert_int_equal(call_text(f, PEER, "Version", "", answer), GRAYLING_OK);
 }
 
-// --- pins
-// -----------------------------------------------------------------------------------------------------------
+// --- pins --------------------------------------------------------------------------------------
 
 static void test_response_pins_its_version(void **state)
 {
@@ -141,8 +138,7 @@ static void test_leak_is_told(void **state)
     assert_string_equal(f->last_log, "destroy() left 100 bytes of the host's memory allocated");
 }
 
-// --- a call that does not end
-// ---------------------------------------------------------------------------------------
+// --- a call that does not end ------------------------------------------------------------------
 
 struct holder { // a thread inside Hold until release_holder()
     struct fixture *f;
@@ -227,8 +223,7 @@ static void test_stuck_call_blocks_only_its_own_version(void **state)
     gr_response_done(f->d, &h.response);
 }
 
-// --- parking
-// --------------------------------------------------------------------------------------------------------
+// --- parking -----------------------------------------------------------------------------------
 
 struct parked {
     struct gr_waiter waiter;

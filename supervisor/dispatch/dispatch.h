@@ -42,8 +42,7 @@ GR_MUST_CHECK int gr_dispatch_new(const struct gr_dispatch_options *o, struct gr
 // All threads detached, every instance unloaded. Blocks.
 void gr_dispatch_free(struct gr_dispatch *d);
 
-// --- versions
-// -------------------------------------------------------------------------------------------------------
+// --- versions ----------------------------------------------------------------------------------
 
 struct gr_load {
     const char *path; // absolute, unique for these bytes (FACTS-DLOPEN §1), or /proc/self/fd/N of a
@@ -71,8 +70,7 @@ unsigned gr_instance_slot(const struct gr_instance *i);
 GR_MUST_CHECK int gr_instance_unload(struct gr_dispatch *d, struct gr_instance *i,
                                      uint64_t budget_usec);
 
-// --- the exchange
-// ---------------------------------------------------------------------------------------------------
+// --- the exchange ------------------------------------------------------------------------------
 
 struct gr_change {
     const char *module;
@@ -98,8 +96,7 @@ GR_MUST_CHECK int gr_dispatch_freeze(struct gr_dispatch *d, const char *const *m
                                      uint64_t budget_usec, struct gr_error *e);
 void gr_dispatch_thaw(struct gr_dispatch *d, const char *const *modules, size_t n);
 
-// --- calls
-// ----------------------------------------------------------------------------------------------------------
+// --- calls -------------------------------------------------------------------------------------
 
 // Fails: -ENOSPC over max_threads. Installs the alternate signal stack for this thread.
 GR_MUST_CHECK int gr_thread_attach(struct gr_dispatch *d, struct gr_thread **ret);
@@ -147,8 +144,7 @@ void gr_dispatch_each(struct gr_dispatch *d,
                       void *userdata);
 uint64_t gr_dispatch_pinned(const struct gr_dispatch *d); // versions that could not be released
 
-// --- containment
-// ----------------------------------------------------------------------------------------------------
+// --- containment -------------------------------------------------------------------------------
 
 // Installs the process-wide handlers (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT): a fault in a
 // module's own text inside a guarded call ends that call; any other writes evidence into the

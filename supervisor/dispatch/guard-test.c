@@ -15,8 +15,7 @@ static struct fixture *guarded(void **state)
     return f;
 }
 
-// --- contained
-// ------------------------------------------------------------------------------------------------------
+// --- contained ---------------------------------------------------------------------------------
 
 static void test_faults_in_module_text_end_the_call(void **state)
 {
@@ -78,8 +77,7 @@ static void test_rescue_answers_idempotent_calls(void **state)
     gr_response_done(f->d, &r);
 }
 
-// --- fatal
-// ----------------------------------------------------------------------------------------------------------
+// --- fatal -------------------------------------------------------------------------------------
 
 // The child: dies inside `how`, after it sent its statistics segment's evidence nowhere but into
 // the inherited memfd.

@@ -25,8 +25,7 @@ static _Thread_local struct gr_guard_self self
     __attribute__((tls_model("initial-exec"))) = {.row = -1};
 static struct gr_stats_segment *evidence_segment;
 
-// --- threads
-// --------------------------------------------------------------------------------------------------------
+// --- threads -----------------------------------------------------------------------------------
 
 int gr_guard_enter(int32_t row, struct gr_guard_self **ret)
 {
@@ -79,8 +78,7 @@ bool gr_guard_run(struct gr_guard_self *me, int32_t (*fn)(void *), void *arg, in
     return true;
 }
 
-// --- in the handler
-// -------------------------------------------------------------------------------------------------
+// --- in the handler ----------------------------------------------------------------------------
 
 #ifndef __x86_64__
 #error                                                                                             \
@@ -211,8 +209,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     self.handling--;
 }
 
-// --- installation
-// ---------------------------------------------------------------------------------------------------
+// --- installation ------------------------------------------------------------------------------
 
 static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 

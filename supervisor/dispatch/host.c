@@ -18,8 +18,7 @@ static void host_log(const struct grayling_host *host, int32_t level, const char
         o->on_log(o->userdata, i->slot, level, message);
 }
 
-// --- memory
-// ---------------------------------------------------------------------------------------------------------
+// --- memory ------------------------------------------------------------------------------------
 
 struct block { // keeps the size, so that free() can uncount it
     _Alignas(max_align_t) uint64_t size;
@@ -47,8 +46,7 @@ static void host_free(const struct grayling_host *host, void *memory)
     free(b);
 }
 
-// --- answering
-// ------------------------------------------------------------------------------------------------------
+// --- answering ---------------------------------------------------------------------------------
 
 static int32_t may_answer(const struct grayling_call *call, struct grayling_bytes payload)
 {
@@ -95,8 +93,7 @@ static void host_count(const struct grayling_host *host, const char *name, uint6
     gr_stats_count(i->dispatch->stats, i->slot, name, add);
 }
 
-// --- module to module
-// -----------------------------------------------------------------------------------------------
+// --- module to module --------------------------------------------------------------------------
 
 static bool is_declared(const struct grayling_call *call, const char *interface_name)
 {

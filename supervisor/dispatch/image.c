@@ -12,8 +12,7 @@
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
-// --- program headers
-// ------------------------------------------------------------------------------------------------
+// --- program headers ---------------------------------------------------------------------------
 
 struct search {
     uint64_t base;
@@ -88,8 +87,7 @@ int gr_image_read(void *handle, const char *path, struct gr_image *ret, struct g
     return s.code;
 }
 
-// --- identity
-// -------------------------------------------------------------------------------------------------------
+// --- identity ----------------------------------------------------------------------------------
 
 struct identity {
     unsigned major, minor;

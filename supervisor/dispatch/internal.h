@@ -69,13 +69,19 @@ struct gr_dispatch {
     struct gr_dispatch_options options;
 };
 
-// --- threads.c
-// ------------------------------------------------------------------------------------------------------
+// --- threads.c ---------------------------------------------------------------------------------
 // Tells a waiting writer that something was left. Cheap when nobody waits.
 void gr_leave_notify(struct gr_dispatch *d);
 
-// --- drain.c
-// --------------------------------------------------------------------------------------------------------
+// --- pin.c -------------------------------------------------------------------------------------
+enum gr_entry { GR_ENTERED, GR_NO_ROUTE, GR_GATE_CLOSED };
+// Pins the table in force for this thread and finds the request's route in it. Whatever it returns,
+// gr_unpin() follows.
+enum gr_entry gr_pin(struct gr_thread *t, const struct grayling_request *request,
+                     const struct gr_route **ret);
+void gr_unpin(struct gr_thread *t);
+
+// --- drain.c -----------------------------------------------------------------------------------
 // Waits until blocked(d, arg) is false; it is called under the lock, at first and after each call
 // that was left. Fails: -ETIMEDOUT at the deadline, with the lock's view at that time already shown
 // to `blocked`.
@@ -89,8 +95,7 @@ void gr_reclaim_locked(struct gr_dispatch *d);
 // barrier must follow a close.
 void gr_gates_publish_locked(struct gr_dispatch *d);
 
-// --- image.c
-// --------------------------------------------------------------------------------------------------------
+// --- image.c -----------------------------------------------------------------------------------
 struct gr_image {                        // what the loader really mapped
     uint64_t base, text_start, text_end; // text_: the executable segments
     struct gr_contract *contract;        // NULL: no contract note
@@ -103,12 +108,10 @@ GR_MUST_CHECK int gr_image_read(void *handle, const char *path, struct gr_image 
 GR_MUST_CHECK int gr_image_same_file(uint64_t address, int fd, const char *path,
                                      struct gr_error *e);
 
-// --- host.c
-// ---------------------------------------------------------------------------------------------------------
+// --- host.c ------------------------------------------------------------------------------------
 void gr_host_init(struct gr_instance *i);
 
-// --- answer.c
-// -------------------------------------------------------------------------------------------------------
+// --- answer.c ----------------------------------------------------------------------------------
 struct gr_answer { // one response's bytes, copied or taken over
     struct gr_answer *next;
     const void *data;
@@ -125,8 +128,7 @@ struct gr_answer *gr_answer_take(struct grayling_bytes payload, grayling_release
 // Gives the bytes back and unpins; may be the last thing that an unload waits for. NULL is nothing.
 void gr_answer_free(struct gr_dispatch *d, struct gr_answer *a);
 
-// --- call.c
-// ---------------------------------------------------------------------------------------------------------
+// --- call.c ------------------------------------------------------------------------------------
 struct grayling_call { // one version at work on one request
     struct gr_thread *thread;
     const struct gr_record *record; // whose reach bounds what it may call

@@ -11,8 +11,7 @@
 #define BLOCK_SIZE_MIN                                                                             \
     (offsetof(struct grayling_module, handle) + sizeof(((struct grayling_module *)0)->handle))
 
-// --- taking apart
-// ---------------------------------------------------------------------------------------------------
+// --- taking apart ------------------------------------------------------------------------------
 
 static void free_record(struct gr_instance *i)
 {
@@ -68,8 +67,7 @@ static void pin_for_ever(struct gr_instance *i)
         continue;
 }
 
-// --- hooks under the guard
-// ------------------------------------------------------------------------------------------
+// --- hooks under the guard ---------------------------------------------------------------------
 
 struct hook {
     struct gr_instance *instance;
@@ -178,8 +176,7 @@ static int self_test_instance(struct gr_instance *i, struct gr_error *e)
                         i->contract->module.s, i->contract->version.text, code);
 }
 
-// --- checks of the mapped object
-// ------------------------------------------------------------------------------------
+// --- checks of the mapped object ---------------------------------------------------------------
 
 static int check_expectations(const struct gr_image *m, const struct gr_load *l, struct gr_error *e)
 {
@@ -248,8 +245,7 @@ static int check_block(const struct gr_contract *c, const struct grayling_module
     return 0;
 }
 
-// --- bringing in
-// ----------------------------------------------------------------------------------------------------
+// --- bringing in -------------------------------------------------------------------------------
 
 static int open_object(const char *path, void **ret, struct gr_error *e)
 {
@@ -406,8 +402,7 @@ unsigned gr_instance_slot(const struct gr_instance *i)
     return i->slot;
 }
 
-// --- letting go
-// -----------------------------------------------------------------------------------------------------
+// --- letting go --------------------------------------------------------------------------------
 
 static bool still_used(struct gr_dispatch *d, void *arg)
 {

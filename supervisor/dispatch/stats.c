@@ -20,8 +20,7 @@
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-// --- the segment
-// ----------------------------------------------------------------------------------------------------
+// --- the segment -------------------------------------------------------------------------------
 
 static int open_memfd(void)
 {
@@ -93,8 +92,7 @@ void gr_stats_free(struct gr_stats *s)
     free(s);
 }
 
-// --- rows and slots
-// -------------------------------------------------------------------------------------------------
+// --- rows and slots ----------------------------------------------------------------------------
 
 int gr_stats_claim_row(struct gr_stats *s, unsigned *ret_row)
 {
@@ -150,8 +148,7 @@ void gr_stats_name_methods(struct gr_stats *s, unsigned slot, const char (*names
     atomic_store_explicit(&sl->n_methods, (uint32_t)n, memory_order_release);
 }
 
-// --- a module's own counters
-// ----------------------------------------------------------------------------------------
+// --- a module's own counters -------------------------------------------------------------------
 
 static bool counter_name_ok(const char *name)
 {
@@ -214,8 +211,7 @@ size_t gr_stats_counters(const struct gr_stats *s, unsigned slot, struct gr_modu
     return n;
 }
 
-// --- reading
-// --------------------------------------------------------------------------------------------------------
+// --- reading -----------------------------------------------------------------------------------
 
 static uint64_t count_inside(const struct gr_stats_segment *seg, unsigned slot)
 {
@@ -323,8 +319,7 @@ void gr_stats_clear_evidence(struct gr_stats *s)
     atomic_store_explicit(&s->seg->evidence.seq, 0, memory_order_release);
 }
 
-// --- gauges
-// ---------------------------------------------------------------------------------------------------------
+// --- gauges ------------------------------------------------------------------------------------
 
 void gr_stats_gauges(const struct gr_stats *s, struct gr_worker_gauges *ret)
 {

@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// --- gates
-// ----------------------------------------------------------------------------------------------------------
+// --- gates -------------------------------------------------------------------------------------
 
 static bool gate_in_use_locked(const struct gr_dispatch *d, const char *module)
 {
@@ -60,8 +59,7 @@ static struct gr_waiter *take_parked_locked(struct gr_dispatch *d, unsigned *ret
     return first;
 }
 
-// --- drain
-// ----------------------------------------------------------------------------------------------------------
+// --- drain -------------------------------------------------------------------------------------
 
 struct culprit {
     struct gr_gates gates;
@@ -118,8 +116,7 @@ static bool inside_call(const struct gr_dispatch *d)
     return me && me->row >= 0 && atomic_load(&d->stats->seg->inside[me->row].depth) > 0;
 }
 
-// --- building
-// -------------------------------------------------------------------------------------------------------
+// --- building ----------------------------------------------------------------------------------
 
 struct plan {
     const struct gr_change *changes;
@@ -217,8 +214,7 @@ static int plan_kept(struct plan *p, const struct gr_table *base, struct gr_erro
     return 0;
 }
 
-// --- the exchange
-// ---------------------------------------------------------------------------------------------------
+// --- the exchange ------------------------------------------------------------------------------
 
 // Takes the right to exchange; the table in force cannot change until end_swap().
 static int begin_swap(struct gr_dispatch *d, struct gr_error *e)
@@ -332,8 +328,7 @@ int gr_dispatch_swap(struct gr_dispatch *d, const struct gr_change *changes, siz
     return r;
 }
 
-// --- operators' freeze
-// ----------------------------------------------------------------------------------------------
+// --- operators' freeze -------------------------------------------------------------------------
 
 static struct gr_gates gates_of_locked(const struct gr_dispatch *d, const char *const *modules,
                                        size_t n)

@@ -5,20 +5,13 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-// --- look-up
-// --------------------------------------------------------------------------------------------------------
+// --- look-up -----------------------------------------------------------------------------------
 
 uint64_t gr_route_hash(const char *interface_name, const char *method_name)
 {
-    char text[GR_INTERFACE_MAX + 1 + GR_METHOD_MAX];
-    size_t a = strnlen(interface_name, GR_INTERFACE_MAX + 1),
-           b = strnlen(method_name, GR_METHOD_MAX + 1);
-    if (a > GR_INTERFACE_MAX || b > GR_METHOD_MAX)
-        return 0;
-    memcpy(text, interface_name, a);
-    text[a] = 0;
-    memcpy(text + a + 1, method_name, b);
-    return XXH3_64bits(text, a + 1 + b);
+    // The first hash is the seed of the second: no copy of the two names into one.
+    uint64_t seed = XXH3_64bits(interface_name, strnlen(interface_name, GR_INTERFACE_MAX + 1));
+    return XXH3_64bits_withSeed(method_name, strnlen(method_name, GR_METHOD_MAX + 1), seed);
 }
 
 const struct gr_route *gr_table_find(const struct gr_table *t, uint64_t hash,
@@ -49,8 +42,7 @@ bool gr_table_names(const struct gr_table *t, const struct gr_instance *i)
     return false;
 }
 
-// --- building
-// -------------------------------------------------------------------------------------------------------
+// --- building ----------------------------------------------------------------------------------
 
 size_t gr_contract_n_methods(const struct gr_contract *c)
 {

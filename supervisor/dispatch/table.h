@@ -80,7 +80,8 @@ static inline void gr_table_freep(struct gr_table **t)
 }
 #define GR_AUTO_TABLE GR_CLEANUP(gr_table_freep)
 
-// xxh3 of "interface\0method"; 0 when a name is longer than a contract can hold.
+// xxh3 of both names, as far as a contract can hold them: a longer name hashes, and is then not
+// found.
 uint64_t gr_route_hash(const char *interface_name, const char *method_name);
 // NULL: nobody provides it. `hash` is gr_route_hash() of the same names.
 const struct gr_route *gr_table_find(const struct gr_table *t, uint64_t hash,

@@ -8,8 +8,7 @@
 static const struct grayling_host *host;
 static char taken[] = "taken";
 
-// --- crashes
-// --------------------------------------------------------------------------------------------------------
+// --- crashes -----------------------------------------------------------------------------------
 
 static volatile int zero;
 static int *volatile nowhere;
@@ -43,8 +42,7 @@ static void crash(const char *how)
         zero = (int)strlen((const char *)nowhere);
 }
 
-// --- methods
-// --------------------------------------------------------------------------------------------------------
+// --- methods -----------------------------------------------------------------------------------
 
 static struct grayling_bytes text(const char *s)
 {
@@ -124,8 +122,7 @@ static int32_t handle(void *self, struct grayling_call *call,
     }
 }
 
-// --- life
-// -----------------------------------------------------------------------------------------------------------
+// --- life --------------------------------------------------------------------------------------
 
 static int32_t init(const struct grayling_host *given, const struct grayling_init *init,
                     void **self)
