@@ -1,9 +1,7 @@
 // The whole pipeline with real modules, a real preflight and a real store: what each misbehaving
 // file gets, and what stays behind.
-#include "base/limits.h"
-#include "verifier/testing/harness.h"
+#include "verifier/testing/pipeline.h"
 #include "verifier/verify.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -19,118 +17,14 @@ static struct test_bench bench;
 static struct gr_verifier *verifier;
 static char *modules_dir;
 
-struct outcome {
-    bool done;
-    unsigned stations; // bit per station that was told
-    struct gr_verified *v;
-    struct gr_error e;
-};
-
-static void on_station(void *userdata, enum gr_verify_station s)
+static struct test_outcome verify(const struct test_wish *w)
 {
-    ((struct outcome *)userdata)->stations |= 1u << s;
-}
-
-static void on_done(void *userdata, struct gr_verified *v, const struct gr_error *e)
-{
-    struct outcome *o = userdata;
-    o->done = true;
-    o->v = v;
-    if (e)
-        o->e = *e;
-}
-
-struct wish {
-    const char *module, *version;
-    const char *file;               // absolute, or below modules/ of the build
-    const char *config;             // NULL: none
-    const struct gr_digest *digest; // NULL: the file's
-    uint64_t timeout_usec;
-};
-
-static void locate(const struct wish *w, char path[512])
-{
-    if (w->file[0] == '/')
-        snprintf(path, 512, "%s", w->file);
-    else
-        snprintf(path, 512, "%s/%s", modules_dir, w->file);
-}
-
-static struct gr_digest digest_of(const char *path)
-{
-    struct gr_digest d;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        fail_msg("%s was not built", path);
-    assert_int_equal(gr_digest_fd(fd, &d, NULL), 0);
-    close(fd);
-    return d;
-}
-
-static int start(const struct wish *w, struct outcome *o, struct gr_verification **ret,
-                 struct gr_error *e)
-{
-    char path[512], url[600];
-    const char *source = url;
-    struct gr_name module;
-    struct gr_version version;
-    locate(w, path);
-    snprintf(url, sizeof url, "file://%s", path);
-    struct gr_digest digest = w->digest ? *w->digest : digest_of(path);
-    assert_int_equal(gr_name_parse(w->module, strlen(w->module), &module), 0);
-    assert_int_equal(gr_version_parse(w->version, &version), 0);
-    return gr_verification_start(
-        verifier,
-        &(struct gr_verify_request){.module = &module,
-                                    .version = &version,
-                                    .digest = &digest,
-                                    .sources = &source,
-                                    .n_sources = 1,
-                                    .config = w->config,
-                                    .timeout_usec = w->timeout_usec},
-        &(struct gr_verify_callbacks){.station = on_station, .done = on_done, .userdata = o}, ret,
-        e);
-}
-
-static struct outcome verify(const struct wish *w)
-{
-    struct outcome o = {0};
-    struct gr_verification *v;
-    if (start(w, &o, &v, &o.e) == 0) {
-        assert_false(o.done);
-        test_bench_run(&bench, &o.done);
-    }
-    return o;
-}
-
-// Only whole files, each with the digest that its name says.
-static size_t assert_store_is_whole(void)
-{
-    char path[256];
-    size_t n = 0;
-    DIR *d = opendir(test_path(&bench, "store", path));
-    assert_non_null(d);
-    for (struct dirent *de; (de = readdir(d));) {
-        char file[600], hex[17];
-        struct stat st;
-        if (de->d_name[0] == '.' && strlen(de->d_name) < 3)
-            continue;
-        snprintf(file, sizeof file, "%s/%s", path, de->d_name);
-        size_t len = strlen(de->d_name);
-        assert_true(len > 20 && strcmp(de->d_name + len - 3, ".so") == 0);
-        struct gr_digest digest = digest_of(file);
-        assert_memory_equal(gr_digest_short(&digest, hex), de->d_name + len - 19, 16);
-        assert_int_equal(stat(file, &st), 0);
-        assert_int_equal(st.st_mode & 07777, 0444);
-        n++;
-    }
-    closedir(d);
-    return n;
+    return test_verify(&bench, verifier, w);
 }
 
 static void good_modules_pass(void **state)
 {
-    static const struct wish good[] = {
+    static const struct test_wish good[] = {
         {"echo", "1.0.0", "echo-1.0.0.so", NULL, NULL, 0},
         {"pay", "1.1.0", "pay-1.1.0.so", NULL, NULL, 0},
         {"auth", "1.0.0", "auth-1.0.0.so", NULL, NULL, 0},
@@ -138,7 +32,7 @@ static void good_modules_pass(void **state)
     };
     (void)state;
     for (size_t i = 0; i < GR_COUNT(good); i++) {
-        struct outcome o = verify(&good[i]);
+        struct test_outcome o = verify(&good[i]);
         if (!o.v)
             fail_msg("%s: %s", good[i].file, o.e.message);
         struct stat a, b;
@@ -155,7 +49,7 @@ static void good_modules_pass(void **state)
             assert_true(gr_verified_station_usec(o.v, (enum gr_verify_station)s) > 0);
         gr_verified_free(o.v);
     }
-    assert_true(assert_store_is_whole() >= GR_COUNT(good));
+    assert_true(test_assert_store_is_whole(&bench) >= GR_COUNT(good));
 }
 
 #define BROKEN(what) "faulty-" what, "1.0.0", "faulty-" what "-1.0.0.so", NULL, NULL
@@ -163,7 +57,7 @@ static void good_modules_pass(void **state)
 #define SOON 3000000 // for what never ends by itself
 
 static const struct {
-    struct wish w;
+    struct test_wish w;
     enum gr_reason reason;
     const char *a, *b;
     unsigned ran; // 1: the bytes may have run (and are in the store)
@@ -223,14 +117,14 @@ static void bad_modules_get_their_reason(void **state)
 {
     (void)state;
     for (size_t i = 0; i < GR_COUNT(BAD); i++) {
-        struct outcome o = verify(&BAD[i].w);
+        struct test_outcome o = verify(&BAD[i].w);
         if (o.v)
             fail_msg("%s passed", BAD[i].w.file);
         print_message("%s: %s\n", gr_reason_name(o.e.reason), o.e.message);
         TEST_ASSERT_ERROR(&o.e, BAD[i].reason, BAD[i].a, BAD[i].b, BAD[i].w.module);
         assert_int_equal(o.stations >> GR_VERIFY_PREFLIGHT & 1, BAD[i].ran);
     }
-    assert_store_is_whole();
+    test_assert_store_is_whole(&bench);
 }
 
 static void other_files_are_no_modules(void **state)
@@ -281,7 +175,7 @@ static void other_files_are_no_modules(void **state)
             print_message("not here: %s\n", copy);
             continue;
         }
-        struct outcome o = verify(&(struct wish){"pay", "1.0.0", copy, NULL, NULL, 0});
+        struct test_outcome o = verify(&(struct test_wish){"pay", "1.0.0", copy, NULL, NULL, 0});
         assert_null(o.v);
         print_message("%s: %s\n", gr_reason_name(o.e.reason), o.e.message);
         TEST_ASSERT_ERROR(&o.e, cases[i].reason, cases[i].a, cases[i].b, "pay 1.0.0");
@@ -294,7 +188,8 @@ static void a_wrong_digest_goes_nowhere(void **state)
     struct gr_digest other = test_digest("other", 5);
     char expected[GR_DIGEST_TEXT_MAX];
     (void)state;
-    struct outcome o = verify(&(struct wish){"echo", "1.0.0", "echo-1.0.0.so", NULL, &other, 0});
+    struct test_outcome o =
+        verify(&(struct test_wish){"echo", "1.0.0", "echo-1.0.0.so", NULL, &other, 0});
     assert_null(o.v);
     TEST_ASSERT_ERROR(&o.e, GR_REASON_DIGEST_MISMATCH, gr_digest_format(&other, expected));
     assert_int_equal(o.stations, 0);
@@ -302,19 +197,19 @@ static void a_wrong_digest_goes_nowhere(void **state)
 
 static void refused_sources_fail_at_once(void **state)
 {
-    struct outcome o = {0};
+    struct test_outcome o = {0};
     struct gr_verification *v;
     struct gr_error e;
     (void)state;
-    struct wish w = {"echo", "1.0.0", "/etc/hostname", NULL, NULL, 0};
-    assert_int_equal(start(&w, &o, &v, &e), -EACCES);
+    struct test_wish w = {"echo", "1.0.0", "/etc/hostname", NULL, NULL, 0};
+    assert_int_equal(test_verification_start(verifier, &w, &o, &v, &e), -EACCES);
     TEST_ASSERT_ERROR(&e, GR_REASON_SOURCE_REFUSED, "FileRoots=");
     assert_false(o.done);
 }
 
-static char *store_path_of(const struct wish *w, struct gr_digest *ret_digest)
+static char *store_path_of(const struct test_wish *w, struct gr_digest *ret_digest)
 {
-    struct outcome o = verify(w);
+    struct test_outcome o = verify(w);
     if (!o.v)
         fail_msg("%s", o.e.message);
     char *path = strdup(gr_verified_path(o.v));
@@ -333,7 +228,7 @@ static void damage(const char *path)
 
 static void the_store_is_read_again_and_never_believed(void **state)
 {
-    static const struct wish echo = {"echo", "1.0.0", "echo-1.0.0.so", NULL, NULL, 0};
+    static const struct test_wish echo = {"echo", "1.0.0", "echo-1.0.0.so", NULL, NULL, 0};
     struct gr_name module;
     struct gr_version version;
     struct gr_digest digest;
@@ -349,7 +244,8 @@ static void the_store_is_read_again_and_never_believed(void **state)
     gr_verified_free(v);
 
     // what is there is hashed and not fetched: the source may be gone
-    struct outcome o = verify(&(struct wish){"echo", "1.0.0", "gone.so", NULL, &digest, 0});
+    struct test_outcome o =
+        verify(&(struct test_wish){"echo", "1.0.0", "gone.so", NULL, &digest, 0});
     assert_non_null(o.v);
     assert_int_equal(gr_verified_station_usec(o.v, GR_VERIFY_FETCH), 0);
     gr_verified_free(o.v);
@@ -371,53 +267,39 @@ static void the_store_is_read_again_and_never_believed(void **state)
     assert_non_null(o.v);
     gr_verified_free(o.v);
     assert_int_equal(unlink(aside), 0);
-    assert_store_is_whole();
+    test_assert_store_is_whole(&bench);
     free(path);
 }
 
 static void cancelling_leaves_nothing(void **state)
 {
-    struct outcome o = {0};
+    struct test_outcome o = {0};
     struct gr_verification *v;
     struct gr_error e;
     (void)state;
-    struct wish w = {MODE("init-hang"), 0};
-    assert_int_equal(start(&w, &o, &v, &e), 0);
+    struct test_wish w = {MODE("init-hang"), 0};
+    assert_int_equal(test_verification_start(verifier, &w, &o, &v, &e), 0);
     while (!(o.stations >> GR_VERIFY_PREFLIGHT & 1))
         assert_true(sd_event_run(bench.event, UINT64_MAX) >= 0);
     gr_verification_cancel(v);
     assert_false(o.done);
     gr_verification_cancel(NULL);
-    assert_store_is_whole();
-}
-
-static struct gr_verifier_config config(char store[256], char roots[600], bool sealed)
-{
-    test_path(&bench, "store", store);
-    snprintf(roots, 600, "%s %s /usr/lib /bin", bench.dir, modules_dir);
-    return (struct gr_verifier_config){.store_dir = store,
-                                       .allow_schemes = "file",
-                                       .file_roots = roots,
-                                       .max_bytes = GR_ARTIFACT_BYTES_DEFAULT,
-                                       .sealed_modules = sealed};
+    test_assert_store_is_whole(&bench);
 }
 
 static void sealed_modules_pass_as_memory(void **state)
 {
-    char store[256], roots[600];
-    struct gr_error e;
     (void)state;
-    struct gr_verifier_config c = config(store, roots, true);
-    assert_int_equal(gr_verifier_reconfigure(verifier, &c, &e), 0);
-    struct outcome o = verify(&(struct wish){"echo", "1.0.0", "echo-1.0.0.so", NULL, NULL, 0});
+    test_verifier_seal(&bench, verifier, true);
+    struct test_outcome o =
+        verify(&(struct test_wish){"echo", "1.0.0", "echo-1.0.0.so", NULL, NULL, 0});
     if (!o.v)
         fail_msg("%s", o.e.message);
     assert_true(gr_verified_sealed(o.v));
     const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
     assert_int_equal(fcntl(gr_verified_fd(o.v), F_GET_SEALS) & seals, seals);
     gr_verified_free(o.v);
-    c = config(store, roots, false);
-    assert_int_equal(gr_verifier_reconfigure(verifier, &c, &e), 0);
+    test_verifier_seal(&bench, verifier, false);
 }
 
 static void files_are_inspected_without_running(void **state)
@@ -444,18 +326,17 @@ static void files_are_inspected_without_running(void **state)
 
 static int set_up(void **state)
 {
-    char store[256], roots[600], tmp[300];
+    char path[256];
     struct gr_error e;
     (void)state;
     if (!(modules_dir = test_built("modules")))
         return -1;
     test_bench_init(&bench);
-    struct gr_verifier_config c = config(store, roots, false);
-    assert_int_equal(mkdir(store, 0755), 0);
+    assert_int_equal(mkdir(test_path(&bench, "store", path), 0755), 0);
     test_write(&bench, "store/.tmp-0123456789abcdef", "half", 4); // what a crash left
-    if (gr_verifier_new(bench.event, bench.transport, &c, &verifier, &e) < 0)
+    if (test_verifier_new(&bench, &verifier, &e) < 0)
         fail_msg("%s", e.message);
-    assert_int_equal(access(test_path(&bench, "store/.tmp-0123456789abcdef", tmp), F_OK), -1);
+    assert_int_equal(access(test_path(&bench, "store/.tmp-0123456789abcdef", path), F_OK), -1);
     return 0;
 }
 

@@ -1,0 +1,127 @@
+// Facts of a real module, and of thousands of damaged copies of it: whatever the bytes, an answer
+// and no step outside of them (the sanitizers watch).
+#include "verifier/elf-facts.h"
+#include "verifier/elf-policy.h"
+#include "verifier/testing/harness.h"
+#include <elf.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static uint8_t *module;
+static size_t module_len;
+
+static uint64_t random_state = 20261124;
+
+static uint64_t random_next(void) // xorshift64*
+{
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
+    return random_state * UINT64_C(2685821657736338717);
+}
+
+// An exact copy, so that one byte too far is seen; everything that the facts point to is read.
+static bool judge(const uint8_t *bytes, size_t len)
+{
+    struct gr_elf_facts f;
+    struct gr_elf_host host = gr_elf_host_here();
+    uint8_t *exact = malloc(len ? len : 1);
+    assert_non_null(exact);
+    memcpy(exact, bytes, len);
+    assert_int_equal(gr_elf_facts_read(exact, len, &f), 0);
+    struct gr_error verdict = {0};
+    bool admitted = gr_elf_policy_admits(&f, &host, &verdict);
+    assert_int_equal(admitted, verdict.reason == GR_REASON_NONE);
+    assert_true(admitted || verdict.message[0]);
+    size_t sum = f.soname ? strlen(f.soname) : 0;
+    for (size_t i = 0; i < f.n_imports; i++)
+        sum += strlen(f.imports[i]);
+    for (size_t i = 0; i < f.contract_len; i++)
+        sum += (size_t)f.contract[i];
+    for (size_t i = 0; i < f.build_id_len; i++)
+        sum += f.build_id[i];
+    assert_true(sum > 0 || !admitted);
+    gr_elf_facts_done(&f);
+    free(exact);
+    return admitted;
+}
+
+static void a_module_is_described(void **state)
+{
+    struct gr_elf_facts f;
+    (void)state;
+    assert_int_equal(gr_elf_facts_read(module, module_len, &f), 0);
+    assert_true(f.is_elf && f.has_dynamic && f.has_entry);
+    assert_null(f.defect);
+    assert_int_equal(f.type, ET_DYN);
+    assert_int_equal(f.machine, gr_elf_host_machine());
+    assert_false(f.has_interpreter || f.exec_stack || f.write_and_exec || f.text_relocations);
+    assert_false(f.rpath || f.runpath || f.nodelete || f.ifunc || f.gnu_unique || f.static_tls);
+    assert_true(f.contract_len > 0 && f.contract[0] == '{');
+    assert_int_equal(f.build_id_len, 20);
+    gr_elf_facts_done(&f);
+    assert_true(judge(module, module_len));
+}
+
+static void damaged_modules_are_survived(void **state)
+{
+    uint8_t *copy = malloc(module_len);
+    size_t admitted = 0;
+    (void)state;
+    assert_non_null(copy);
+    for (int round = 0; round < 6000; round++) {
+        // a third each: anywhere, in the headers, in the first pages, where the dynamic tables are
+        size_t span = round % 3 == 0 ? module_len : round % 3 == 1 ? 64 + 12 * 56 : 8192;
+        memcpy(copy, module, module_len);
+        for (uint64_t n = 1 + random_next() % 8; n; n--)
+            copy[random_next() % (span < module_len ? span : module_len)] = (uint8_t)random_next();
+        admitted += judge(copy, module_len);
+    }
+    assert_true(admitted < 6000); // the damage reached what is judged
+    free(copy);
+}
+
+static void truncated_modules_are_refused(void **state)
+{
+    (void)state;
+    for (size_t len = 0; len < module_len; len += 37)
+        (void)judge(module, len);
+    assert_false(judge(module, module_len / 2));
+    assert_false(judge(module, 64));
+    assert_false(judge(module, 0));
+}
+
+static int set_up(void **state)
+{
+    GR_AUTO_FREE char *path = test_built("modules/echo-1.0.0.so");
+    FILE *f = path ? fopen(path, "rb") : NULL;
+    (void)state;
+    if (!f)
+        return -1;
+    module = malloc(1u << 20);
+    module_len = module ? fread(module, 1, 1u << 20, f) : 0;
+    fclose(f);
+    return module_len > 4096 ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    free(module);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_module_is_described),
+        cmocka_unit_test(damaged_modules_are_survived),
+        cmocka_unit_test(truncated_modules_are_refused),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

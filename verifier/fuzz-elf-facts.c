@@ -1,0 +1,30 @@
+// Foreign bytes as an ELF file: facts and policy must come to an answer without stepping outside of
+// them.
+#include "verifier/elf-facts.h"
+#include "verifier/elf-policy.h"
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct gr_elf_facts f;
+    struct gr_elf_host host = gr_elf_host_here();
+    struct gr_contract *contract = NULL;
+    struct gr_error verdict = {0};
+    if (gr_elf_facts_read(data, size, &f) < 0)
+        return 0;
+    if (gr_elf_policy_admits(&f, &host, &verdict) != (verdict.reason == GR_REASON_NONE))
+        abort();
+    volatile size_t sum = 0;
+    for (size_t i = 0; i < f.n_imports; i++)
+        sum += strlen(f.imports[i]);
+    for (size_t i = 0; i < f.n_needed; i++)
+        sum += strlen(f.needed[i]);
+    if (f.contract && gr_contract_parse(f.contract, f.contract_len, &contract, NULL) == 0)
+        gr_contract_free(contract);
+    gr_elf_facts_done(&f);
+    return 0;
+}
