@@ -6,7 +6,6 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -295,7 +294,15 @@ static int take_file(struct gr_config *c, const char *path, struct gr_error *e)
 {
     struct loading l = {.config = c, .error = e, .where = path};
     struct gr_buf b GR_AUTO_BUF = GR_BUF(CONFIG_BYTES_MAX);
-    int k = gr_fs_read(AT_FDCWD, path, &b);
+    char dir[PATH_MAX];
+    snprintf(dir, sizeof dir, "%s", path);
+    char *slash = strrchr(dir, '/');
+    if (slash)
+        slash[slash == dir ? 1 : 0] = '\0';
+    int dir_fd GR_AUTO_CLOSE = -1;
+    int k = gr_fs_open_dir(slash ? dir : ".", &dir_fd);
+    if (k == 0)
+        k = gr_fs_read(dir_fd, slash ? strrchr(path, '/') + 1 : path, &b);
     if (k < 0)
         return gr_error_set(e, k, GR_REASON_DOCUMENT_INVALID, "%s could not be read: %s", path,
                             strerror(-k));
