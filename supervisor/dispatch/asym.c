@@ -2,6 +2,7 @@
 // the kernel refuses it.
 #include "dispatch/asym.h"
 #include <linux/membarrier.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,9 +13,15 @@ static int membarrier(int command)
     return (int)syscall(SYS_membarrier, command, 0, 0);
 }
 
-void gr_asym_init(void)
+static void choose(void)
 {
     gr_asym_fences = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) < 0;
+}
+
+void gr_asym_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, choose);
 }
 
 void gr_asym_heavy(void)

@@ -21,7 +21,7 @@
 
 extern bool gr_asym_fences; // no membarrier here: callers pay with a fence
 
-// Once per process, before the first publish. Decides between membarrier and fences.
+// Before the first publish; decides once per process between membarrier and fences.
 void gr_asym_init(void);
 
 #ifdef GR_TSAN

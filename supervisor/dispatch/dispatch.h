@@ -65,8 +65,9 @@ GR_MUST_CHECK int gr_instance_load(struct gr_dispatch *d, const struct gr_load *
 const struct gr_contract *gr_instance_contract(const struct gr_instance *i);
 unsigned gr_instance_slot(const struct gr_instance *i);
 // For a version that no table names any more: waits (at most budget_usec) for the calls that may
-// still be inside, then destroy() and dlclose. 0: gone; -EBUSY: pinned (a call is stuck, or it
-// faulted, or dlclose did not unmap): counted, memory kept for ever, *i must not be used again.
+// still be inside and for responses that still point into it, then destroy() and dlclose.
+// 0: gone; -EBUSY: pinned (a call or response is stuck, or it faulted, or dlclose did not unmap):
+// counted, memory kept for ever, *i must not be used again; -EINVAL: the table in force names it.
 GR_MUST_CHECK int gr_instance_unload(struct gr_dispatch *d, struct gr_instance *i,
                                      uint64_t budget_usec);
 
@@ -98,7 +99,8 @@ void gr_dispatch_thaw(struct gr_dispatch *d, const char *const *modules, size_t 
 
 // --- calls -------------------------------------------------------------------------------------
 
-// Fails: -ENOSPC over max_threads. Installs the alternate signal stack for this thread.
+// Fails: -ENOSPC over max_threads; -EALREADY when this thread is attached. Installs the alternate
+// signal stack for this thread.
 GR_MUST_CHECK int gr_thread_attach(struct gr_dispatch *d, struct gr_thread **ret);
 void gr_thread_detach(struct gr_thread *t);
 
@@ -137,7 +139,8 @@ struct gr_waiter {
 GR_MUST_CHECK int gr_dispatch_park(struct gr_dispatch *d, const struct grayling_request *request,
                                    struct gr_waiter *w);
 
-// Names of what the table in force routes, for status: calls back per module under an internal pin.
+// Names of what the table in force routes, for status. fn runs under the library's lock: it must
+// only copy, and call nothing of dispatch.
 void gr_dispatch_each(struct gr_dispatch *d,
                       void (*fn)(void *userdata, const char *module, const char *version,
                                  unsigned slot),

@@ -156,9 +156,9 @@ static void write_evidence(int sig, const siginfo_t *info, uint64_t pc)
         const struct gr_stats_inside *in = &evidence_segment->inside[self.row];
         uint32_t depth = atomic_load(&in->depth);
         if (depth > 0 && depth <= GR_CALL_DEPTH_MAX)
-            memcpy(ev->body.method,
-                   gr_stats_frame_method(evidence_segment, atomic_load(&in->frames[depth - 1])),
-                   64);
+            strncpy(ev->body.method,
+                    gr_stats_frame_method(evidence_segment, atomic_load(&in->frames[depth - 1])),
+                    sizeof(ev->body.method) - 1);
         gr_stats_request_id(evidence_segment, (unsigned)self.row, ev->body.request_id);
     }
     atomic_store_explicit(&ev->seq, 2, memory_order_release);

@@ -1,6 +1,7 @@
 // Threads call without pause while another exchanges a batch of two modules, each time with freshly
 // loaded versions and unloading the old ones. Every answer is wholly of one batch; nothing fails;
 // nothing stays behind.
+#include "dispatch/asym.h"
 #include "dispatch/testmodules/fixture.h"
 #include <pthread.h>
 #include <semaphore.h>
@@ -80,9 +81,9 @@ static void exchange(struct fixture *f, const char *version, struct gr_instance 
     }
 }
 
-static void test_swaps_under_calls(void **state)
+static void hammer(struct fixture *f)
 {
-    struct hammer h = {.f = *state};
+    struct hammer h = {.f = f};
     struct gr_instance *loaded[2] = {NULL, NULL};
     pthread_t threads[CALLERS];
     exchange(h.f, "1.0.0", loaded);
@@ -100,10 +101,25 @@ static void test_swaps_under_calls(void **state)
                   (unsigned long long)h.answers[1], (unsigned long long)h.parked);
 }
 
+static void test_swaps_under_calls(void **state)
+{
+    hammer(*state);
+}
+
+static void test_swaps_where_membarrier_is_refused(void **state)
+{
+    bool fences = gr_asym_fences;
+    gr_asym_fences = true;
+    hammer(*state);
+    gr_asym_fences = fences;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_swaps_under_calls, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_swaps_where_membarrier_is_refused, fixture_setup,
+                                        fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

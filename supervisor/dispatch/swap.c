@@ -28,6 +28,7 @@ static int gate_of_locked(struct gr_dispatch *d, const char *module,
         if (strcmp(d->gates[i].s, module) == 0)
             return i;
         if (unused < 0 && !gr_gates_has(reserved, (unsigned)i) &&
+            !gr_gates_has(&d->held_by_operator, (unsigned)i) &&
             (d->gates[i].s[0] == 0 || !gate_in_use_locked(d, d->gates[i].s)))
             unused = i;
     }
