@@ -169,7 +169,7 @@ class Grayling:
     def kill(self):
         worker = None
         with contextlib.suppress(Exception):
-            worker = self.status()["worker_pid"]
+            worker = self.status()["worker"]["pid"]
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()

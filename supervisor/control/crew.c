@@ -228,6 +228,7 @@ static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
     }
     h->state = GR_HOSTED_SERVING;
     m->active = h;
+    gr_orphan_release(&m->orphan);
     char text[128];
     snprintf(text, sizeof text, "worker %d serves %zu modules", gr_worker_pid(h->worker), h->n_places);
     gr_manager_tell(m, GR_MSG_WORKER_STARTED, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE, text);

@@ -13,7 +13,7 @@
 
 #define BACKLOG 4096
 
-static int describe(int fd, char **ret)
+int gr_listener_describe(int fd, char **ret)
 {
     struct sockaddr_storage ss = {0};
     socklen_t len = sizeof ss;
@@ -100,7 +100,7 @@ int gr_listener_open_one(const char *address, int *ret_fd, char **ret_real_addre
     int fd GR_AUTO_CLOSE = -1;
     int k = strncmp(address, "unix:", 5) == 0 ? open_unix(address + 5, &fd) : open_tcp(address, &fd);
     if (k == 0)
-        k = describe(fd, ret_real_address);
+        k = gr_listener_describe(fd, ret_real_address);
     if (k < 0)
         return refuse(address, k, e);
     *ret_fd = gr_steal_fd(&fd);
@@ -116,19 +116,35 @@ static int take_from_systemd(struct gr_listeners *l)
             close(fd);
             continue;
         }
-        if (describe(fd, &l->address[l->n]) < 0)
+        if (gr_listener_describe(fd, &l->address[l->n]) < 0)
             return -EINVAL;
         l->fd[l->n++] = fd;
     }
     return 0;
 }
 
-int gr_listeners_open(const struct gr_config *c, struct gr_listeners *ret, struct gr_error *e)
+static bool is_adopted(struct gr_listeners *adopted, const char *address, struct gr_listeners *l)
+{
+    for (size_t i = 0; i < adopted->n; i++)
+        if (strcmp(adopted->address[i], address) == 0) {
+            l->fd[l->n] = adopted->fd[i];
+            l->address[l->n++] = adopted->address[i];
+            adopted->n--;
+            adopted->fd[i] = adopted->fd[adopted->n];
+            adopted->address[i] = adopted->address[adopted->n];
+            return true;
+        }
+    return false;
+}
+
+int gr_listeners_open(const struct gr_config *c, struct gr_listeners *adopted, struct gr_listeners *ret, struct gr_error *e)
 {
     struct gr_listeners l = {0};
     int k = take_from_systemd(&l);
     size_t wanted = l.n ? 0 : c->n_listen; // sockets from systemd win
     for (size_t i = 0; k == 0 && i < wanted; i++) {
+        if (is_adopted(adopted, c->listen[i], &l))
+            continue;
         k = gr_listener_open_one(c->listen[i], &l.fd[i], &l.address[i], e);
         l.n += k == 0;
     }

@@ -3,6 +3,7 @@
 #include "control/control-api.h"
 #include "control/listeners.h"
 #include "control/manager.h"
+#include "control/orphan.h"
 #include "control/status-writer.h"
 #include "control/worker.h"
 #include "rollout/rollout.h"
@@ -49,6 +50,7 @@ struct gr_manager {
     struct gr_status_writer *status;
     struct gr_control *control;
     struct gr_listeners listeners;
+    struct gr_orphan orphan; // until the first worker serves
     char *config_text; // for the control socket
     // state
     struct gr_table_rows table;

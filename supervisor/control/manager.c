@@ -213,9 +213,13 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
     m->n_sets = n_sets;
     m->config_path = config_path ? strdup(config_path) : NULL;
     m->started = gr_wall_now();
+    m->orphan.channel = -1;
     int k = open_state(m, e);
+    struct gr_listeners adopted GR_CLEANUP(gr_listeners_done) = {0};
     if (k == 0)
-        k = gr_listeners_open(m->config, &m->listeners, e);
+        (void)!gr_orphan_adopt(m->config, &m->orphan, &adopted);
+    if (k == 0)
+        k = gr_listeners_open(m->config, &adopted, &m->listeners, e);
     if (k == 0) {
         gr_manager_init_ops(m);
         k = open_control(m, e); // before anything is served: a second daemon on this state ends here
@@ -251,6 +255,7 @@ void gr_manager_free(struct gr_manager *m)
     gr_verifier_free(m->verifier);
     gr_transport_free(m->transport);
     gr_journal_close(m->journal);
+    gr_orphan_release(&m->orphan);
     gr_listeners_done(&m->listeners);
     gr_table_rows_done(&m->table);
     wishes_done(&m->before);
