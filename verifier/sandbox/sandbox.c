@@ -140,35 +140,34 @@ static int die_with_parent(int alive_fd)
     return p.revents & (POLLERR | POLLHUP) ? -EPIPE : 0; // it died before we asked
 }
 
-// Rules that look at arguments.
+// Rules that look at one argument.
 static int add_conditional(scmp_filter_ctx ctx, pid_t self)
 {
-    const scmp_datum_t writing = O_ACCMODE | O_CREAT | O_TRUNC;
-    int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
-                             SCMP_A2(SCMP_CMP_MASKED_EQ, writing, O_RDONLY));
-    if (r == 0)
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(open), 1,
-                             SCMP_A1(SCMP_CMP_MASKED_EQ, writing, O_RDONLY));
-    if (r == 0) // threads, no processes; glibc falls back to clone when clone3 is unknown
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                             SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-    if (r == 0)
-        r = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, SCMP_SYS(clone), 1,
-                             SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
-    if (r == 0)
-        r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-    if (r == 0) // abort() and raise()
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                             SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self));
-    if (r == 0)
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1,
-                             SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self));
-    if (r == 0) // asking for a limit, not setting it
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));
-    if (r == 0)
-        r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-                             SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
-    return r;
+    const scmp_datum_t writing = O_ACCMODE | O_CREAT | O_TRUNC, me = (scmp_datum_t)self;
+    const struct {
+        uint32_t action;
+        int call;
+        struct scmp_arg_cmp argument; // number, comparison, mask or value, value
+    } rules[] = {
+        {SCMP_ACT_ALLOW, SCMP_SYS(openat), {2, SCMP_CMP_MASKED_EQ, writing, O_RDONLY}},
+        {SCMP_ACT_ALLOW, SCMP_SYS(open), {1, SCMP_CMP_MASKED_EQ, writing, O_RDONLY}},
+        // threads, no processes
+        {SCMP_ACT_ALLOW, SCMP_SYS(clone), {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD}},
+        {SCMP_ACT_KILL_PROCESS, SCMP_SYS(clone), {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0}},
+        // abort() and raise()
+        {SCMP_ACT_ALLOW, SCMP_SYS(tgkill), {0, SCMP_CMP_EQ, me, 0}},
+        {SCMP_ACT_ALLOW, SCMP_SYS(kill), {0, SCMP_CMP_EQ, me, 0}},
+        // asking for a limit, not setting it
+        {SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), {2, SCMP_CMP_EQ, 0, 0}},
+        {SCMP_ACT_ALLOW, SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_NAME, 0}},
+    };
+    for (size_t i = 0; i < GR_COUNT(rules); i++) {
+        int r = seccomp_rule_add_array(ctx, rules[i].action, rules[i].call, 1, &rules[i].argument);
+        if (r < 0)
+            return r;
+    }
+    // its flags lie in memory, where a filter cannot look; glibc falls back to clone
+    return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
 static int filter_system_calls(void)
