@@ -31,6 +31,7 @@ GR_MUST_CHECK int gr_etcd_answer_parse(const char *bytes, size_t len, struct gr_
 void gr_etcd_result_done(struct gr_etcd_result *r);
 
 // What an error body says, whatever its shape (three are known, and plain text); never fails.
+#define GR_ETCD_COMPLAINT_BYTES_MAX (64u * 1024)
 struct gr_etcd_complaint {
     int grpc_code; // 0: not said
     char message[512];

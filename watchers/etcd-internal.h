@@ -22,11 +22,12 @@ struct gr_etcd_call {
     void *userdata;
     struct gr_transfer *transfer;
     struct gr_buf answer;
+    size_t endpoint;   // of the present try
     size_t tries_left; // on other endpoints
     bool logged_in_again;
     bool waits_for_login;
     bool finishing;            // done runs
-    sd_event_source *deferred; // reports `failure` from the loop
+    sd_event_source *deferred; // reports `failure` from the loop; off until then
     struct gr_etcd_result failure;
 };
 

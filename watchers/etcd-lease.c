@@ -5,8 +5,6 @@
 #include "watchers/etcd.h"
 #include <errno.h>
 
-#define GRPC_NOT_FOUND 5
-
 struct gr_lease {
     struct gr_etcd *client;
     struct gr_lease_callbacks cb;
@@ -34,7 +32,7 @@ static uint64_t ttl_usec(const struct gr_lease *l)
 
 static bool is_dead(const struct gr_lease *l, const struct gr_etcd_result *r)
 {
-    return r->grpc_code == GRPC_NOT_FOUND || gr_mono_now().usec >= l->sent.usec + ttl_usec(l);
+    return r->grpc_code == GR_GRPC_NOT_FOUND || gr_mono_now().usec >= l->sent.usec + ttl_usec(l);
 }
 
 static void on_answer(void *userdata, const struct gr_etcd_result *r)

@@ -258,7 +258,7 @@ bool gr_etcd_complaint_wants_login(long http_status, const struct gr_etcd_compla
 {
     static const char *const phrases[] = {"invalid auth token", "revision of auth store is old",
                                           "user name is empty"};
-    if (http_status == 401 || c->grpc_code == 16)
+    if (http_status == 401 || c->grpc_code == GR_GRPC_UNAUTHENTICATED)
         return true;
     for (size_t i = 0; i < GR_COUNT(phrases); i++)
         if (strstr(c->message, phrases[i]))

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define CREATED_USEC (5 * GR_USEC_PER_SEC)
-#define ERROR_BODY_BYTES_MAX (64u * 1024)
 
 struct gr_etcd_watch {
     struct gr_etcd *client;
@@ -174,7 +173,7 @@ int gr_etcd_watch_open(sd_event *event, struct gr_etcd *c, struct gr_bytes prefi
                                 .cb = *cb,
                                 .cluster_id = cluster_id,
                                 .stream = GR_ETCD_STREAM,
-                                .refusal = GR_BUF(ERROR_BODY_BYTES_MAX)};
+                                .refusal = GR_BUF(GR_ETCD_COMPLAINT_BYTES_MAX)};
     struct gr_transfer_options callbacks = {.userdata = w, .on_data = on_data, .on_done = on_done};
     uint64_t due = gr_mono_now().usec + CREATED_USEC;
     int r = sd_event_add_time(event, &w->deadline, CLOCK_MONOTONIC, due, GR_USEC_PER_MSEC,

@@ -11,8 +11,7 @@ struct gr_etcd_config {
     size_t n_endpoints;
     const char *const *endpoints; // "http://host:2379", "https://..."
     const char *user;             // NULL: no authentication
-    const char *password_file;    // read at each log-in, so that a changed file is taken up; one
-                                  // trailing newline is cut
+    const char *password_file;    // read at each log-in; one trailing newline is cut
     const char *password;         // when there is no file
     const char *ca_file, *cert_file, *key_file;
 };
@@ -45,11 +44,16 @@ struct gr_etcd_kv {
     size_t key_len, value_len;
     int64_t create_revision, mod_revision, version, lease;
 };
+#define GR_GRPC_NOT_FOUND 5
+#define GR_GRPC_PERMISSION_DENIED 7
+#define GR_GRPC_EXHAUSTED 8 // no space, or too large
+#define GR_GRPC_UNAVAILABLE 14
+#define GR_GRPC_UNAUTHENTICATED 16
+
 struct gr_etcd_result { // borrowed, valid inside done only
     struct gr_error
-        error; // reason NONE: it worked. SourceUnreachable: nobody answered; else what etcd said
-    int grpc_code;  // etcd's own code (5 not found, 7 permission denied, 8 exhausted, 16
-                    // unauthenticated...), 0: none
+        error;     // reason NONE: it worked; else DiskFull (etcd's), TooLarge, or SourceUnreachable
+    int grpc_code; // etcd's own word, GR_GRPC_*; 0: none, nobody answered
     bool ambiguous; // a write failed after it was sent: it may have been applied
     uint64_t cluster_id, member_id;
     int64_t revision;
@@ -59,7 +63,7 @@ struct gr_etcd_result { // borrowed, valid inside done only
     int64_t count; // range: how many match, also beyond the limit
     bool more;
     int64_t deleted;
-    int64_t lease, ttl_sec; // lease calls; a keepalive of a dead lease fails with grpc_code 5
+    int64_t lease, ttl_sec; // lease calls; a keepalive of a dead lease fails with GR_GRPC_NOT_FOUND
 };
 typedef void (*gr_etcd_done)(void *userdata, const struct gr_etcd_result *r);
 
@@ -117,14 +121,14 @@ GR_MUST_CHECK int gr_etcd_lease_revoke(struct gr_etcd *c, int64_t lease, gr_etcd
 // Safe inside every callback. NULL is fine.
 void gr_etcd_cancel(struct gr_etcd_call *call);
 
-// A lease that is kept: granted, kept alive at a third of its time, granted again when lost.
+// A lease that is kept (free it before its client): granted, kept alive at a third of its time,
+// granted again when lost.
 struct gr_lease;
 struct gr_lease_callbacks {
-    void (*granted)(void *userdata,
-                    int64_t lease); // write your leased keys now (also after a loss)
-    void (*lost)(void *userdata,
-                 const struct gr_error
-                     *e); // your keys are or will be gone; a new grant is tried with back-off
+    // Write your leased keys now; again after each loss.
+    void (*granted)(void *userdata, int64_t lease);
+    // Your keys are gone or will be; a new grant is tried with back-off.
+    void (*lost)(void *userdata, const struct gr_error *e);
     void *userdata;
 };
 GR_MUST_CHECK int gr_lease_new(sd_event *event, struct gr_etcd *c, int64_t ttl_sec,

@@ -22,6 +22,7 @@ struct directory_source {
     char *path;
     sd_event_source *inside; // inotify of the directory
     sd_event_source *above;  // inotify of its nearest ancestor that exists
+    const char *next;        // the part of the path below that ancestor, up to '/'
     sd_event_source *read;   // timer: one read for many events
     size_t n_writers;
     char writers[WRITERS_MAX][NAME_MAX + 1]; // created or modified, not closed yet
@@ -80,8 +81,11 @@ static int on_above(sd_event_source *source, const struct inotify_event *event, 
 {
     (void)source;
     struct directory_source *s = userdata;
+    size_t len = strcspn(s->next, "/");
     if (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT))
         s->above = sd_event_source_disable_unref(s->above);
+    else if (event->len && (strncmp(event->name, s->next, len) != 0 || event->name[len]))
+        return 0;                                         // something else lies beside it
     s->inside = sd_event_source_disable_unref(s->inside); // the path may lead elsewhere now
     s->n_writers = 0;
     ask_read(s);
@@ -95,18 +99,15 @@ static int watch_above(struct directory_source *s)
     GR_AUTO_FREE char *above = strdup(s->path);
     int r = -ENOMEM;
     s->above = sd_event_source_disable_unref(s->above);
-    for (char *slash = above; above && slash;) {
-        slash = strrchr(above, '/');
-        const char *where = above;
-        if (!slash)
-            where = ".";
-        else if (slash == above)
-            where = "/";
-        else
+    for (bool more = above != NULL; more;) {
+        char *slash = strrchr(above, '/');
+        const char *where = !slash ? "." : slash == above ? "/" : above;
+        s->next = slash ? s->path + (slash - above) + 1 : s->path;
+        more = where == above;
+        if (slash)
             *slash = '\0';
         r = sd_event_add_inotify(s->base.event, &s->above, where, ABOVE_EVENTS, on_above, s);
-        if (r >= 0 || (r != -ENOENT && r != -ENOTDIR) || where != above)
-            return r;
+        more = more && (r == -ENOENT || r == -ENOTDIR);
     }
     return r;
 }

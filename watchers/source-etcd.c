@@ -39,6 +39,7 @@ struct etcd_source {
     bool suspect; // a probe saw what the watch had not told; another word from it clears this
     bool rewound; // held because the revision went backwards
     struct gr_source_floor read_floor, probe_floor; // floor when the one under way was sent
+    struct gr_error hold_reason;                    // while HELD
     struct gr_backoff backoff;
     struct gr_etcd_read *read;
     struct gr_etcd_watch *watch;
@@ -87,8 +88,8 @@ static void retry(struct etcd_source *s, bool elsewhere)
 
 static void lose(struct etcd_source *s, const struct gr_error *e)
 {
-    if (s->state != HELD)
-        gr_source_report(&s->base, false, false, e);
+    bool held = s->state == HELD;
+    gr_source_report(&s->base, false, held, held ? &s->hold_reason : e);
     retry(s, true);
 }
 
@@ -113,6 +114,7 @@ static void hold(struct etcd_source *s, uint64_t cluster_id, int64_t revision)
     stop_all(s);
     s->state = HELD;
     s->rewound = cluster_id == s->floor.cluster_id;
+    s->hold_reason = e;
     gr_source_report(&s->base, true, true, &e);
     gr_etcd_next_endpoint(s->client);
     set_timer(s, PROBE_INTERVAL_USEC);
@@ -272,6 +274,7 @@ static bool is_known_again(const struct etcd_source *s, const struct gr_etcd_res
 static void on_probe_while_held(struct etcd_source *s, const struct gr_etcd_result *r)
 {
     s->backoff.failures = 0;
+    gr_source_report(&s->base, true, true, &s->hold_reason);
     if (is_known_again(s, r)) {
         s->processed = 0;
         begin_read(s, GR_RESYNC_RECONNECT);
@@ -363,6 +366,7 @@ static void accept_rewind(struct gr_source *base)
     stop_all(s);
     s->floor = (struct gr_source_floor){0};
     s->rewound = false;
+    gr_source_forget(&s->base);
     s->processed = s->told = 0;
     s->read_cause = GR_RESYNC_RECONNECT;
     s->state = WAITING;

@@ -23,6 +23,8 @@ GR_MUST_CHECK int gr_source_init(struct gr_source *s, const struct gr_source_ops
                                  sd_event *event, const struct gr_source_callbacks *cb);
 // Takes the snapshot (sorted); it is delivered when it differs from the last one.
 void gr_source_offer(struct gr_source *s, struct gr_snapshot *snapshot);
+// Whatever is offered next is delivered.
+void gr_source_forget(struct gr_source *s);
 // Present state for health; `e` NULL or reason NONE: all is well.
 void gr_source_report(struct gr_source *s, bool up, bool held, const struct gr_error *e);
 

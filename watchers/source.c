@@ -75,6 +75,12 @@ void gr_source_offer(struct gr_source *s, struct gr_snapshot *snapshot)
     wake_delivery(s);
 }
 
+void gr_source_forget(struct gr_source *s)
+{
+    gr_snapshot_free(gr_steal(s->last));
+    s->snapshot_due = false;
+}
+
 void gr_source_report(struct gr_source *s, bool up, bool held, const struct gr_error *e)
 {
     struct gr_source_health *h = &s->health;

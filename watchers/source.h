@@ -37,10 +37,16 @@ const struct gr_entry *gr_snapshot_find(const struct gr_snapshot *s, const struc
     X(ERROR, "error")                                                                              \
     X(CANCELED, "canceled")                                                                        \
     X(COMPACTED, "compacted")                                                                      \
-    X(AUTH, "auth") X(NO_ANSWER, "no_answer") X(BEHIND, "behind") X(CLUSTER, "cluster")
+    X(AUTH, "auth")                                                                                \
+    X(NO_ANSWER, "no_answer")                                                                      \
+    X(BEHIND, "behind")                                                                            \
+    X(CLUSTER, "cluster")
 #define GR_RESYNCS(X)                                                                              \
     X(START, "start")                                                                              \
-    X(EVENT, "event") X(RECONNECT, "reconnect") X(COMPACTED, "compacted") X(BEHIND, "behind")
+    X(EVENT, "event")                                                                              \
+    X(RECONNECT, "reconnect")                                                                      \
+    X(COMPACTED, "compacted")                                                                      \
+    X(BEHIND, "behind")
 #define X(id, text) GR_WATCH_RESTART_##id,
 enum gr_watch_restart { GR_WATCH_RESTARTS(X) GR_WATCH_RESTART_COUNT };
 #undef X
@@ -91,8 +97,8 @@ static inline void gr_source_freep(struct gr_source **s)
 {
     gr_source_free(*s);
 }
-// The operator says that the restored or foreign cluster is right: forgets the floor and reads
-// again.
+// The operator says that the restored or foreign cluster is right: forgets the floor, reads again
+// and delivers, also when the documents are the same. Nothing is held: nothing happens.
 void gr_source_accept_rewind(struct gr_source *s);
 // Borrowed, with the newest counters.
 const struct gr_source_health *gr_source_peek_health(const struct gr_source *s);

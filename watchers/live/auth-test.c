@@ -122,6 +122,24 @@ static void authentication_may_be_switched_on_and_off(void **state)
     GR_UNTIL(w, has(w, "3"));
 }
 
+// Switching authentication off makes etcd forget its tokens; nobody asks meanwhile, so ours is sent
+// once more.
+static void a_token_that_died_is_renewed(void **state)
+{
+    struct fixture *f = *state;
+    struct gr_world *w = &f->world;
+    gr_test_etcd_start(&f->etcd);
+    enable_auth(f);
+    write_password(f, "secret\n");
+    follow(f);
+    GR_UNTIL(w, w->health.up && w->n_snapshots);
+    gr_world_put(w, PAY, "1");
+    gr_test_etcdctl(&f->etcd, (const char *[]){"--user", "root:secret", "auth", "disable", NULL});
+    gr_test_etcdctl(&f->etcd, (const char *[]){"auth", "enable", NULL});
+    gr_world_put(w, PAY, "2");
+    GR_UNTIL(w, has(w, "2"));
+}
+
 static void a_wrong_password_is_told_and_its_correction_taken_up(void **state)
 {
     struct fixture *f = *state;
@@ -198,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_token_is_renewed_after_a_restart_of_etcd),
         T(authentication_may_be_switched_on_and_off),
+        T(a_token_that_died_is_renewed),
         T(a_wrong_password_is_told_and_its_correction_taken_up),
         T(a_role_without_access_is_told),
         T_TLS(tls_with_a_client_certificate),

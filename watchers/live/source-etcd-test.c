@@ -195,6 +195,45 @@ static void compaction_while_away_leads_to_a_new_read(void **state)
     GR_UNTIL(w, gr_source_peek_health(w->source)->resyncs[GR_RESYNC_COMPACTED] == 1);
 }
 
+struct burst {
+    unsigned answers;
+    int64_t newest;
+};
+
+static void on_burst(void *userdata, const struct gr_etcd_result *r)
+{
+    struct burst *b = userdata;
+    assert_int_equal(r->error.reason, GR_REASON_NONE);
+    b->answers++;
+    if (r->revision > b->newest)
+        b->newest = r->revision;
+}
+
+static void a_burst_ends_in_its_last_state(void **state)
+{
+    struct gr_world *w = begin(*state);
+    struct burst b = {0};
+    for (int i = 0; i < 300; i++)
+        assert_int_equal(gr_etcd_put(w->client, gr_bytes_text(PAY), gr_bytes_text("{}"), 0,
+                                     on_burst, &b, NULL, NULL),
+                         0);
+    GR_UNTIL(w, b.answers == 300 && w->snapshot->n == 1 &&
+                    w->snapshot->entries[0].mod_revision == b.newest);
+    assert_int_equal(gr_source_peek_health(w->source)->watch_restarts[GR_WATCH_RESTART_BEHIND], 0);
+}
+
+static void a_dead_endpoint_is_passed_over(void **state)
+{
+    struct fixture *f = *state;
+    struct gr_world *w = &f->world;
+    const char *endpoints[] = {"http://127.0.0.1:1", f->etcd.url};
+    struct gr_etcd_config config = {.n_endpoints = 2, .endpoints = endpoints};
+    gr_test_etcd_start(&f->etcd);
+    gr_world_follow(w, &config, (struct gr_source_floor){0});
+    GR_UNTIL(w, w->health.up && w->n_snapshots == 1);
+    assert_string_equal(w->health.endpoint, f->etcd.url);
+}
+
 static void a_frozen_etcd_is_noticed(void **state)
 {
     struct fixture *f = *state;
@@ -255,6 +294,9 @@ static void the_floor_of_an_earlier_run_holds(void **state)
     follow(f, floor);
     GR_UNTIL(w, w->health.held);
     assert_int_equal(w->n_snapshots, 0);
+    // Accepted, so delivered, though it has nothing new.
+    gr_source_accept_rewind(w->source);
+    GR_UNTIL(w, w->health.up && !w->health.held && w->n_snapshots == 1);
     gr_world_unfollow(w);
     floor.revision = 1;
     floor.cluster_id++;
@@ -278,6 +320,8 @@ int main(void)
         T(etcd_that_is_down_at_start_is_waited_for),
         T(a_killed_etcd_is_followed_again),
         T(compaction_while_away_leads_to_a_new_read),
+        T(a_burst_ends_in_its_last_state),
+        T(a_dead_endpoint_is_passed_over),
         T(a_frozen_etcd_is_noticed),
         T(an_older_etcd_is_held_until_accepted),
         T(the_floor_of_an_earlier_run_holds),

@@ -44,16 +44,16 @@ struct gr_transfer_options { // copied; zeroed members mean the default
     const char *method; // NULL: GET, or POST when there is a body
     const void *body;
     size_t body_len;
-    const char *const *headers; // NULL-terminated "Name: value" lines, may be NULL
-    const char *protocols;      // curl's list, "https" or "http,https"; required
-    const char *ca_file, *cert_file,
-        *key_file;                 // NULL: the system's authorities, no client certificate
-    uint64_t timeout_usec;         // whole transfer; 0: none
-    uint64_t connect_timeout_usec; // 0: 3 s
-    uint64_t stall_usec;           // longest silence; 0: none
-    uint64_t max_bytes;            // of body; 0: none
-    bool fresh_connection;         // neither takes a pooled connection nor leaves one
-    bool http1_only;               // cleartext http is always HTTP/1.1
+    const char *const *headers;       // NULL-terminated "Name: value" lines, may be NULL
+    const char *protocols;            // curl's list, "https" or "http,https"; required
+    const char *ca_file;              // NULL: the system's authorities
+    const char *cert_file, *key_file; // NULL: no client certificate
+    uint64_t timeout_usec;            // whole transfer; 0: none
+    uint64_t connect_timeout_usec;    // 0: 3 s
+    uint64_t stall_usec;              // longest silence; 0: none
+    uint64_t max_bytes;               // of body; 0: none
+    bool fresh_connection;            // neither takes a pooled connection nor leaves one
+    bool http1_only;                  // cleartext http is always HTTP/1.1
     void *userdata;
     // Refuse (negative) an address after name resolution and before connecting. NULL: all are fine.
     int (*allow_address)(void *userdata, const struct sockaddr *addr, socklen_t len);
