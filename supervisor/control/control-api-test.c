@@ -130,9 +130,9 @@ static void *run_client(void *userdata)
 
 static int on_answered(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
-    (void)s, (void)fd, (void)revents;
+    (void)fd, (void)revents;
     *(bool *)userdata = true;
-    return 0;
+    return sd_event_source_set_enabled(s, SD_EVENT_OFF);
 }
 
 // Turns the loop until the client has its answer. `meanwhile` runs when the loop has nothing more
