@@ -1,5 +1,6 @@
-// What an operator may ask of this host: the control socket (RuntimeDirectory/control.sock, HTTP and JSON) and the admin
-// address (metrics, health, status; read only). Translates requests into calls of `ops` and answers; decides nothing itself.
+// What an operator may ask of this host: the control socket (RuntimeDirectory/control.sock, HTTP
+// and JSON) and the admin address (metrics, health, status; read only). Translates requests into
+// calls of `ops` and answers; decides nothing itself.
 #pragma once
 #include "base/error.h"
 #include "control/view.h"
@@ -7,39 +8,55 @@
 #include <cjson/cJSON.h>
 #include <systemd/sd-event.h>
 
-// What stands behind the routes; the manager fills it. All run on the one event loop and answer at once: what takes time is begun,
-// and its end is an event in the journal. Fallible ones return 0 or negative errno with *e set. A NULL member answers 501.
+// What stands behind the routes; the manager fills it. All run on the one event loop and answer at
+// once: what takes time is begun, and its end is an event in the journal. Fallible ones return 0 or
+// negative errno with *e set. A NULL member answers 501.
 struct gr_control_ops {
-    const struct gr_view *(*view)(void *u);     // borrowed until the next turn of the event loop; never NULL
-    struct gr_journal *(*journal)(void *u);     // borrowed; for history, events
-    const char *(*config)(void *u);             // the merged configuration as text, borrowed
-    // What would happen if these documents were the desired state of their modules and all others stayed; touches nothing. Owns: *ret by
-    // the caller, with borrowed parts of `wishes` and of the manager's own tables (good until the next turn of the loop).
+    const struct gr_view *(*view)(
+        void *u); // borrowed until the next turn of the event loop; never NULL
+    struct gr_journal *(*journal)(void *u); // borrowed; for history, events
+    const char *(*config)(void *u);         // the merged configuration as text, borrowed
+    // What would happen if these documents were the desired state of their modules and all others
+    // stayed; touches nothing. Owns: *ret by the caller, with borrowed parts of `wishes` and of the
+    // manager's own tables (good until the next turn of the loop).
     int (*plan)(void *u, const struct gr_wishes *wishes, struct gr_plan **ret, struct gr_error *e);
-    // Goes back to the last good version, or to version `to` (NULL: last good). -ENOENT: no such module or version; -EALREADY: in force.
-    // *ret (caller frees): {"module","from":{"version","hash"},"to":{"version","hash"},"document":{...}}; `document` is what the
-    // desired state has to become so that nothing drifts back: the operator's command writes it.
-    int (*undo)(void *u, const char *module, const char *to, const char *actor, const char *reason, cJSON **ret, struct gr_error *e);
-    int (*lift)(void *u, const struct gr_digest *digest, const char *actor, const char *reason, struct gr_error *e); // -ENOENT: not convicted
-    int (*replace_worker)(void *u, const char *actor, const char *reason, struct gr_error *e); // -EALREADY: under way
-    int (*freeze)(void *u, const char *const *modules, size_t n, uint64_t for_usec, struct gr_error *e);
+    // Goes back to the last good version, or to version `to` (NULL: last good). -ENOENT: no such
+    // module or version; -EALREADY: in force. *ret (caller frees):
+    // {"module","from":{"version","hash"},"to":{"version","hash"},"document":{...}}; `document` is
+    // what the desired state has to become so that nothing drifts back: the operator's command
+    // writes it.
+    int (*undo)(void *u, const char *module, const char *to, const char *actor, const char *reason,
+                cJSON **ret, struct gr_error *e);
+    int (*lift)(void *u, const struct gr_digest *digest, const char *actor, const char *reason,
+                struct gr_error *e); // -ENOENT: not convicted
+    int (*replace_worker)(void *u, const char *actor, const char *reason,
+                          struct gr_error *e); // -EALREADY: under way
+    int (*freeze)(void *u, const char *const *modules, size_t n, uint64_t for_usec,
+                  struct gr_error *e);
     int (*thaw)(void *u, const char *const *modules, size_t n, struct gr_error *e);
-    int (*accept_rewind)(void *u, const char *actor, const char *reason, struct gr_error *e); // -EALREADY: nothing is held
+    int (*accept_rewind)(void *u, const char *actor, const char *reason,
+                         struct gr_error *e); // -EALREADY: nothing is held
     void *userdata;
 };
 
-struct gr_control_config {      // strings are copied
-    const char *runtime_dir;    // holds control.sock; NULL: no control socket
-    const char *admin_listen;   // "127.0.0.1:9464", port 0: any; NULL: none
+struct gr_control_config {            // strings are copied
+    const char *runtime_dir;          // holds control.sock; NULL: no control socket
+    const char *admin_listen;         // "127.0.0.1:9464", port 0: any; NULL: none
     const struct gr_control_ops *ops; // copied
 };
 struct gr_control;
-// Listens on both. Fails: -EADDRINUSE (a living daemon owns the socket, or the port is taken), errno of bind; nothing is left behind then.
-GR_MUST_CHECK int gr_control_start(sd_event *event, const struct gr_control_config *c, struct gr_control **ret, struct gr_error *e);
+// Listens on both. Fails: -EADDRINUSE (a living daemon owns the socket, or the port is taken),
+// errno of bind; nothing is left behind then.
+GR_MUST_CHECK int gr_control_start(sd_event *event, const struct gr_control_config *c,
+                                   struct gr_control **ret, struct gr_error *e);
 // Closes both and removes the socket. Not from inside an operation. NULL is fine.
 void gr_control_free(struct gr_control *c);
-static inline void gr_control_freep(struct gr_control **c) { gr_control_free(*c); }
-// Something happened (a row of events was journaled, the view changed): answers those who wait for it. Safe inside an operation.
+static inline void gr_control_freep(struct gr_control **c)
+{
+    gr_control_free(*c);
+}
+// Something happened (a row of events was journaled, the view changed): answers those who wait for
+// it. Safe inside an operation.
 void gr_control_notify(struct gr_control *c);
 const char *gr_control_admin_address(const struct gr_control *c); // with the real port; NULL: none
 const char *gr_control_socket_path(const struct gr_control *c);   // NULL: none

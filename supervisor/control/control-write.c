@@ -79,7 +79,8 @@ void gr_post_lift(struct gr_control *c, const struct gr_http_request *q, const c
     GR_CLEANUP(command_done) struct command k = {0};
     struct gr_error e = {0};
     struct gr_digest digest;
-    char text[2 * GR_DIGEST_TEXT_MAX]; // longer than any digest, so that nothing becomes one by being cut
+    char text[2 * GR_DIGEST_TEXT_MAX]; // longer than any digest, so that nothing becomes one by
+                                       // being cut
     if (is_missing(c->ops.lift, ret) || !command_parse(q, reasoned, &k, ret))
         return;
     snprintf(text, sizeof text, "%s%.130s", strncmp(arg, "sha256:", 7) ? "sha256:" : "", arg);

@@ -1,4 +1,5 @@
-// Owns the workers: builds one from the committed table, replaces it, drains it, and finds the culprit when one dies.
+// Owns the workers: builds one from the committed table, replaces it, drains it, and finds the
+// culprit when one dies.
 #include "base/fault.h"
 #include "base/log.h"
 #include "control/manager-internal.h"
@@ -13,7 +14,8 @@
 #define RESPAWN_MAX_USEC (5 * GR_USEC_PER_SEC)
 #define QUICK_DEATH_USEC (10 * GR_USEC_PER_SEC)
 
-// --- places and slots -----------------------------------------------------------------------------
+// --- places and slots
+// -----------------------------------------------------------------------------
 
 struct gr_place *gr_hosted_place(struct gr_hosted *h, const struct gr_name *module)
 {
@@ -50,7 +52,8 @@ static int slot_take(struct gr_hosted *h)
     return -1;
 }
 
-// --- load and unload ------------------------------------------------------------------------------
+// --- load and unload
+// ------------------------------------------------------------------------------
 
 struct load {
     struct gr_hosted *hosted;
@@ -70,7 +73,8 @@ static void on_loaded(void *u, const cJSON *reply, const struct gr_error *e)
     free(l);
 }
 
-int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config, gr_loaded done, void *userdata)
+int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config,
+                   gr_loaded done, void *userdata)
 {
     int slot = slot_take(h);
     struct load *l = slot >= 0 ? malloc(sizeof *l) : NULL;
@@ -78,7 +82,8 @@ int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char 
         return slot < 0 ? -ENOSPC : -ENOMEM;
     *l = (struct load){.hosted = h, .slot = slot, .done = done, .userdata = userdata};
     char digest[GR_DIGEST_TEXT_MAX];
-    gr_stats_bind(gr_worker_stats(h->worker), (unsigned)slot, gr_verified_module(v)->s, gr_verified_version(v)->text);
+    gr_stats_bind(gr_worker_stats(h->worker), (unsigned)slot, gr_verified_module(v)->s,
+                  gr_verified_version(v)->text);
     cJSON *m = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "load");
     cJSON_AddNumberToObject(m, "instance", slot);
@@ -130,7 +135,8 @@ void gr_hosted_unload(struct gr_hosted *h, int slot)
         free(l);
 }
 
-// --- building one from the table ------------------------------------------------------------------
+// --- building one from the table
+// ------------------------------------------------------------------
 
 struct seat { // one version on its way into a worker that is being built
     struct gr_hosted *hosted;
@@ -140,7 +146,8 @@ struct seat { // one version on its way into a worker that is being built
 };
 
 static void all_loaded(struct gr_hosted *h);
-static void seat_load(struct gr_hosted *h, const struct gr_committed *row, const struct gr_desired *d, bool previous, bool fallback);
+static void seat_load(struct gr_hosted *h, const struct gr_committed *row,
+                      const struct gr_desired *d, bool previous, bool fallback);
 
 static void degraded(struct gr_manager *m, const struct gr_desired *d, const struct gr_error *e)
 {
@@ -149,7 +156,8 @@ static void degraded(struct gr_manager *m, const struct gr_desired *d, const str
         t->reason = e->reason;
         snprintf(t->message, sizeof t->message, "%s", e->message);
     }
-    gr_manager_tell(m, GR_MSG_DEGRADED, GR_LOG_ERROR, d->module.s, d->version.text, 0, "Degraded", e->reason, e->message);
+    gr_manager_tell(m, GR_MSG_DEGRADED, GR_LOG_ERROR, d->module.s, d->version.text, 0, "Degraded",
+                    e->reason, e->message);
 }
 
 static void seat_failed(struct gr_hosted *h, const struct seat *s, const struct gr_error *e)
@@ -157,7 +165,9 @@ static void seat_failed(struct gr_hosted *h, const struct seat *s, const struct 
     const struct gr_committed *row = gr_manager_row(h->manager, &s->module);
     if (!row)
         return;
-    const struct gr_desired *d = s->previous ? row->previous : s->fallback ? row->last_good : row->release;
+    const struct gr_desired *d = s->previous   ? row->previous
+                                 : s->fallback ? row->last_good
+                                               : row->release;
     const struct gr_desired *other = row->last_good ? row->last_good : row->previous;
     degraded(h->manager, d, e);
     if (!s->previous && !s->fallback && other && !gr_desired_same_release(other, row->release))
@@ -181,12 +191,14 @@ static void on_seated(void *u, int slot, const struct gr_error *e)
         all_loaded(h);
 }
 
-static void seat_load(struct gr_hosted *h, const struct gr_committed *row, const struct gr_desired *d, bool previous, bool fallback)
+static void seat_load(struct gr_hosted *h, const struct gr_committed *row,
+                      const struct gr_desired *d, bool previous, bool fallback)
 {
     struct seat *s = malloc(sizeof *s);
     if (!s)
         return;
-    *s = (struct seat){.hosted = h, .module = row->module, .previous = previous, .fallback = fallback};
+    *s = (struct seat){
+        .hosted = h, .module = row->module, .previous = previous, .fallback = fallback};
     struct gr_error e = {0};
     struct gr_verified *v GR_CLEANUP(gr_verified_freep) = NULL;
     int k = gr_verified_reopen(h->manager->verifier, &d->module, &d->version, &d->digest, &v, &e);
@@ -195,8 +207,8 @@ static void seat_load(struct gr_hosted *h, const struct gr_committed *row, const
         k = gr_hosted_load(h, v, d->config, on_seated, s);
         if (k < 0) {
             h->loading--;
-            gr_error_set(&e, k, GR_REASON_LOAD_FAILED, "%s %s could not be given to the worker: %s", d->module.s, d->version.text,
-                         strerror(-k));
+            gr_error_set(&e, k, GR_REASON_LOAD_FAILED, "%s %s could not be given to the worker: %s",
+                         d->module.s, d->version.text, strerror(-k));
         }
     }
     if (k < 0) {
@@ -230,8 +242,10 @@ static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
     m->active = h;
     gr_orphan_release(&m->orphan);
     char text[128];
-    snprintf(text, sizeof text, "worker %d serves %zu modules", gr_worker_pid(h->worker), h->n_places);
-    gr_manager_tell(m, GR_MSG_WORKER_STARTED, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE, text);
+    snprintf(text, sizeof text, "worker %d serves %zu modules", gr_worker_pid(h->worker),
+             h->n_places);
+    gr_manager_tell(m, GR_MSG_WORKER_STARTED, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE,
+                    text);
     for (size_t i = 0; i < m->n_rollouts; i++)
         for (size_t k = 0; k < gr_rollout_row(m->rollouts[i])->n; k++) {
             const struct gr_rollout_row *row = gr_rollout_row(m->rollouts[i]);
@@ -300,7 +314,8 @@ static void on_hello(void *u, struct gr_worker *w)
         all_loaded(h);
 }
 
-// --- faults and deaths ----------------------------------------------------------------------------
+// --- faults and deaths
+// ----------------------------------------------------------------------------
 
 static struct gr_place *place_of_slot(struct gr_hosted *h, int slot)
 {
@@ -310,7 +325,8 @@ static struct gr_place *place_of_slot(struct gr_hosted *h, int slot)
     return NULL;
 }
 
-static struct gr_rollout *baking(struct gr_manager *m, const struct gr_name *module, size_t *ret_member)
+static struct gr_rollout *baking(struct gr_manager *m, const struct gr_name *module,
+                                 size_t *ret_member)
 {
     for (size_t i = 0; i < m->n_rollouts; i++) {
         const struct gr_rollout_row *row = gr_rollout_row(m->rollouts[i]);
@@ -328,7 +344,8 @@ static void on_fault(struct gr_hosted *h, const cJSON *msg)
     struct gr_manager *m = h->manager;
     uint64_t slot = GR_INSTANCES_MAX;
     const char *kind = "signal", *name = "", *method = "", *address = "", *request = "";
-    (void)!gr_json_uint(msg, "", "instance", GR_JSON_REQUIRED, 0, GR_INSTANCES_MAX - 1, &slot, NULL);
+    (void)!gr_json_uint(msg, "", "instance", GR_JSON_REQUIRED, 0, GR_INSTANCES_MAX - 1, &slot,
+                        NULL);
     (void)!gr_json_string(msg, "", "kind", GR_JSON_OPTIONAL, &kind, NULL);
     (void)!gr_json_string(msg, "", "signal", GR_JSON_OPTIONAL, &name, NULL);
     (void)!gr_json_string(msg, "", "method", GR_JSON_OPTIONAL, &method, NULL);
@@ -342,13 +359,16 @@ static void on_fault(struct gr_hosted *h, const cJSON *msg)
     const struct gr_committed *row = p ? gr_manager_row(m, &p->module) : NULL;
     const char *version = row ? row->release->version.text : "";
     struct gr_error e = {0};
-    gr_error_set(&e, -EFAULT, GR_REASON_CRASHED,
-                 "%s %s faulted in %s: %s at address %s, code at %s, request %s; expected it to return. %s", p ? p->module.s : "a module",
-                 version, method, *name ? name : kind, address, cJSON_IsString(frame) ? frame->valuestring : "?", request,
-                 r ? "The version before is put in force and this digest is quarantined: publish a mended build"
-                   : "The worker is replaced, since its memory is not trusted any more");
-    gr_manager_tell(m, GR_MSG_FAULT, GR_LOG_ERROR, p ? p->module.s : NULL, version, r ? gr_rollout_row(r)->id : 0, NULL, GR_REASON_CRASHED,
-                    e.message);
+    gr_error_set(
+        &e, -EFAULT, GR_REASON_CRASHED,
+        "%s %s faulted in %s: %s at address %s, code at %s, request %s; expected it to return. %s",
+        p ? p->module.s : "a module", version, method, *name ? name : kind, address,
+        cJSON_IsString(frame) ? frame->valuestring : "?", request,
+        r ? "The version before is put in force and this digest is quarantined: publish a mended "
+            "build"
+          : "The worker is replaced, since its memory is not trusted any more");
+    gr_manager_tell(m, GR_MSG_FAULT, GR_LOG_ERROR, p ? p->module.s : NULL, version,
+                    r ? gr_rollout_row(r)->id : 0, NULL, GR_REASON_CRASHED, e.message);
     bool first = !h->tainted;
     h->tainted = true;
     if (r)
@@ -367,8 +387,10 @@ static void on_event(void *u, struct gr_worker *w, const cJSON *msg)
         on_fault(h, msg);
 }
 
-// Who did it? Evidence of the dying handler first; else who was inside a call. SIGKILL and SIGTERM come from outside and blame nobody.
-static struct gr_place *culprit(struct gr_hosted *h, const struct gr_worker_death *d, struct gr_error *e)
+// Who did it? Evidence of the dying handler first; else who was inside a call. SIGKILL and SIGTERM
+// come from outside and blame nobody.
+static struct gr_place *culprit(struct gr_hosted *h, const struct gr_worker_death *d,
+                                struct gr_error *e)
 {
     struct gr_stats *s = gr_worker_stats(h->worker);
     struct gr_evidence ev;
@@ -388,9 +410,11 @@ static struct gr_place *culprit(struct gr_hosted *h, const struct gr_worker_deat
             }
         }
     gr_error_set(e, -EFAULT, GR_REASON_CRASHED,
-                 "the worker ended with %s %d%s%s%s%s; expected it to serve. %s", d->by_signal ? "signal" : "status", d->status,
-                 p ? " inside " : "", p ? p->module.s : "", *method ? " " : "", method,
-                 p ? "If the version was in its bake, the one before is put in force and the digest is quarantined"
+                 "the worker ended with %s %d%s%s%s%s; expected it to serve. %s",
+                 d->by_signal ? "signal" : "status", d->status, p ? " inside " : "",
+                 p ? p->module.s : "", *method ? " " : "", method,
+                 p ? "If the version was in its bake, the one before is put in force and the "
+                     "digest is quarantined"
                    : "No module could be blamed; a new worker takes the same table");
     return p;
 }
@@ -410,10 +434,14 @@ static void respawn(struct gr_manager *m, const struct gr_hosted *dead)
 {
     bool quick = gr_mono_now().usec - dead->spawned.usec < QUICK_DEATH_USEC;
     m->deaths_in_a_row = quick ? m->deaths_in_a_row + 1 : 0;
-    uint64_t wait = m->deaths_in_a_row < 2 ? 0 : 20 * GR_USEC_PER_MSEC << (m->deaths_in_a_row < 10 ? m->deaths_in_a_row : 10);
+    uint64_t wait = m->deaths_in_a_row < 2
+                        ? 0
+                        : 20 * GR_USEC_PER_MSEC
+                              << (m->deaths_in_a_row < 10 ? m->deaths_in_a_row : 10);
     if (m->respawn)
         return;
-    if (sd_event_add_time_relative(m->event, &m->respawn, CLOCK_MONOTONIC, wait < RESPAWN_MAX_USEC ? wait : RESPAWN_MAX_USEC, 1000,
+    if (sd_event_add_time_relative(m->event, &m->respawn, CLOCK_MONOTONIC,
+                                   wait < RESPAWN_MAX_USEC ? wait : RESPAWN_MAX_USEC, 1000,
                                    on_respawn, m) < 0)
         gr_log(GR_LOG_ERROR, "no timer for a new worker");
 }
@@ -445,8 +473,8 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
         size_t member = 0;
         struct gr_rollout *r = p ? baking(m, &p->module, &member) : NULL;
         m->tally[GR_TALLY_RESTART_CRASH]++;
-        gr_manager_tell(m, GR_MSG_WORKER_DIED, GR_LOG_ERROR, p ? p->module.s : NULL, NULL, r ? gr_rollout_row(r)->id : 0, NULL,
-                        GR_REASON_CRASHED, e.message);
+        gr_manager_tell(m, GR_MSG_WORKER_DIED, GR_LOG_ERROR, p ? p->module.s : NULL, NULL,
+                        r ? gr_rollout_row(r)->id : 0, NULL, GR_REASON_CRASHED, e.message);
         if (was_active)
             m->active = NULL;
         if (r)
@@ -462,7 +490,8 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
     gr_manager_changed(m);
 }
 
-// --- start, replace, drain ------------------------------------------------------------------------
+// --- start, replace, drain
+// ------------------------------------------------------------------------
 
 int gr_crew_start(struct gr_manager *m, struct gr_error *e)
 {
@@ -477,9 +506,15 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
     char store[4096], adopt[4096];
     snprintf(store, sizeof store, "%s/store", m->config->state_dir);
     snprintf(adopt, sizeof adopt, "%s/worker.sock", m->config->runtime_dir);
-    const struct gr_worker_config c = {.service = m->config->service.s, .instance = m->config->instance.s, .store_dir = store,
-                                       .adopt_path = adopt, .threads = m->config->threads, .listeners = l, .n_listeners = m->listeners.n};
-    const struct gr_worker_callbacks cb = {.hello = on_hello, .event = on_event, .died = on_died, .userdata = h};
+    const struct gr_worker_config c = {.service = m->config->service.s,
+                                       .instance = m->config->instance.s,
+                                       .store_dir = store,
+                                       .adopt_path = adopt,
+                                       .threads = m->config->threads,
+                                       .listeners = l,
+                                       .n_listeners = m->listeners.n};
+    const struct gr_worker_callbacks cb = {
+        .hello = on_hello, .event = on_event, .died = on_died, .userdata = h};
     int k = gr_worker_spawn(m->event, &c, &cb, &h->worker, e);
     if (k < 0) {
         free(h);
@@ -514,7 +549,8 @@ static int on_drain_limit(sd_event_source *s, uint64_t usec, void *u)
 {
     (void)s, (void)usec;
     struct gr_hosted *h = u;
-    gr_log(GR_LOG_WARNING, "worker %d did not end its drain in time; it is killed", gr_worker_pid(h->worker));
+    gr_log(GR_LOG_WARNING, "worker %d did not end its drain in time; it is killed",
+           gr_worker_pid(h->worker));
     gr_worker_kill(h->worker);
     return 0;
 }
@@ -527,8 +563,8 @@ static void drain(struct gr_hosted *h)
     cJSON_AddStringToObject(m, "type", "drain");
     cJSON_AddNumberToObject(m, "limit_usec", (double)DRAIN_USEC);
     if (gr_worker_request(h->worker, m, -1, 0, NULL, NULL) < 0 ||
-        sd_event_add_time_relative(h->manager->event, &h->limit, CLOCK_MONOTONIC, DRAIN_USEC + 5 * GR_USEC_PER_SEC, 1000, on_drain_limit,
-                                   h) < 0)
+        sd_event_add_time_relative(h->manager->event, &h->limit, CLOCK_MONOTONIC,
+                                   DRAIN_USEC + 5 * GR_USEC_PER_SEC, 1000, on_drain_limit, h) < 0)
         gr_worker_kill(h->worker);
 }
 

@@ -1,4 +1,5 @@
-// A view to render, for tests: one module that bakes, one that is degraded, etcd up, one conviction.
+// A view to render, for tests: one module that bakes, one that is degraded, etcd up, one
+// conviction.
 #pragma once
 #include "control/view.h"
 #include <string.h>
@@ -13,11 +14,12 @@ struct gr_fake_view {
     struct gr_error_verdict verdict;
 };
 
-static inline void gr_fake_version(struct gr_view_version *v, const char *version, const char *role, unsigned permyriad, int slot,
-                                   struct gr_counters *counters)
+static inline void gr_fake_version(struct gr_view_version *v, const char *version, const char *role,
+                                   unsigned permyriad, int slot, struct gr_counters *counters)
 {
     struct gr_digest digest = {.bytes = {0xab, (uint8_t)slot}};
-    *v = (struct gr_view_version){.present = true, .permyriad = permyriad, .slot = slot, .counters = counters};
+    *v = (struct gr_view_version){
+        .present = true, .permyriad = permyriad, .slot = slot, .counters = counters};
     strcpy(v->version, version);
     strcpy(v->role, role);
     gr_digest_format(&digest, v->hash);
@@ -25,7 +27,10 @@ static inline void gr_fake_version(struct gr_view_version *v, const char *versio
 
 static inline void gr_fake_counters(struct gr_counters *c)
 {
-    *c = (struct gr_counters){.requests = {[0] = 990, [3] = 4, [13] = 6}, .in_flight = 2, .faults = 1, .latency_sum_nsec = 2000000000};
+    *c = (struct gr_counters){.requests = {[0] = 990, [3] = 4, [13] = 6},
+                              .in_flight = 2,
+                              .faults = 1,
+                              .latency_sum_nsec = 2000000000};
     c->latency.count[gr_histogram_bucket(1500000)] = 980;
     c->latency.count[gr_histogram_bucket(40000000)] = 20;
 }
@@ -37,7 +42,8 @@ static inline void gr_fake_view_init(struct gr_fake_view *f)
     struct gr_view_module *pay = &f->modules[1], *auth = &f->modules[0];
     gr_fake_counters(&f->counters[0]);
     gr_fake_counters(&f->counters[1]);
-    f->verdict = (struct gr_error_verdict){GR_VERDICT_INCONCLUSIVE, {100, 3}, {1000, 6}, 0.011, 0.5};
+    f->verdict =
+        (struct gr_error_verdict){GR_VERDICT_INCONCLUSIVE, {100, 3}, {1000, 6}, 0.011, 0.5};
     strcpy(auth->module.s, "auth");
     strcpy(auth->phase, "Degraded");
     strcpy(auth->rollout_phase, "Rejected");
@@ -53,15 +59,30 @@ static inline void gr_fake_view_init(struct gr_fake_view *f)
     strcpy(pay->last_good, "1.0.0");
     pay->verdict = &f->verdict;
     pay->updated.usec = 1795496766123456;
-    f->conviction = (struct gr_conviction){.digest = {{0xcc}}, .module = {"pay"}, .version = "1.2.0", .reason = GR_REASON_CRASHED};
+    f->conviction = (struct gr_conviction){
+        .digest = {{0xcc}}, .module = {"pay"}, .version = "1.2.0", .reason = GR_REASON_CRASHED};
     strcpy(f->swaps[0].labels, "result=\"ok\"");
     f->swaps[0].value = 7;
     strcpy(f->swaps[1].labels, "result=\"failed\"");
-    f->series = (struct gr_view_series){"swaps_total", "Exchanges of the table.", "counter", 2, f->swaps};
-    f->view = (struct gr_view){.service = "order", .instance = "host-1", .version = "0.1.0", .pid = 100, .worker_pid = 101,
-                               .phase = "Serving", .source_kind = "etcd", .endpoints = endpoints, .n_endpoints = 1,
-                               .admin = "127.0.0.1:9464", .n_modules = 2, .modules = f->modules, .pinned = 1,
-                               .n_convictions = 1, .convictions = &f->conviction, .n_series = 1, .series = &f->series};
+    f->series =
+        (struct gr_view_series){"swaps_total", "Exchanges of the table.", "counter", 2, f->swaps};
+    f->view = (struct gr_view){.service = "order",
+                               .instance = "host-1",
+                               .version = "0.1.0",
+                               .pid = 100,
+                               .worker_pid = 101,
+                               .phase = "Serving",
+                               .source_kind = "etcd",
+                               .endpoints = endpoints,
+                               .n_endpoints = 1,
+                               .admin = "127.0.0.1:9464",
+                               .n_modules = 2,
+                               .modules = f->modules,
+                               .pinned = 1,
+                               .n_convictions = 1,
+                               .convictions = &f->conviction,
+                               .n_series = 1,
+                               .series = &f->series};
     f->view.started.usec = 1795496700000000;
     f->view.source.up = true;
     f->view.source.revision = 42;

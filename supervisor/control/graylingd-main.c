@@ -16,7 +16,8 @@ static const char usage[] =
     "  --set SECTION.KEY=VALUE  overrides the files; may be repeated\n"
     "  --check-config           validates the configuration and exits\n"
     "  --version, --help\n\n"
-    "Signals: TERM drains and exits 0; HUP reloads; USR2 replaces the worker without losing a request.\n\n"
+    "Signals: TERM drains and exits 0; HUP reloads; USR2 replaces the worker without losing a "
+    "request.\n\n"
     "Example: graylingd --set Service.Name=order --set Source.Etcd=http://127.0.0.1:2379 \\\n"
     "             --set Dispatch.Listen=127.0.0.1:8080 --set Service.StateDirectory=/tmp/order\n";
 
@@ -72,7 +73,8 @@ static int serve(struct gr_config *take, char *const *sets, size_t n_sets, const
     if (k >= 0)
         k = sd_event_loop(event);
     else
-        gr_log(GR_LOG_ERROR, "graylingd does not start: %s", e.message[0] ? e.message : strerror(-k));
+        gr_log(GR_LOG_ERROR, "graylingd does not start: %s",
+               e.message[0] ? e.message : strerror(-k));
     gr_manager_free(m);
     sd_event_unref(event);
     return k < 0 ? 1 : k;
@@ -82,9 +84,12 @@ int main(int argc, char **argv)
 {
     enum { OPT_CONFIG = 1000, OPT_SET, OPT_CHECK, OPT_VERSION, OPT_HELP };
     static const struct option options[] = {
-        {"config", required_argument, NULL, OPT_CONFIG}, {"set", required_argument, NULL, OPT_SET},
-        {"check-config", no_argument, NULL, OPT_CHECK},  {"version", no_argument, NULL, OPT_VERSION},
-        {"help", no_argument, NULL, OPT_HELP},           {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, OPT_CONFIG},
+        {"set", required_argument, NULL, OPT_SET},
+        {"check-config", no_argument, NULL, OPT_CHECK},
+        {"version", no_argument, NULL, OPT_VERSION},
+        {"help", no_argument, NULL, OPT_HELP},
+        {NULL, 0, NULL, 0},
     };
     const char *path = NULL;
     char *sets[SETS_MAX];
@@ -92,7 +97,9 @@ int main(int argc, char **argv)
     bool check = false;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) >= 0;)
         switch (c) {
-        case OPT_CONFIG: path = optarg; break;
+        case OPT_CONFIG:
+            path = optarg;
+            break;
         case OPT_SET:
             if (n_sets == SETS_MAX) {
                 fprintf(stderr, "graylingd: at most %d --set\n", SETS_MAX);
@@ -100,13 +107,22 @@ int main(int argc, char **argv)
             }
             sets[n_sets++] = optarg;
             break;
-        case OPT_CHECK: check = true; break;
-        case OPT_VERSION: puts("graylingd " GR_VERSION); return 0;
-        case OPT_HELP: fputs(usage, stdout); return 0;
-        default: fputs("Try: graylingd --help\n", stderr); return 2;
+        case OPT_CHECK:
+            check = true;
+            break;
+        case OPT_VERSION:
+            puts("graylingd " GR_VERSION);
+            return 0;
+        case OPT_HELP:
+            fputs(usage, stdout);
+            return 0;
+        default:
+            fputs("Try: graylingd --help\n", stderr);
+            return 2;
         }
     if (optind < argc) {
-        fprintf(stderr, "graylingd: '%s' is not expected; options only. Try: graylingd --help\n", argv[optind]);
+        fprintf(stderr, "graylingd: '%s' is not expected; options only. Try: graylingd --help\n",
+                argv[optind]);
         return 2;
     }
     gr_log_init("graylingd");

@@ -1,4 +1,5 @@
-// A small HTTP server on the event loop: libmicrohttpd without threads of its own. Knows no routes. One thread.
+// A small HTTP server on the event loop: libmicrohttpd without threads of its own. Knows no routes.
+// One thread.
 #pragma once
 #include "base/error.h"
 #include "base/json.h"
@@ -24,14 +25,17 @@ struct gr_http_reply {
     size_t body_len;
 };
 // Fills *ret. Called again for the same request after each wake while it answers "not yet".
-typedef void (*gr_http_handler)(void *userdata, const struct gr_http_request *q, struct gr_http_reply *ret);
+typedef void (*gr_http_handler)(void *userdata, const struct gr_http_request *q,
+                                struct gr_http_reply *ret);
 
 // Takes listen_fd (also on failure). Fails: -ENOMEM, -EIO.
-GR_MUST_CHECK int gr_http_server_new(sd_event *event, int listen_fd, gr_http_handler handler, void *userdata,
-                                     struct gr_http_server **ret, struct gr_error *e);
+GR_MUST_CHECK int gr_http_server_new(sd_event *event, int listen_fd, gr_http_handler handler,
+                                     void *userdata, struct gr_http_server **ret,
+                                     struct gr_error *e);
 // Closes all connections. Not from inside the handler. NULL is fine.
 void gr_http_server_free(struct gr_http_server *s);
-// Asks the handler again for everybody who waits, at the next turn of the loop. Safe inside the handler.
+// Asks the handler again for everybody who waits, at the next turn of the loop. Safe inside the
+// handler.
 void gr_http_server_wake(struct gr_http_server *s);
 
 // A reply of JSON text; takes `take`. NULL: 500.

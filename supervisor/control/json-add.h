@@ -3,14 +3,16 @@
 #include "base/clock.h"
 #include <cjson/cJSON.h>
 
-static inline bool gr_json_add_text(cJSON *o, const char *name, const char *text) // NULL and "" become null
+static inline bool gr_json_add_text(cJSON *o, const char *name,
+                                    const char *text) // NULL and "" become null
 {
     return text && *text ? cJSON_AddStringToObject(o, name, text) : cJSON_AddNullToObject(o, name);
 }
 static inline bool gr_json_add_time(cJSON *o, const char *name, struct gr_wall t) // 0 becomes null
 {
     char text[GR_WALL_TEXT_MAX];
-    return t.usec ? cJSON_AddStringToObject(o, name, gr_wall_format(t, text)) : cJSON_AddNullToObject(o, name);
+    return t.usec ? cJSON_AddStringToObject(o, name, gr_wall_format(t, text))
+                  : cJSON_AddNullToObject(o, name);
 }
 static inline bool gr_json_add(cJSON *o, const char *name, cJSON *take) // false when take is NULL
 {

@@ -1,9 +1,9 @@
 // Owns the opening of listening sockets.
 #include "control/listeners.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,15 +24,18 @@ int gr_listener_describe(int fd, char **ret)
         return asprintf(ret, "unix:%s", un->sun_path) < 0 ? -ENOMEM : 0;
     }
     char host[NI_MAXHOST], port[NI_MAXSERV];
-    if (getnameinfo((const struct sockaddr *)&ss, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    if (getnameinfo((const struct sockaddr *)&ss, len, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return -EINVAL;
-    return asprintf(ret, ss.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port) < 0 ? -ENOMEM : 0;
+    return asprintf(ret, ss.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port) < 0 ? -ENOMEM
+                                                                                         : 0;
 }
 
 static int refuse(const char *address, int code, struct gr_error *e)
 {
     return gr_error_set(e, code, GR_REASON_INTERNAL,
-                        "cannot listen on %s: %s; expected a free local address (host:port, [v6]:port or unix:/path). Change Listen, or "
+                        "cannot listen on %s: %s; expected a free local address (host:port, "
+                        "[v6]:port or unix:/path). Change Listen, or "
                         "end what holds it (ss -ltnp)",
                         address, strerror(-code));
 }
@@ -40,7 +43,8 @@ static int refuse(const char *address, int code, struct gr_error *e)
 static bool nobody_answers(const struct sockaddr_un *un)
 {
     int fd GR_AUTO_CLOSE = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return fd >= 0 && connect(fd, (const struct sockaddr *)un, sizeof *un) < 0 && errno == ECONNREFUSED;
+    return fd >= 0 && connect(fd, (const struct sockaddr *)un, sizeof *un) < 0 &&
+           errno == ECONNREFUSED;
 }
 
 static int open_unix(const char *path, int *ret)
@@ -79,15 +83,17 @@ static int open_tcp(const char *address, int *ret)
         return -EINVAL;
     memcpy(host, begin, n);
     host[n] = '\0';
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE, .ai_socktype = SOCK_STREAM}, *ai = NULL;
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+                             .ai_socktype = SOCK_STREAM},
+                    *ai = NULL;
     if (strcmp(host, "localhost") == 0)
         snprintf(host, sizeof host, "127.0.0.1");
     if (getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, colon + 1, &hints, &ai) != 0)
         return -EINVAL;
     int one = 1, k = 0;
     int fd GR_AUTO_CLOSE = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 || bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 ||
-        listen(fd, BACKLOG) < 0)
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+        bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
         k = -errno;
     freeaddrinfo(ai);
     if (k == 0)
@@ -95,10 +101,12 @@ static int open_tcp(const char *address, int *ret)
     return k;
 }
 
-int gr_listener_open_one(const char *address, int *ret_fd, char **ret_real_address, struct gr_error *e)
+int gr_listener_open_one(const char *address, int *ret_fd, char **ret_real_address,
+                         struct gr_error *e)
 {
     int fd GR_AUTO_CLOSE = -1;
-    int k = strncmp(address, "unix:", 5) == 0 ? open_unix(address + 5, &fd) : open_tcp(address, &fd);
+    int k =
+        strncmp(address, "unix:", 5) == 0 ? open_unix(address + 5, &fd) : open_tcp(address, &fd);
     if (k == 0)
         k = gr_listener_describe(fd, ret_real_address);
     if (k < 0)
@@ -137,7 +145,8 @@ static bool is_adopted(struct gr_listeners *adopted, const char *address, struct
     return false;
 }
 
-int gr_listeners_open(const struct gr_config *c, struct gr_listeners *adopted, struct gr_listeners *ret, struct gr_error *e)
+int gr_listeners_open(const struct gr_config *c, struct gr_listeners *adopted,
+                      struct gr_listeners *ret, struct gr_error *e)
 {
     struct gr_listeners l = {0};
     int k = take_from_systemd(&l);

@@ -13,9 +13,9 @@
 // Where one module's versions sit in one worker.
 struct gr_place {
     struct gr_name module;
-    int stable, previous;             // slots; -1: none
-    struct gr_error_sample carried;   // what the stable version had shown in workers before this one
-    struct gr_error_sample baseline;  // what the version before had shown when this one took over
+    int stable, previous;            // slots; -1: none
+    struct gr_error_sample carried;  // what the stable version had shown in workers before this one
+    struct gr_error_sample baseline; // what the version before had shown when this one took over
     bool baseline_known;
 };
 struct gr_hosted { // a worker and what it holds
@@ -33,7 +33,11 @@ struct gr_hosted { // a worker and what it holds
 };
 
 enum gr_tally { // the supervisor's own counters
-    GR_TALLY_SWAP_OK, GR_TALLY_SWAP_FAILED, GR_TALLY_RESTART_CRASH, GR_TALLY_RESTART_REPLACE, GR_TALLY_COUNT
+    GR_TALLY_SWAP_OK,
+    GR_TALLY_SWAP_FAILED,
+    GR_TALLY_RESTART_CRASH,
+    GR_TALLY_RESTART_REPLACE,
+    GR_TALLY_COUNT
 };
 
 struct gr_manager {
@@ -51,7 +55,7 @@ struct gr_manager {
     struct gr_control *control;
     struct gr_listeners listeners;
     struct gr_orphan orphan; // until the first worker serves
-    char *config_text; // for the control socket
+    char *config_text;       // for the control socket
     // state
     struct gr_table_rows table;
     struct gr_wishes before, now;
@@ -64,10 +68,10 @@ struct gr_manager {
     size_t n_ended;
     struct gr_rollout_env env;
     struct gr_rollout_ops ops;
-    sd_event_source *advance;  // deferred: begin what can begin, free what has ended
+    sd_event_source *advance; // deferred: begin what can begin, free what has ended
     // crew
-    struct gr_hosted *crew;    // all that live
-    struct gr_hosted *active;  // the one that serves; NULL: none now
+    struct gr_hosted *crew;   // all that live
+    struct gr_hosted *active; // the one that serves; NULL: none now
     bool replace_wanted;
     char replace_why[128];
     unsigned deaths_in_a_row;
@@ -75,7 +79,14 @@ struct gr_manager {
     bool stopping, ready_told;
     struct gr_wall started;
     // what was told last about each module
-    struct gr_told { struct gr_name module; enum gr_reason reason; char message[GR_MESSAGE_MAX]; int64_t rollout, revision; enum gr_phase phase; struct gr_wall at; } *told;
+    struct gr_told {
+        struct gr_name module;
+        enum gr_reason reason;
+        char message[GR_MESSAGE_MAX];
+        int64_t rollout, revision;
+        enum gr_phase phase;
+        struct gr_wall at;
+    } * told;
     size_t n_told;
     uint64_t tally[GR_TALLY_COUNT];
     uint64_t rollbacks[GR_REASON_COUNT], refused[GR_REASON_COUNT], faults;
@@ -84,8 +95,9 @@ struct gr_manager {
 };
 
 // manager.c
-void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, const char *module, const char *version, int64_t rollout,
-                     const char *phase, enum gr_reason reason, const char *message);
+void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, const char *module,
+                     const char *version, int64_t rollout, const char *phase, enum gr_reason reason,
+                     const char *message);
 struct gr_told *gr_manager_told(struct gr_manager *m, const struct gr_name *module); // makes it
 void gr_manager_advance(struct gr_manager *m); // look again at the next turn of the loop
 void gr_manager_changed(struct gr_manager *m); // status keys, READY, waiting operators
@@ -105,12 +117,14 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e);
 void gr_crew_replace_when_quiet(struct gr_manager *m);
 void gr_crew_drain_all(struct gr_manager *m);
 void gr_crew_free(struct gr_manager *m);
-struct gr_place *gr_hosted_place(struct gr_hosted *h, const struct gr_name *module);      // NULL: none
-struct gr_place *gr_hosted_make_place(struct gr_hosted *h, const struct gr_name *module); // NULL: full
+struct gr_place *gr_hosted_place(struct gr_hosted *h, const struct gr_name *module); // NULL: none
+struct gr_place *gr_hosted_make_place(struct gr_hosted *h,
+                                      const struct gr_name *module); // NULL: full
 void gr_hosted_drop_place(struct gr_hosted *h, const struct gr_name *module);
 typedef void (*gr_loaded)(void *userdata, int slot, const struct gr_error *e);
 // Sends `load`; done is called from the loop.
-int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config, gr_loaded done, void *userdata);
+int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config,
+                   gr_loaded done, void *userdata);
 void gr_hosted_unload(struct gr_hosted *h, int slot);
 
 // manager-view.c

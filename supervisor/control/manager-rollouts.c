@@ -1,4 +1,5 @@
-// Owns which rollouts are in progress: from snapshots through the plan to rollouts, and what a rollout may do to the worker, the table and the journal.
+// Owns which rollouts are in progress: from snapshots through the plan to rollouts, and what a
+// rollout may do to the worker, the table and the journal.
 #include "base/fault.h"
 #include "base/log.h"
 #include "control/manager-internal.h"
@@ -25,7 +26,8 @@ bool gr_manager_is_waiting(const struct gr_manager *m)
     return false;
 }
 
-// --- what a rollout does to the worker ------------------------------------------------------------
+// --- what a rollout does to the worker
+// ------------------------------------------------------------
 
 struct staging {
     struct gr_rollout *rollout;
@@ -46,7 +48,8 @@ static int op_stage(void *u, struct gr_rollout *r, size_t member, const struct g
     if (!s)
         return m->active ? -ENOMEM : -ECONNRESET;
     *s = (struct staging){r, member};
-    int k = gr_hosted_load(m->active, v, gr_rollout_row(r)->members[member].to->config, on_staged, s);
+    int k =
+        gr_hosted_load(m->active, v, gr_rollout_row(r)->members[member].to->config, on_staged, s);
     if (k < 0)
         free(s);
     return k;
@@ -84,13 +87,15 @@ static void on_swapped(void *u, const cJSON *reply, const struct gr_error *e)
         (void)!gr_json_uint(reply, "", "freeze_usec", GR_JSON_OPTIONAL, 0, UINT32_MAX, &usec, NULL);
         (void)!gr_json_uint(reply, "", "parked", GR_JSON_OPTIONAL, 0, UINT32_MAX, &parked, NULL);
         char text[160];
-        snprintf(text, sizeof text, "the table was exchanged: dispatch was frozen for %" PRIu64 " us, %" PRIu64 " requests were parked",
+        snprintf(text, sizeof text,
+                 "the table was exchanged: dispatch was frozen for %" PRIu64 " us, %" PRIu64
+                 " requests were parked",
                  usec, parked);
         const struct gr_rollout_row *row = gr_rollout_row(s.rollout);
         for (size_t i = 0; i < row->n; i++)
             gr_manager_tell(s.manager, GR_MSG_SWAPPED, GR_LOG_INFO, row->members[i].module.s,
-                            row->members[i].to ? row->members[i].to->version.text : NULL, row->id, gr_phase_name(row->phase),
-                            GR_REASON_NONE, text);
+                            row->members[i].to ? row->members[i].to->version.text : NULL, row->id,
+                            gr_phase_name(row->phase), GR_REASON_NONE, text);
     }
     if (!reply && s.direction == GR_BACK) {
         if (s.manager->active)
@@ -113,12 +118,14 @@ static void add_set(cJSON *set, cJSON *removals, const char *module, int stable,
     cJSON_AddItemToArray(set, o);
 }
 
-static cJSON *swap_message(struct gr_manager *m, struct gr_rollout *r, enum gr_direction d, uint64_t *ret_budget)
+static cJSON *swap_message(struct gr_manager *m, struct gr_rollout *r, enum gr_direction d,
+                           uint64_t *ret_budget)
 {
     const struct gr_rollout_row *row = gr_rollout_row(r);
     cJSON *msg = cJSON_CreateObject();
     cJSON_AddStringToObject(msg, "type", "swap");
-    cJSON *set = cJSON_AddArrayToObject(msg, "set"), *removals = cJSON_AddArrayToObject(msg, "remove");
+    cJSON *set = cJSON_AddArrayToObject(msg, "set"),
+          *removals = cJSON_AddArrayToObject(msg, "remove");
     uint64_t budget = GR_FREEZE_BUDGET_DEFAULT_USEC;
     for (size_t i = 0; i < row->n; i++) {
         const struct gr_rollout_member *mem = &row->members[i];
@@ -126,9 +133,12 @@ static cJSON *swap_message(struct gr_manager *m, struct gr_rollout *r, enum gr_d
         if (mem->to && mem->to->strategy.freeze_budget_usec > budget)
             budget = mem->to->strategy.freeze_budget_usec;
         if (d == GR_FORWARD)
-            add_set(set, removals, mem->module.s, mem->to ? gr_rollout_slot(r, i) : -1, p && mem->to ? p->stable : -1);
+            add_set(set, removals, mem->module.s, mem->to ? gr_rollout_slot(r, i) : -1,
+                    p && mem->to ? p->stable : -1);
         else if (d == GR_BACK)
-            add_set(set, removals, mem->module.s, row->phase == GR_PHASE_STAGED ? (p ? p->stable : -1) : (p ? p->previous : -1), -1);
+            add_set(set, removals, mem->module.s,
+                    row->phase == GR_PHASE_STAGED ? (p ? p->stable : -1) : (p ? p->previous : -1),
+                    -1);
         else if (p && p->stable >= 0)
             add_set(set, removals, mem->module.s, p->stable, -1);
     }
@@ -147,13 +157,15 @@ static int op_swap(void *u, struct gr_rollout *r, enum gr_direction d)
     *s = (struct swapping){m, r, d};
     uint64_t budget = 0;
     cJSON *msg = swap_message(m, r, d, &budget);
-    int k = gr_worker_request(m->active->worker, msg, -1, budget + SWAP_ANSWER_EXTRA_USEC, on_swapped, s);
+    int k = gr_worker_request(m->active->worker, msg, -1, budget + SWAP_ANSWER_EXTRA_USEC,
+                              on_swapped, s);
     if (k < 0)
         free(s);
     return k;
 }
 
-// --- what a rollout does to the table -------------------------------------------------------------
+// --- what a rollout does to the table
+// -------------------------------------------------------------
 
 static struct gr_committed *table_row(struct gr_manager *m, const struct gr_name *module)
 {
@@ -176,7 +188,8 @@ static int copy_or_null(const struct gr_desired *d, struct gr_desired **ret)
 }
 
 // The row of one member as direction d makes it. Borrowed parts.
-static struct gr_committed next_row(struct gr_manager *m, const struct gr_rollout_member *mem, enum gr_direction d)
+static struct gr_committed next_row(struct gr_manager *m, const struct gr_rollout_member *mem,
+                                    enum gr_direction d)
 {
     const struct gr_committed *now = gr_manager_row(m, &mem->module);
     struct gr_committed c = {.module = mem->module};
@@ -198,10 +211,12 @@ static void take_up(struct gr_manager *m, const struct gr_committed *c)
 {
     struct gr_committed *now = table_row(m, &c->module);
     struct gr_committed fresh = {.module = c->module};
-    if (copy_or_null(c->release, &fresh.release) < 0 || copy_or_null(c->previous, &fresh.previous) < 0 ||
+    if (copy_or_null(c->release, &fresh.release) < 0 ||
+        copy_or_null(c->previous, &fresh.previous) < 0 ||
         copy_or_null(c->last_good, &fresh.last_good) < 0) {
         row_done(&fresh);
-        gr_log(GR_LOG_ERROR, "out of memory: the table in memory lags the journal; restart graylingd");
+        gr_log(GR_LOG_ERROR,
+               "out of memory: the table in memory lags the journal; restart graylingd");
         return;
     }
     if (!fresh.release) {
@@ -257,7 +272,8 @@ static void rebuild_starting(struct gr_manager *m)
         }
 }
 
-static int op_commit(void *u, struct gr_rollout *r, enum gr_direction d, const struct gr_rollout_row *as, struct gr_error *e)
+static int op_commit(void *u, struct gr_rollout *r, enum gr_direction d,
+                     const struct gr_rollout_row *as, struct gr_error *e)
 {
     struct gr_manager *m = u;
     const struct gr_rollout_row *row = gr_rollout_row(r);
@@ -291,7 +307,8 @@ static void op_release(void *u, struct gr_rollout *r, enum gr_direction d)
         return;
     if (d == GR_SETTLE) { // the table lets go of the versions before, then they leave
         uint64_t budget;
-        (void)!gr_worker_request(h->worker, swap_message(m, r, GR_SETTLE, &budget), -1, 0, NULL, NULL);
+        (void)!gr_worker_request(h->worker, swap_message(m, r, GR_SETTLE, &budget), -1, 0, NULL,
+                                 NULL);
     }
     for (size_t i = 0; i < row->n; i++) {
         struct gr_place *p = gr_hosted_place(h, &row->members[i].module);
@@ -311,15 +328,18 @@ static void op_release(void *u, struct gr_rollout *r, enum gr_direction d)
     }
 }
 
-static void op_sample(void *u, struct gr_rollout *r, size_t member, struct gr_error_sample *candidate, struct gr_error_sample *baseline)
+static void op_sample(void *u, struct gr_rollout *r, size_t member,
+                      struct gr_error_sample *candidate, struct gr_error_sample *baseline)
 {
     struct gr_manager *m = u;
-    struct gr_place *p = m->active ? gr_hosted_place(m->active, &gr_rollout_row(r)->members[member].module) : NULL;
+    struct gr_place *p =
+        m->active ? gr_hosted_place(m->active, &gr_rollout_row(r)->members[member].module) : NULL;
     if (!p || p->stable < 0 || !p->baseline_known)
         return; // nothing measured: the verdict stays Inconclusive
     struct gr_counters c;
     gr_stats_read(gr_worker_stats(m->active->worker), (unsigned)p->stable, &c);
-    *candidate = (struct gr_error_sample){p->carried.requests + gr_counters_total(&c), p->carried.errors + gr_counters_server_errors(&c)};
+    *candidate = (struct gr_error_sample){p->carried.requests + gr_counters_total(&c),
+                                          p->carried.errors + gr_counters_server_errors(&c)};
     *baseline = p->baseline;
 }
 
@@ -341,18 +361,24 @@ static void op_convict(void *u, struct gr_rollout *r, size_t member)
 {
     struct gr_manager *m = u;
     const struct gr_rollout_member *mem = &gr_rollout_row(r)->members[member];
-    struct gr_conviction c = {.digest = mem->to->digest, .module = mem->module, .reason = mem->reason, .at = gr_wall_now()};
+    struct gr_conviction c = {.digest = mem->to->digest,
+                              .module = mem->module,
+                              .reason = mem->reason,
+                              .at = gr_wall_now()};
     snprintf(c.version, sizeof c.version, "%s", mem->to->version.text);
     snprintf(c.evidence, sizeof c.evidence, "%s", mem->message);
     snprintf(c.instance, sizeof c.instance, "%s", m->config->instance.s);
     struct gr_error e = {0};
     if (gr_journal_convict(m->journal, &c, &e) < 0)
-        gr_log(GR_LOG_ERROR, "the quarantine of %s %s could not be journaled: %s", mem->module.s, c.version, e.message);
+        gr_log(GR_LOG_ERROR, "the quarantine of %s %s could not be journaled: %s", mem->module.s,
+               c.version, e.message);
     gr_manager_reload_convictions(m);
-    gr_manager_tell(m, GR_MSG_QUARANTINED, GR_LOG_WARNING, mem->module.s, c.version, gr_rollout_row(r)->id, NULL, mem->reason, mem->message);
+    gr_manager_tell(m, GR_MSG_QUARANTINED, GR_LOG_WARNING, mem->module.s, c.version,
+                    gr_rollout_row(r)->id, NULL, mem->reason, mem->message);
 }
 
-// --- reports --------------------------------------------------------------------------------------
+// --- reports
+// --------------------------------------------------------------------------------------
 
 static const char *message_id(enum gr_phase p)
 {
@@ -377,9 +403,11 @@ static void report(struct gr_manager *m, const struct gr_rollout_row *row)
             snprintf(t->message, sizeof t->message, "%s", message);
         }
         bool bad = row->phase == GR_PHASE_REJECTED || row->phase == GR_PHASE_ROLLED_BACK;
-        const char *id = row->phase == GR_PHASE_HEALTHY && !mem->to ? GR_MSG_REMOVED : message_id(row->phase);
+        const char *id =
+            row->phase == GR_PHASE_HEALTHY && !mem->to ? GR_MSG_REMOVED : message_id(row->phase);
         gr_manager_tell(m, id, bad ? GR_LOG_WARNING : GR_LOG_INFO, mem->module.s,
-                        mem->to ? mem->to->version.text : NULL, row->id, gr_phase_name(row->phase), row->reason, message);
+                        mem->to ? mem->to->version.text : NULL, row->id, gr_phase_name(row->phase),
+                        row->reason, message);
     }
     if (row->phase == GR_PHASE_ROLLED_BACK)
         m->rollbacks[row->reason]++;
@@ -411,14 +439,24 @@ static void op_ended(void *u, struct gr_rollout *r)
 
 void gr_manager_init_ops(struct gr_manager *m)
 {
-    m->ops = (struct gr_rollout_ops){.stage = op_stage, .unstage = op_unstage, .swap = op_swap, .commit = op_commit,
-                                     .release = op_release, .sample = op_sample, .convict = op_convict, .can_stage = op_can_stage,
-                                     .changed = op_changed, .ended = op_ended, .userdata = m};
-    m->env = (struct gr_rollout_env){.event = m->event, .journal = m->journal, .verifier = m->verifier, .ops = &m->ops};
+    m->ops = (struct gr_rollout_ops){.stage = op_stage,
+                                     .unstage = op_unstage,
+                                     .swap = op_swap,
+                                     .commit = op_commit,
+                                     .release = op_release,
+                                     .sample = op_sample,
+                                     .convict = op_convict,
+                                     .can_stage = op_can_stage,
+                                     .changed = op_changed,
+                                     .ended = op_ended,
+                                     .userdata = m};
+    m->env = (struct gr_rollout_env){
+        .event = m->event, .journal = m->journal, .verifier = m->verifier, .ops = &m->ops};
     gr_manager_reload_convictions(m);
 }
 
-// --- from snapshots to rollouts -------------------------------------------------------------------
+// --- from snapshots to rollouts
+// -------------------------------------------------------------------
 
 static bool in_force(struct gr_manager *m, const struct gr_rollout_row *row)
 {
@@ -431,7 +469,8 @@ static bool in_force(struct gr_manager *m, const struct gr_rollout_row *row)
     return true;
 }
 
-// Newer wins: older rollouts of the same modules are superseded; the newer one begins when they have ended.
+// Newer wins: older rollouts of the same modules are superseded; the newer one begins when they
+// have ended.
 int gr_manager_advance_rollouts(struct gr_manager *m)
 {
     for (size_t i = 0; i < m->n_ended;)
@@ -467,7 +506,11 @@ int gr_manager_advance_rollouts(struct gr_manager *m)
 
 static void record_refusal(struct gr_manager *m, const struct gr_plan *p)
 {
-    struct gr_rollout_row row = {.id = p->rollout, .phase = GR_PHASE_REJECTED, .created = gr_wall_now(), .updated = gr_wall_now(), .n = p->n};
+    struct gr_rollout_row row = {.id = p->rollout,
+                                 .phase = GR_PHASE_REJECTED,
+                                 .created = gr_wall_now(),
+                                 .updated = gr_wall_now(),
+                                 .n = p->n};
     row.members = calloc(p->n, sizeof *row.members);
     if (!row.members)
         return;
@@ -476,7 +519,8 @@ static void record_refusal(struct gr_manager *m, const struct gr_plan *p)
         struct gr_rollout_member *mem = &row.members[i];
         mem->module = it->module;
         if (copy_or_null(it->to, &mem->to) < 0 || copy_or_null(it->from, &mem->from) < 0)
-            gr_log(GR_LOG_ERROR, "out of memory: the record of rollout %" PRId64 " is incomplete", row.id);
+            gr_log(GR_LOG_ERROR, "out of memory: the record of rollout %" PRId64 " is incomplete",
+                   row.id);
         if (it->kind == GR_PLAN_REFUSE && row.reason == GR_REASON_NONE) {
             row.reason = it->refusal.reason;
             snprintf(row.message, sizeof row.message, "%s", it->refusal.message);
@@ -488,7 +532,8 @@ static void record_refusal(struct gr_manager *m, const struct gr_plan *p)
     }
     struct gr_error e = {0};
     if (gr_journal_put_rollout(m->journal, &row, &e) < 0)
-        gr_log(GR_LOG_ERROR, "the refusal of rollout %" PRId64 " could not be journaled: %s", row.id, e.message);
+        gr_log(GR_LOG_ERROR, "the refusal of rollout %" PRId64 " could not be journaled: %s",
+               row.id, e.message);
     report(m, &row);
     gr_rollout_row_done(&row);
 }
@@ -504,7 +549,8 @@ static bool is_newer_than_all(const struct gr_manager *m, int64_t id)
 void gr_manager_plan(struct gr_manager *m)
 {
     struct gr_plan *p = NULL;
-    int k = gr_plan_make(m->planned_once ? &m->before : NULL, &m->now, &m->table, m->convictions, m->n_convictions, &p);
+    int k = gr_plan_make(m->planned_once ? &m->before : NULL, &m->now, &m->table, m->convictions,
+                         m->n_convictions, &p);
     if (k < 0) {
         gr_log(GR_LOG_ERROR, "no plan for revision %" PRId64 ": %s", m->now.revision, strerror(-k));
         return;
@@ -513,7 +559,8 @@ void gr_manager_plan(struct gr_manager *m)
     struct gr_rollout *r = NULL;
     struct gr_error e = {0};
     if (p->n && !is_newer_than_all(m, p->rollout))
-        p->rollout = gr_rollout_row(m->rollouts[m->n_rollouts - 1])->id + 1; // two reads at one revision cannot be, but an id stays unique
+        p->rollout = gr_rollout_row(m->rollouts[m->n_rollouts - 1])->id +
+                     1; // two reads at one revision cannot be, but an id stays unique
     if (p->n && p->refused)
         record_refusal(m, p);
     else if (p->n && m->n_rollouts + m->n_ended < GR_ROLLOUTS_MAX) {
@@ -524,14 +571,18 @@ void gr_manager_plan(struct gr_manager *m)
             op_changed(m, r);
         }
     } else if (p->n)
-        gr_log(GR_LOG_ERROR, "rollout %" PRId64 " is not taken up: %d are in progress, which is the limit; write its keys again later",
-               p->rollout, GR_ROLLOUTS_MAX);
+        gr_log(
+            GR_LOG_ERROR,
+            "rollout %" PRId64
+            " is not taken up: %d are in progress, which is the limit; write its keys again later",
+            p->rollout, GR_ROLLOUTS_MAX);
     gr_plan_free(p);
     gr_manager_advance(m);
     gr_manager_changed(m);
 }
 
-// --- after a start --------------------------------------------------------------------------------
+// --- after a start
+// --------------------------------------------------------------------------------
 
 static void recover_one(struct gr_manager *m, struct gr_rollout_row *row)
 {
@@ -545,19 +596,26 @@ static void recover_one(struct gr_manager *m, struct gr_rollout_row *row)
         m->rollouts[m->n_rollouts++] = r;
         if (phase == GR_PHASE_ROLLING_BACK)
             gr_rollout_restore_without_worker(r, SIZE_MAX, NULL);
-        snprintf(text, sizeof text, phase == GR_PHASE_BAKING ? "rollout %" PRId64 " was in its bake when the supervisor ended; the bake goes on"
-                                                           : "rollout %" PRId64 " was on its way back when the supervisor ended; it is back",
-                 id);
+        snprintf(
+            text, sizeof text,
+            phase == GR_PHASE_BAKING
+                ? "rollout %" PRId64 " was in its bake when the supervisor ended; the bake goes on"
+                : "rollout %" PRId64 " was on its way back when the supervisor ended; it is back",
+            id);
     } else { // nothing of it was committed: the desired state asks again
         row->phase = GR_PHASE_SUPERSEDED;
         row->updated = gr_wall_now();
-        snprintf(row->message, sizeof row->message, "the supervisor ended before it was in force; the desired state is planned anew");
+        snprintf(row->message, sizeof row->message,
+                 "the supervisor ended before it was in force; the desired state is planned anew");
         struct gr_error e = {0};
         if (gr_journal_put_rollout(m->journal, row, &e) < 0)
             gr_log(GR_LOG_ERROR, "%s", e.message);
-        snprintf(text, sizeof text, "rollout %" PRId64 " was %s when the supervisor ended; nothing of it is in force", id, gr_phase_name(phase));
+        snprintf(text, sizeof text,
+                 "rollout %" PRId64 " was %s when the supervisor ended; nothing of it is in force",
+                 id, gr_phase_name(phase));
     }
-    gr_manager_tell(m, GR_MSG_RECOVERED, GR_LOG_NOTICE, NULL, NULL, id, gr_phase_name(phase), GR_REASON_NONE, text);
+    gr_manager_tell(m, GR_MSG_RECOVERED, GR_LOG_NOTICE, NULL, NULL, id, gr_phase_name(phase),
+                    GR_REASON_NONE, text);
 }
 
 int gr_manager_recover(struct gr_manager *m, struct gr_error *e)

@@ -15,7 +15,8 @@ struct memory { // everything that the view points into
     struct gr_view_count values[SERIES][GR_REASON_COUNT];
 };
 
-static void fill_version(struct memory *mem, struct gr_hosted *h, const struct gr_desired *d, const char *role, unsigned permyriad, int slot,
+static void fill_version(struct memory *mem, struct gr_hosted *h, const struct gr_desired *d,
+                         const char *role, unsigned permyriad, int slot,
                          struct gr_view_version *ret)
 {
     *ret = (struct gr_view_version){.slot = slot, .present = d != NULL};
@@ -31,7 +32,8 @@ static void fill_version(struct memory *mem, struct gr_hosted *h, const struct g
     }
 }
 
-static const struct gr_rollout *rollout_of(const struct gr_manager *m, const struct gr_name *module, size_t *ret_member)
+static const struct gr_rollout *rollout_of(const struct gr_manager *m, const struct gr_name *module,
+                                           size_t *ret_member)
 {
     for (size_t i = m->n_rollouts; i-- > 0;) {
         const struct gr_rollout_row *row = gr_rollout_row(m->rollouts[i]);
@@ -48,11 +50,13 @@ static const char *module_phase(const struct gr_rollout *r, const struct gr_told
 {
     if (r)
         return "Progressing";
-    bool bad = t && (t->phase == GR_PHASE_REJECTED || t->phase == GR_PHASE_ROLLED_BACK || (t->phase == GR_PHASE_COUNT && t->reason));
+    bool bad = t && (t->phase == GR_PHASE_REJECTED || t->phase == GR_PHASE_ROLLED_BACK ||
+                     (t->phase == GR_PHASE_COUNT && t->reason));
     return bad ? "Degraded" : "Healthy";
 }
 
-static void fill_module(struct gr_manager *m, struct memory *mem, const struct gr_name *name, struct gr_view_module *v)
+static void fill_module(struct gr_manager *m, struct memory *mem, const struct gr_name *name,
+                        struct gr_view_module *v)
 {
     size_t member = 0;
     const struct gr_rollout *r = rollout_of(m, name, &member);
@@ -68,7 +72,8 @@ static void fill_module(struct gr_manager *m, struct memory *mem, const struct g
         snprintf(v->message, sizeof v->message, "%s", t->message);
         v->rollout = t->rollout;
         v->observed_revision = t->revision;
-        snprintf(v->rollout_phase, sizeof v->rollout_phase, "%s", t->phase < GR_PHASE_COUNT ? gr_phase_name(t->phase) : "");
+        snprintf(v->rollout_phase, sizeof v->rollout_phase, "%s",
+                 t->phase < GR_PHASE_COUNT ? gr_phase_name(t->phase) : "");
     }
     if (!v->observed_revision && row)
         v->observed_revision = row->release->mod_revision;
@@ -76,39 +81,48 @@ static void fill_module(struct gr_manager *m, struct memory *mem, const struct g
         v->bake_left_usec = gr_rollout_bake_left_usec(r);
         v->verdict = rr->members[member].to ? gr_rollout_verdict(r, member) : NULL;
         bool waiting = rr->phase != GR_PHASE_BAKING && rr->phase != GR_PHASE_ROLLING_BACK;
-        fill_version(mem, h, waiting ? rr->members[member].to : NULL, "candidate", 0, gr_rollout_slot(r, member), &v->candidate);
+        fill_version(mem, h, waiting ? rr->members[member].to : NULL, "candidate", 0,
+                     gr_rollout_slot(r, member), &v->candidate);
     }
-    fill_version(mem, h, row ? row->release : NULL, "stable", 10000, p ? p->stable : -1, &v->stable);
-    fill_version(mem, h, row ? row->previous : NULL, "previous", 0, p ? p->previous : -1, &v->previous);
+    fill_version(mem, h, row ? row->release : NULL, "stable", 10000, p ? p->stable : -1,
+                 &v->stable);
+    fill_version(mem, h, row ? row->previous : NULL, "previous", 0, p ? p->previous : -1,
+                 &v->previous);
     if (row && row->last_good)
         snprintf(v->last_good, sizeof v->last_good, "%s", row->last_good->version.text);
 }
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct gr_view_module *)a)->module.s, ((const struct gr_view_module *)b)->module.s);
+    return strcmp(((const struct gr_view_module *)a)->module.s,
+                  ((const struct gr_view_module *)b)->module.s);
 }
 
-static void add_series(struct gr_view *v, struct memory *mem, const char *name, const char *help, size_t n)
+static void add_series(struct gr_view *v, struct memory *mem, const char *name, const char *help,
+                       size_t n)
 {
     size_t i = v->n_series++;
-    mem->series[i] = (struct gr_view_series){.name = name, .help = help, .type = "counter", .n = n, .values = mem->values[i]};
+    mem->series[i] = (struct gr_view_series){
+        .name = name, .help = help, .type = "counter", .n = n, .values = mem->values[i]};
 }
 
-static void add_reasons(struct gr_view *v, struct memory *mem, const char *name, const char *help, const uint64_t *by_reason)
+static void add_reasons(struct gr_view *v, struct memory *mem, const char *name, const char *help,
+                        const uint64_t *by_reason)
 {
     size_t n = 0;
     for (unsigned r = 1; r < GR_REASON_COUNT; r++)
         if (by_reason[r]) {
             struct gr_view_count *c = &mem->values[v->n_series][n++];
-            snprintf(c->labels, sizeof c->labels, "reason=\"%s\"", gr_reason_name((enum gr_reason)r));
+            snprintf(c->labels, sizeof c->labels, "reason=\"%s\"",
+                     gr_reason_name((enum gr_reason)r));
             c->value = (double)by_reason[r];
         }
     add_series(v, mem, name, help, n);
 }
 
-static void add_tally(struct gr_view *v, struct memory *mem, const char *name, const char *help, const char *label, const char *const *values,
-                      const uint64_t *counts, size_t n)
+static void add_tally(struct gr_view *v, struct memory *mem, const char *name, const char *help,
+                      const char *label, const char *const *values, const uint64_t *counts,
+                      size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct gr_view_count *c = &mem->values[v->n_series][i];
@@ -123,10 +137,14 @@ static void fill_series(struct gr_manager *m, struct gr_view *v, struct memory *
     static const char *const results[] = {"ok", "failed"}, *const restarts[] = {"crash", "replace"};
     memset(mem->values, 0, sizeof mem->values);
     v->series = mem->series;
-    add_tally(v, mem, "swaps_total", "Exchanges of the routing table, by result.", "result", results, &m->tally[GR_TALLY_SWAP_OK], 2);
-    add_tally(v, mem, "worker_restarts_total", "Workers started anew, by reason.", "reason", restarts, &m->tally[GR_TALLY_RESTART_CRASH], 2);
-    add_reasons(v, mem, "rollbacks_total", "Rollouts that were taken back, by reason.", m->rollbacks);
-    add_reasons(v, mem, "artifact_refused_total", "Rollouts that were refused before they served, by reason.", m->refused);
+    add_tally(v, mem, "swaps_total", "Exchanges of the routing table, by result.", "result",
+              results, &m->tally[GR_TALLY_SWAP_OK], 2);
+    add_tally(v, mem, "worker_restarts_total", "Workers started anew, by reason.", "reason",
+              restarts, &m->tally[GR_TALLY_RESTART_CRASH], 2);
+    add_reasons(v, mem, "rollbacks_total", "Rollouts that were taken back, by reason.",
+                m->rollbacks);
+    add_reasons(v, mem, "artifact_refused_total",
+                "Rollouts that were refused before they served, by reason.", m->refused);
 }
 
 static size_t fill_modules(struct gr_manager *m, struct memory *mem)
@@ -148,8 +166,12 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
     if (!mem)
         mem = m->view_memory = calloc(1, sizeof *mem);
     struct gr_view *v = &m->view;
-    *v = (struct gr_view){.service = m->config->service.s, .instance = m->config->instance.s, .version = GR_VERSION, .pid = getpid(),
-                          .started = m->started, .source_kind = m->config->n_endpoints ? "etcd" : "directory",
+    *v = (struct gr_view){.service = m->config->service.s,
+                          .instance = m->config->instance.s,
+                          .version = GR_VERSION,
+                          .pid = getpid(),
+                          .started = m->started,
+                          .source_kind = m->config->n_endpoints ? "etcd" : "directory",
                           .trust_root = m->config->trust_root_file != NULL};
     v->worker_pid = m->active ? gr_worker_pid(m->active->worker) : 0;
     v->source = m->source ? *gr_source_peek_health(m->source) : m->health;
@@ -172,9 +194,14 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
         for (size_t i = 0; i < GR_INSTANCES_MAX; i++) // slots that no place names: pinned versions
             v->pinned += m->active->slot_used[i];
         for (size_t i = 0; i < m->active->n_places; i++)
-            v->pinned -= (uint64_t)(m->active->places[i].stable >= 0) + (uint64_t)(m->active->places[i].previous >= 0);
+            v->pinned -= (uint64_t)(m->active->places[i].stable >= 0) +
+                         (uint64_t)(m->active->places[i].previous >= 0);
     }
-    snprintf(v->phase, sizeof v->phase, "%s", m->stopping ? "Draining" : !m->active ? "Starting" : degraded ? "Degraded" : "Serving");
+    snprintf(v->phase, sizeof v->phase, "%s",
+             m->stopping  ? "Draining"
+             : !m->active ? "Starting"
+             : degraded   ? "Degraded"
+                          : "Serving");
     return v;
 }
 

@@ -1,14 +1,16 @@
-// Owns the wiring of graylingd: opens what it needs in order, turns snapshots into wishes, and tells what happened.
-#include "control/manager-internal.h"
+// Owns the wiring of graylingd: opens what it needs in order, turns snapshots into wishes, and
+// tells what happened.
 #include "base/fs.h"
 #include "base/log.h"
+#include "control/manager-internal.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-// --- telling --------------------------------------------------------------------------------------
+// --- telling
+// --------------------------------------------------------------------------------------
 
 struct gr_told *gr_manager_told(struct gr_manager *m, const struct gr_name *module)
 {
@@ -21,19 +23,29 @@ struct gr_told *gr_manager_told(struct gr_manager *m, const struct gr_name *modu
     if (!more)
         return NULL;
     m->told = more;
-    m->told[m->n_told] = (struct gr_told){.module = *module, .at = gr_wall_now(), .phase = GR_PHASE_COUNT};
+    m->told[m->n_told] =
+        (struct gr_told){.module = *module, .at = gr_wall_now(), .phase = GR_PHASE_COUNT};
     return &m->told[m->n_told++];
 }
 
-void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, const char *module, const char *version, int64_t rollout,
-                     const char *phase, enum gr_reason reason, const char *message)
+void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, const char *module,
+                     const char *version, int64_t rollout, const char *phase, enum gr_reason reason,
+                     const char *message)
 {
     char id[24] = "";
     if (rollout)
         snprintf(id, sizeof id, "%" PRId64, rollout);
-    const struct gr_event ev = {.message_id = message_id, .level = (enum gr_log_level)level, .module = module, .version = version,
-                                .rollout = rollout ? id : NULL, .phase = phase, .reason = reason ? gr_reason_name(reason) : NULL,
-                                .revision = m->now.revision, .message = message && *message ? message : phase ? phase : ""};
+    const struct gr_event ev = {.message_id = message_id,
+                                .level = (enum gr_log_level)level,
+                                .module = module,
+                                .version = version,
+                                .rollout = rollout ? id : NULL,
+                                .phase = phase,
+                                .reason = reason ? gr_reason_name(reason) : NULL,
+                                .revision = m->now.revision,
+                                .message = message && *message ? message
+                                           : phase             ? phase
+                                                               : ""};
     gr_log_event(&ev);
     struct gr_event_row row = {.at = gr_wall_now(), .rollout = rollout};
     snprintf(row.module, sizeof row.module, "%s", module ? module : "");
@@ -58,8 +70,8 @@ void gr_manager_changed(struct gr_manager *m)
         m->ready_told = true;
         sd_notify(0, "READY=1");
     }
-    sd_notifyf(0, "STATUS=%zu modules in force, %zu rollouts in progress, source %s", m->table.n, m->n_rollouts,
-               m->health.up ? "up" : "away");
+    sd_notifyf(0, "STATUS=%zu modules in force, %zu rollouts in progress, source %s", m->table.n,
+               m->n_rollouts, m->health.up ? "up" : "away");
 }
 
 static int on_advance(sd_event_source *s, void *u)
@@ -80,7 +92,8 @@ void gr_manager_advance(struct gr_manager *m)
         gr_log(GR_LOG_ERROR, "event loop: %s", strerror(-k));
 }
 
-// --- the source -----------------------------------------------------------------------------------
+// --- the source
+// -----------------------------------------------------------------------------------
 
 static void wishes_done(struct gr_wishes *w)
 {
@@ -104,9 +117,11 @@ static void on_snapshot(void *u, const struct gr_snapshot *s)
             continue;
         }
         struct gr_wish *x = &w.wishes[w.n++];
-        *x = (struct gr_wish){.module = en->module, .mod_revision = en->mod_revision, .error = en->error};
+        *x = (struct gr_wish){
+            .module = en->module, .mod_revision = en->mod_revision, .error = en->error};
         if (en->error.reason == GR_REASON_NONE)
-            (void)!gr_desired_parse(&en->module, en->mod_revision, en->value, en->value_len, &x->desired, &x->error);
+            (void)!gr_desired_parse(&en->module, en->mod_revision, en->value, en->value_len,
+                                    &x->desired, &x->error);
     }
     wishes_done(&m->before);
     m->before = m->now;
@@ -124,18 +139,25 @@ static void on_health(void *u, const struct gr_source_health *h)
     bool was_up = m->health.up, was_held = m->health.held;
     m->health = *h;
     if (h->held && !was_held)
-        gr_manager_tell(m, GR_MSG_SOURCE_REWOUND, GR_LOG_ERROR, NULL, NULL, 0, NULL, h->reason, h->message);
+        gr_manager_tell(m, GR_MSG_SOURCE_REWOUND, GR_LOG_ERROR, NULL, NULL, 0, NULL, h->reason,
+                        h->message);
     else if (was_up && !h->up)
-        gr_manager_tell(m, GR_MSG_SOURCE_LOST, GR_LOG_WARNING, NULL, NULL, 0, NULL, h->reason, h->message);
+        gr_manager_tell(m, GR_MSG_SOURCE_LOST, GR_LOG_WARNING, NULL, NULL, 0, NULL, h->reason,
+                        h->message);
     else if (!was_up && h->up)
-        gr_manager_tell(m, GR_MSG_SOURCE_BACK, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE, "the source of desired state answers");
+        gr_manager_tell(m, GR_MSG_SOURCE_BACK, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE,
+                        "the source of desired state answers");
     gr_manager_changed(m);
 }
 
 static struct gr_etcd_config etcd_config(const struct gr_config *c)
 {
-    return (struct gr_etcd_config){.n_endpoints = c->n_endpoints, .endpoints = (const char *const *)c->endpoints, .user = c->etcd_user,
-                                   .password_file = c->etcd_password_file, .ca_file = c->etcd_ca_file, .cert_file = c->etcd_cert_file,
+    return (struct gr_etcd_config){.n_endpoints = c->n_endpoints,
+                                   .endpoints = (const char *const *)c->endpoints,
+                                   .user = c->etcd_user,
+                                   .password_file = c->etcd_password_file,
+                                   .ca_file = c->etcd_ca_file,
+                                   .cert_file = c->etcd_cert_file,
                                    .key_file = c->etcd_key_file};
 }
 
@@ -146,7 +168,8 @@ static const struct gr_view *view_for_status(void *u)
 
 static int open_source(struct gr_manager *m, struct gr_error *e)
 {
-    const struct gr_source_callbacks cb = {.snapshot = on_snapshot, .health = on_health, .userdata = m};
+    const struct gr_source_callbacks cb = {
+        .snapshot = on_snapshot, .health = on_health, .userdata = m};
     struct gr_floor floor = {0};
     int k = gr_journal_get_floor(m->journal, &floor, e);
     if (k < 0)
@@ -155,20 +178,28 @@ static int open_source(struct gr_manager *m, struct gr_error *e)
         k = gr_source_directory_new(m->event, m->config->directory, &cb, &m->source, e);
     } else {
         const struct gr_etcd_config c = etcd_config(m->config);
-        const struct gr_source_floor f = {.cluster_id = floor.cluster_id, .revision = floor.revision};
-        k = gr_source_etcd_new(m->event, m->transport, &c, &m->config->service, &cb, f, &m->source, e);
+        const struct gr_source_floor f = {.cluster_id = floor.cluster_id,
+                                          .revision = floor.revision};
+        k = gr_source_etcd_new(m->event, m->transport, &c, &m->config->service, &cb, f, &m->source,
+                               e);
         if (k == 0)
-            k = gr_status_writer_new(m->event, m->transport, &c, &m->config->service, &m->config->instance, view_for_status, m, &m->status, e);
+            k = gr_status_writer_new(m->event, m->transport, &c, &m->config->service,
+                                     &m->config->instance, view_for_status, m, &m->status, e);
     }
     return k < 0 ? k : gr_source_start(m->source, e);
 }
 
-// --- life -----------------------------------------------------------------------------------------
+// --- life
+// -----------------------------------------------------------------------------------------
 
 static struct gr_verifier_config verifier_config(const struct gr_config *c, const char *store)
 {
-    return (struct gr_verifier_config){.store_dir = store, .allow_schemes = c->allow_schemes, .allow_hosts = c->allow_hosts,
-                                       .file_roots = c->file_roots, .max_bytes = c->max_bytes, .sealed_modules = c->sealed_modules};
+    return (struct gr_verifier_config){.store_dir = store,
+                                       .allow_schemes = c->allow_schemes,
+                                       .allow_hosts = c->allow_hosts,
+                                       .file_roots = c->file_roots,
+                                       .max_bytes = c->max_bytes,
+                                       .sealed_modules = c->sealed_modules};
 }
 
 static int open_state(struct gr_manager *m, struct gr_error *e)
@@ -178,8 +209,11 @@ static int open_state(struct gr_manager *m, struct gr_error *e)
     if (k == 0)
         k = gr_fs_mkdir_all(c->runtime_dir, 0755);
     if (k < 0)
-        return gr_error_set(e, k, GR_REASON_INTERNAL, "the directories %s and %s could not be made: %s. Set StateDirectory and "
-                            "RuntimeDirectory to places that this user may write", c->state_dir, c->runtime_dir, strerror(-k));
+        return gr_error_set(
+            e, k, GR_REASON_INTERNAL,
+            "the directories %s and %s could not be made: %s. Set StateDirectory and "
+            "RuntimeDirectory to places that this user may write",
+            c->state_dir, c->runtime_dir, strerror(-k));
     k = gr_journal_open(c->state_dir, &m->journal, e);
     if (k == 0)
         k = gr_transport_new(m->event, &m->transport);
@@ -195,12 +229,14 @@ static int open_control(struct gr_manager *m, struct gr_error *e)
 {
     struct gr_control_ops ops;
     gr_manager_control_ops(m, &ops);
-    const struct gr_control_config c = {.runtime_dir = m->config->runtime_dir, .admin_listen = m->config->admin_listen, .ops = &ops};
+    const struct gr_control_config c = {.runtime_dir = m->config->runtime_dir,
+                                        .admin_listen = m->config->admin_listen,
+                                        .ops = &ops};
     return gr_control_start(m->event, &c, &m->control, e);
 }
 
-int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, size_t n_sets, const char *config_path,
-                   struct gr_manager **ret, struct gr_error *e)
+int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, size_t n_sets,
+                   const char *config_path, struct gr_manager **ret, struct gr_error *e)
 {
     struct gr_manager *m = calloc(1, sizeof *m);
     if (!m) {
@@ -222,7 +258,8 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
         k = gr_listeners_open(m->config, &adopted, &m->listeners, e);
     if (k == 0) {
         gr_manager_init_ops(m);
-        k = open_control(m, e); // before anything is served: a second daemon on this state ends here
+        k = open_control(m,
+                         e); // before anything is served: a second daemon on this state ends here
     }
     if (k == 0)
         k = gr_manager_recover(m, e);
@@ -236,8 +273,10 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
     }
     if (!m->config->trust_root_file)
         gr_manager_tell(m, GR_MSG_UNTRUSTED, GR_LOG_WARNING, NULL, NULL, 0, NULL, GR_REASON_NONE,
-                        "no trust root is configured: whoever can write the etcd keys decides what code runs. Set [Trust] RootFile");
-    gr_manager_tell(m, GR_MSG_STARTED, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE, "graylingd started");
+                        "no trust root is configured: whoever can write the etcd keys decides what "
+                        "code runs. Set [Trust] RootFile");
+    gr_manager_tell(m, GR_MSG_STARTED, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE,
+                    "graylingd started");
     *ret = m;
     return 0;
 }
@@ -282,9 +321,11 @@ void gr_manager_reload(struct gr_manager *m)
         k = gr_verifier_reconfigure(m->verifier, &vc, &e);
     }
     if (k < 0)
-        gr_log(GR_LOG_ERROR, "the configuration was not reloaded, the old one stays in force: %s", e.message);
+        gr_log(GR_LOG_ERROR, "the configuration was not reloaded, the old one stays in force: %s",
+               e.message);
     else
-        gr_log(GR_LOG_NOTICE, "the artifact policy was reloaded; other keys take effect at the next start");
+        gr_log(GR_LOG_NOTICE,
+               "the artifact policy was reloaded; other keys take effect at the next start");
     sd_notify(0, "READY=1");
 }
 
@@ -301,7 +342,8 @@ void gr_manager_stop(struct gr_manager *m)
         return;
     m->stopping = true;
     sd_notify(0, "STOPPING=1");
-    gr_manager_tell(m, GR_MSG_STOPPING, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE, "graylingd drains and ends");
+    gr_manager_tell(m, GR_MSG_STOPPING, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE,
+                    "graylingd drains and ends");
     m->respawn = sd_event_source_disable_unref(m->respawn);
     gr_crew_drain_all(m);
     if (!m->crew)

@@ -53,14 +53,18 @@ int gr_orphan_adopt(const struct gr_config *c, struct gr_orphan *orphan, struct 
     (void)!gr_json_uint(m, "", "pid", GR_JSON_OPTIONAL, 0, INT32_MAX, &pid, NULL);
     for (size_t i = 0; i < n; i++) {
         char *address GR_AUTO_FREE = NULL;
-        if (l.n < GR_LISTEN_MAX && gr_listener_describe(fds[i], &address) == 0 && is_wanted(c, address)) {
+        if (l.n < GR_LISTEN_MAX && gr_listener_describe(fds[i], &address) == 0 &&
+            is_wanted(c, address)) {
             l.fd[l.n] = fds[i];
             l.address[l.n++] = gr_steal(address);
         } else {
             close(fds[i]);
         }
     }
-    gr_log(GR_LOG_NOTICE, "worker %d of the supervisor before serves on; %zu listening sockets were taken over from it", (int)pid, l.n);
+    gr_log(GR_LOG_NOTICE,
+           "worker %d of the supervisor before serves on; %zu listening sockets were taken over "
+           "from it",
+           (int)pid, l.n);
     *ret = l;
     *orphan = (struct gr_orphan){.channel = gr_steal_fd(&fd), .pid = (int)pid};
     return 0;
@@ -75,7 +79,8 @@ void gr_orphan_release(struct gr_orphan *orphan)
     cJSON_AddNumberToObject(m, "limit_usec", DRAIN_USEC);
     int k = gr_channel_send(orphan->channel, m, NULL, 0);
     if (k < 0)
-        gr_log(GR_LOG_WARNING, "the orphaned worker %d could not be told to drain: %s", orphan->pid, strerror(-k));
+        gr_log(GR_LOG_WARNING, "the orphaned worker %d could not be told to drain: %s", orphan->pid,
+               strerror(-k));
     close(orphan->channel);
     orphan->channel = -1;
 }

@@ -1,5 +1,6 @@
-// A worker that lost its supervisor serves on and waits at RuntimeDirectory/worker.sock. The next supervisor takes the listening sockets over from it, builds
-// a worker of its own from the journal, and then lets the orphan drain: nothing is refused, and what serves is what the journal says.
+// A worker that lost its supervisor serves on and waits at RuntimeDirectory/worker.sock. The next
+// supervisor takes the listening sockets over from it, builds a worker of its own from the journal,
+// and then lets the orphan drain: nothing is refused, and what serves is what the journal says.
 #pragma once
 #include "control/listeners.h"
 
@@ -7,7 +8,9 @@ struct gr_orphan {
     int channel; // -1: none
     int pid;
 };
-// Connects to an orphan, if one waits. Listeners that it holds at one of c's addresses fill *ret. Fails: -ENOENT (nobody waits). Blocks for at most a second.
-GR_MUST_CHECK int gr_orphan_adopt(const struct gr_config *c, struct gr_orphan *orphan, struct gr_listeners *ret);
+// Connects to an orphan, if one waits. Listeners that it holds at one of c's addresses fill *ret.
+// Fails: -ENOENT (nobody waits). Blocks for at most a second.
+GR_MUST_CHECK int gr_orphan_adopt(const struct gr_config *c, struct gr_orphan *orphan,
+                                  struct gr_listeners *ret);
 // Another worker serves: the orphan answers what it has and exits. Harmless when there is none.
 void gr_orphan_release(struct gr_orphan *orphan);

@@ -1,4 +1,5 @@
-// Owns the leased status keys and the quarantine keys in etcd: renders the view, compares with what was written last, writes the difference one after the other.
+// Owns the leased status keys and the quarantine keys in etcd: renders the view, compares with what
+// was written last, writes the difference one after the other.
 #include "control/status-writer.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -77,11 +78,13 @@ static int on_look(sd_event_source *s, void *u)
     snprintf(key, sizeof key, "%s/instances/%s", w->prefix, w->instance);
     want(w, key, gr_view_instance_key(v), true);
     for (size_t i = 0; i < v->n_modules; i++) {
-        snprintf(key, sizeof key, "%s/instances/%s/modules/%s", w->prefix, w->instance, v->modules[i].module.s);
+        snprintf(key, sizeof key, "%s/instances/%s/modules/%s", w->prefix, w->instance,
+                 v->modules[i].module.s);
         want(w, key, gr_view_module_key(&v->modules[i]), true);
     }
     for (size_t i = 0; i < v->n_convictions; i++) {
-        snprintf(key, sizeof key, "%s/quarantine/%s", w->prefix, gr_digest_format(&v->convictions[i].digest, hex) + strlen("sha256:"));
+        snprintf(key, sizeof key, "%s/quarantine/%s", w->prefix,
+                 gr_digest_format(&v->convictions[i].digest, hex) + strlen("sha256:"));
         want(w, key, gr_conviction_to_json(&v->convictions[i]), false);
     }
     for (size_t i = 0; i < w->n; i++)
@@ -115,7 +118,8 @@ static void on_written(void *u, const struct gr_etcd_result *r)
     if (k)
         k->dirty = true;
     gr_log(GR_LOG_DEBUG, "status key %s was not written: %s", key ? key : "?", r->error.message);
-    if (!w->retry && sd_event_add_time_relative(w->event, &w->retry, CLOCK_MONOTONIC, RETRY_USEC, RETRY_USEC / 4, on_retry, w) < 0)
+    if (!w->retry && sd_event_add_time_relative(w->event, &w->retry, CLOCK_MONOTONIC, RETRY_USEC,
+                                                RETRY_USEC / 4, on_retry, w) < 0)
         gr_log(GR_LOG_ERROR, "no timer for the status keys");
 }
 
@@ -140,7 +144,8 @@ static void pump(struct gr_status_writer *w)
         struct gr_error e = {0};
         int r = key ? 0 : -ENOMEM;
         if (r == 0 && k->value)
-            r = gr_etcd_put(w->etcd, gr_bytes_text(key), gr_bytes_text(k->value), k->leased ? lease : 0, on_written, w, &w->call, &e);
+            r = gr_etcd_put(w->etcd, gr_bytes_text(key), gr_bytes_text(k->value),
+                            k->leased ? lease : 0, on_written, w, &w->call, &e);
         else if (r == 0)
             r = gr_etcd_delete(w->etcd, gr_bytes_text(key), false, on_written, w, &w->call, &e);
         if (!k->value)
@@ -168,8 +173,9 @@ static void on_lost(void *u, const struct gr_error *e)
     gr_log(GR_LOG_DEBUG, "the lease of the status keys was lost: %s", e->message);
 }
 
-int gr_status_writer_new(sd_event *event, struct gr_transport *t, const struct gr_etcd_config *c, const struct gr_name *service,
-                         const struct gr_name *instance, const struct gr_view *(*view)(void *u), void *userdata,
+int gr_status_writer_new(sd_event *event, struct gr_transport *t, const struct gr_etcd_config *c,
+                         const struct gr_name *service, const struct gr_name *instance,
+                         const struct gr_view *(*view)(void *u), void *userdata,
                          struct gr_status_writer **ret, struct gr_error *e)
 {
     struct gr_status_writer *w = calloc(1, sizeof *w);

@@ -1,4 +1,5 @@
-// What this host does, as one plain value: filled by the manager, rendered by the control socket, /metrics and the status keys. Renderers never look behind it.
+// What this host does, as one plain value: filled by the manager, rendered by the control socket,
+// /metrics and the status keys. Renderers never look behind it.
 #pragma once
 #include "dispatch/stats.h"
 #include "rollout/analysis.h"
@@ -9,9 +10,9 @@ struct gr_view_version {
     bool present;
     char version[GR_VERSION_MAX + 1];
     char hash[GR_DIGEST_TEXT_MAX];
-    char role[12];         // "stable", "candidate", "previous"
-    unsigned permyriad;    // share of traffic
-    int slot;              // statistics slot, -1: not loaded
+    char role[12];                // "stable", "candidate", "previous"
+    unsigned permyriad;           // share of traffic
+    int slot;                     // statistics slot, -1: not loaded
     struct gr_counters *counters; // NULL: not loaded
 };
 struct gr_view_module {
@@ -28,22 +29,33 @@ struct gr_view_module {
     const struct gr_error_verdict *verdict; // of the newest rollout; NULL: none yet
     struct gr_wall updated;
 };
-struct gr_view_count { char labels[256]; double value; }; // `module="pay",reason="Crashed"`: built from validated names only
+struct gr_view_count {
+    char labels[256];
+    double value;
+}; // `module="pay",reason="Crashed"`: built from validated names only
 // `name` without the prefix "grayling_" ("swaps_total"); type "counter" or "gauge".
-struct gr_view_series { const char *name, *help, *type; size_t n; struct gr_view_count *values; }; // counters of the supervisor itself
+struct gr_view_series {
+    const char *name, *help, *type;
+    size_t n;
+    struct gr_view_count *values;
+}; // counters of the supervisor itself
 struct gr_view {
     const char *service, *instance, *version;
-    int pid, worker_pid;          // worker_pid 0: none now
+    int pid, worker_pid; // worker_pid 0: none now
     struct gr_wall started;
-    char phase[16];               // "Starting" "Serving" "Degraded" "Draining"
-    const char *source_kind;      // "etcd", "directory"
+    char phase[16];          // "Starting" "Serving" "Degraded" "Draining"
+    const char *source_kind; // "etcd", "directory"
     struct gr_source_health source;
-    bool trust_root;              // false: digest only
-    size_t n_endpoints; const char *const *endpoints; // front doors, as listened (real ports)
+    bool trust_root; // false: digest only
+    size_t n_endpoints;
+    const char *const *endpoints; // front doors, as listened (real ports)
     const char *admin;            // real address or NULL
-    size_t n_modules; struct gr_view_module *modules; // sorted by name
+    size_t n_modules;
+    struct gr_view_module *modules; // sorted by name
     struct gr_worker_gauges gauges;
     uint64_t pinned;
-    size_t n_convictions; struct gr_conviction *convictions;
-    size_t n_series; struct gr_view_series *series;
+    size_t n_convictions;
+    struct gr_conviction *convictions;
+    size_t n_series;
+    struct gr_view_series *series;
 };

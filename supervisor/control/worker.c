@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdio.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -66,7 +66,8 @@ static int on_request_timeout(sd_event_source *s, uint64_t usec, void *u)
     struct request *q = u;
     struct gr_error e = {0};
     gr_error_set(&e, -ETIME, GR_REASON_LOAD_FAILED,
-                 "worker %d did not answer '%s' in time; expected an answer within its limit. A hook of the module hangs: mend it, "
+                 "worker %d did not answer '%s' in time; expected an answer within its limit. A "
+                 "hook of the module hangs: mend it, "
                  "the worker is replaced",
                  q->worker->child.pid, q->type);
     request_finish(q, NULL, &e);
@@ -97,7 +98,8 @@ static void on_message(struct gr_worker *w, const cJSON *m)
     const char *type = "";
     if (gr_json_uint(m, "", "id", GR_JSON_OPTIONAL, 0, UINT32_MAX, &id, NULL) < 0 ||
         gr_json_string(m, "", "type", GR_JSON_REQUIRED, &type, NULL) < 0) {
-        gr_log(GR_LOG_WARNING, "worker %d sent a message without a type; it is ignored", w->child.pid);
+        gr_log(GR_LOG_WARNING, "worker %d sent a message without a type; it is ignored",
+               w->child.pid);
         return;
     }
     struct request *q = id ? request_find(w, id) : NULL;
@@ -124,7 +126,8 @@ static int on_channel(sd_event_source *s, int fd, uint32_t events, void *u)
     } else if (k != -EAGAIN) { // gone or garbled: the pidfd tells the rest
         w->channel_source = sd_event_source_disable_unref(w->channel_source);
         if (k < 0) {
-            gr_log(GR_LOG_ERROR, "worker %d: channel: %s; it is replaced", w->child.pid, strerror(-k));
+            gr_log(GR_LOG_ERROR, "worker %d: channel: %s; it is replaced", w->child.pid,
+                   strerror(-k));
             gr_worker_kill(w);
         }
     }
@@ -154,7 +157,8 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *u)
     drain_channel(w);
     w->channel_source = sd_event_source_disable_unref(w->channel_source);
     struct gr_error e = {0};
-    gr_error_set_retryable(&e, -ECONNRESET, GR_REASON_CRASHED, "worker %d ended while it was asked", w->child.pid);
+    gr_error_set_retryable(&e, -ECONNRESET, GR_REASON_CRASHED, "worker %d ended while it was asked",
+                           w->child.pid);
     while (w->requests)
         request_finish(w->requests, NULL, &e);
     struct gr_worker_death d = {.by_signal = si->si_code != CLD_EXITED, .status = si->si_status};
@@ -178,7 +182,8 @@ static int send_hello(struct gr_worker *w, const struct gr_worker_config *c)
     for (size_t i = 0; i < c->n_listeners && n < GR_COUNT(fds); i++) {
         cJSON *o = cJSON_CreateObject();
         cJSON_AddStringToObject(o, "address", c->listeners[i].address);
-        cJSON_AddStringToObject(o, "kind", strncmp(c->listeners[i].address, "unix:", 5) == 0 ? "unix" : "tcp");
+        cJSON_AddStringToObject(o, "kind",
+                                strncmp(c->listeners[i].address, "unix:", 5) == 0 ? "unix" : "tcp");
         cJSON_AddItemToArray(list, o);
         fds[n++] = c->listeners[i].fd;
     }
@@ -191,7 +196,8 @@ static int spawn(struct gr_worker *w, struct gr_error *e)
     int k = gr_child_find_program("grayling-worker", path, sizeof path);
     if (k < 0)
         return gr_error_set(e, k, GR_REASON_INTERNAL,
-                            "the program grayling-worker was not found; expected it beside graylingd or in its libexec directory. "
+                            "the program grayling-worker was not found; expected it beside "
+                            "graylingd or in its libexec directory. "
                             "Set GRAYLING_LIBEXEC, or install the package again");
     int pair[2];
     k = gr_channel_pair(pair);
@@ -207,13 +213,19 @@ static int spawn(struct gr_worker *w, struct gr_error *e)
     return k;
 }
 
-int gr_worker_spawn(sd_event *event, const struct gr_worker_config *c, const struct gr_worker_callbacks *cb, struct gr_worker **ret,
+int gr_worker_spawn(sd_event *event, const struct gr_worker_config *c,
+                    const struct gr_worker_callbacks *cb, struct gr_worker **ret,
                     struct gr_error *e)
 {
     struct gr_worker *w = calloc(1, sizeof *w);
     if (!w)
         return -ENOMEM;
-    *w = (struct gr_worker){.event = event, .cb = *cb, .channel = -1, .stats_fd = -1, .child = {.pid = 0, .pidfd = -1}, .next_id = 1,
+    *w = (struct gr_worker){.event = event,
+                            .cb = *cb,
+                            .channel = -1,
+                            .stats_fd = -1,
+                            .child = {.pid = 0, .pidfd = -1},
+                            .next_id = 1,
                             .reaped = true};
     int k = gr_stats_new(&w->stats, &w->stats_fd);
     if (k == 0)
@@ -228,7 +240,8 @@ int gr_worker_spawn(sd_event *event, const struct gr_worker_config *c, const str
         k = sd_event_add_child_pidfd(event, &w->child_source, w->child.pidfd, WEXITED, on_child, w);
     if (k < 0) {
         if (e && e->reason == GR_REASON_NONE)
-            gr_error_set(e, k, GR_REASON_INTERNAL, "a worker could not be started: %s", strerror(-k));
+            gr_error_set(e, k, GR_REASON_INTERNAL, "a worker could not be started: %s",
+                         strerror(-k));
         gr_worker_free(w);
         return k;
     }
@@ -259,7 +272,8 @@ void gr_worker_free(struct gr_worker *w)
     free(w);
 }
 
-int gr_worker_request(struct gr_worker *w, cJSON *message, int fd, uint64_t timeout_usec, gr_worker_reply reply, void *userdata)
+int gr_worker_request(struct gr_worker *w, cJSON *message, int fd, uint64_t timeout_usec,
+                      gr_worker_reply reply, void *userdata)
 {
     cJSON *m GR_AUTO_JSON = message;
     struct request *q = calloc(1, sizeof *q);
@@ -274,7 +288,8 @@ int gr_worker_request(struct gr_worker *w, cJSON *message, int fd, uint64_t time
     cJSON_AddNumberToObject(m, "id", (double)q->id);
     int k = w->reaped ? -EPIPE : gr_channel_send(w->channel, m, &fd, fd >= 0 ? 1 : 0);
     if (k == 0 && timeout_usec)
-        k = sd_event_add_time_relative(w->event, &q->timeout, CLOCK_MONOTONIC, timeout_usec, 1000, on_request_timeout, q);
+        k = sd_event_add_time_relative(w->event, &q->timeout, CLOCK_MONOTONIC, timeout_usec, 1000,
+                                       on_request_timeout, q);
     if (k < 0) {
         free(q);
         return k;

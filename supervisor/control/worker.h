@@ -1,4 +1,5 @@
-// One worker process as the supervisor sees it: spawned, spoken to over its channel, watched by pidfd. Knows nothing of rollouts.
+// One worker process as the supervisor sees it: spawned, spoken to over its channel, watched by
+// pidfd. Knows nothing of rollouts.
 #pragma once
 #include "base/clock.h"
 #include "base/error.h"
@@ -8,7 +9,8 @@
 
 struct gr_worker;
 
-// Exactly once per request. reply NULL: it failed, *e says why; code -ECONNRESET when the worker went, -ETIME when it did not answer.
+// Exactly once per request. reply NULL: it failed, *e says why; code -ECONNRESET when the worker
+// went, -ETIME when it did not answer.
 typedef void (*gr_worker_reply)(void *userdata, const cJSON *reply, const struct gr_error *e);
 
 struct gr_worker_death {
@@ -16,7 +18,7 @@ struct gr_worker_death {
     int status; // exit status or signal number
 };
 struct gr_worker_callbacks {
-    void (*hello)(void *userdata, struct gr_worker *w);                      // it can take requests
+    void (*hello)(void *userdata, struct gr_worker *w); // it can take requests
     void (*event)(void *userdata, struct gr_worker *w, const cJSON *message); // unasked
     // The process ended; all requests have been answered with -ECONNRESET. May free w.
     void (*died)(void *userdata, struct gr_worker *w, const struct gr_worker_death *d);
@@ -33,14 +35,17 @@ struct gr_worker_config {
     const struct gr_worker_listener *listeners;
     size_t n_listeners;
 };
-GR_MUST_CHECK int gr_worker_spawn(sd_event *event, const struct gr_worker_config *c, const struct gr_worker_callbacks *cb,
-                                  struct gr_worker **ret, struct gr_error *e);
-// Kills it when it still runs (SIGKILL) and reaps it. Pending requests are not answered. NULL is fine.
+GR_MUST_CHECK int gr_worker_spawn(sd_event *event, const struct gr_worker_config *c,
+                                  const struct gr_worker_callbacks *cb, struct gr_worker **ret,
+                                  struct gr_error *e);
+// Kills it when it still runs (SIGKILL) and reaps it. Pending requests are not answered. NULL is
+// fine.
 void gr_worker_free(struct gr_worker *w);
 
-// Takes `message` (an object with "type"; "id" is added). fd -1: none. timeout 0: none. The answer always comes from the event loop.
-GR_MUST_CHECK int gr_worker_request(struct gr_worker *w, cJSON *message, int fd, uint64_t timeout_usec, gr_worker_reply reply,
-                                    void *userdata);
+// Takes `message` (an object with "type"; "id" is added). fd -1: none. timeout 0: none. The answer
+// always comes from the event loop.
+GR_MUST_CHECK int gr_worker_request(struct gr_worker *w, cJSON *message, int fd,
+                                    uint64_t timeout_usec, gr_worker_reply reply, void *userdata);
 struct gr_stats *gr_worker_stats(struct gr_worker *w);
 int gr_worker_pid(const struct gr_worker *w);
 void gr_worker_kill(struct gr_worker *w); // SIGKILL; died() follows

@@ -28,10 +28,11 @@ struct gr_rollout {
     struct member *members;
     sd_event_source *timer;
     struct gr_mono deadline, bake_end;
-    size_t staging;        // answers outstanding
-    bool swapping;         // an answer is outstanding
-    bool taking_back;      // the table could not be journaled: the worker goes back before the rollout ends
-    bool stage_wanted;     // all verified, waiting for a worker that can stage
+    size_t staging;    // answers outstanding
+    bool swapping;     // an answer is outstanding
+    bool taking_back;  // the table could not be journaled: the worker goes back before the rollout
+                       // ends
+    bool stage_wanted; // all verified, waiting for a worker that can stage
     unsigned stage_tries;
     enum gr_rollout_event restored_as; // what ends RollingBack
 };
@@ -39,21 +40,24 @@ struct gr_rollout {
 static void arm(struct gr_rollout *r);
 static void try_stage(struct gr_rollout *r);
 
-// --- the only writer of the phase -----------------------------------------------------------------
+// --- the only writer of the phase
+// -----------------------------------------------------------------
 
 static bool goes_forward_only_when_journaled(enum gr_phase p)
 {
     return p == GR_PHASE_FETCHING || p == GR_PHASE_VERIFYING || p == GR_PHASE_STAGED;
 }
 
-// Look up, journal the intent, report. The effect is the caller's next line. Fails only where going on without a journaled intent would be wrong.
+// Look up, journal the intent, report. The effect is the caller's next line. Fails only where going
+// on without a journaled intent would be wrong.
 static int set_phase(struct gr_rollout *r, enum gr_rollout_event ev)
 {
     enum gr_phase next;
     int k = gr_transition(r->row.phase, ev, &next);
     if (k < 0) {
-        gr_log(GR_LOG_ERROR, "rollout %" PRId64 ": event %s is not possible in phase %s; it is ignored", r->row.id,
-               gr_rollout_event_name(ev), gr_phase_name(r->row.phase));
+        gr_log(GR_LOG_ERROR,
+               "rollout %" PRId64 ": event %s is not possible in phase %s; it is ignored",
+               r->row.id, gr_rollout_event_name(ev), gr_phase_name(r->row.phase));
         return k;
     }
     enum gr_phase before = r->row.phase;
@@ -68,8 +72,8 @@ static int set_phase(struct gr_rollout *r, enum gr_rollout_event ev)
         return k;
     }
     if (k < 0) // the way back needs no disk
-        gr_log(GR_LOG_WARNING, "rollout %" PRId64 ": phase %s could not be journaled: %s", r->row.id, gr_phase_name(next),
-               e.message);
+        gr_log(GR_LOG_WARNING, "rollout %" PRId64 ": phase %s could not be journaled: %s",
+               r->row.id, gr_phase_name(next), e.message);
     arm(r);
     r->env.ops->changed(r->env.ops->userdata, r);
     return 0;
@@ -83,7 +87,8 @@ static void set_reason(struct gr_rollout *r, size_t member, const struct gr_erro
     snprintf(r->row.message, sizeof r->row.message, "%s", why->message);
     if (member < r->row.n) {
         r->row.members[member].reason = why->reason;
-        snprintf(r->row.members[member].message, sizeof r->row.members[member].message, "%s", why->message);
+        snprintf(r->row.members[member].message, sizeof r->row.members[member].message, "%s",
+                 why->message);
     }
 }
 
@@ -107,7 +112,8 @@ static void end(struct gr_rollout *r, enum gr_rollout_event ev)
     r->env.ops->ended(r->env.ops->userdata, r);
 }
 
-// --- fetch and verify -----------------------------------------------------------------------------
+// --- fetch and verify
+// -----------------------------------------------------------------------------
 
 static bool all_verified(const struct gr_rollout *r)
 {
@@ -159,7 +165,8 @@ static int start_verification(struct gr_rollout *r, size_t i)
                                               .sources = (const char *const *)to->sources,
                                               .n_sources = to->n_sources,
                                               .config = to->config};
-    const struct gr_verify_callbacks cb = {.station = on_station, .done = on_verified, .userdata = &r->members[i]};
+    const struct gr_verify_callbacks cb = {
+        .station = on_station, .done = on_verified, .userdata = &r->members[i]};
     struct gr_error e = {0};
     int k = gr_verification_start(r->env.verifier, &request, &cb, &r->members[i].verification, &e);
     if (k < 0)
@@ -176,7 +183,8 @@ static void swap_forward(struct gr_rollout *r)
         k = r->env.ops->swap(r->env.ops->userdata, r, GR_FORWARD);
     if (k < 0) {
         gr_error_set(&e, k, GR_REASON_INTERNAL,
-                     "the swap of rollout %" PRId64 " could not be asked of the worker (%s); the old table stays in force. "
+                     "the swap of rollout %" PRId64
+                     " could not be asked of the worker (%s); the old table stays in force. "
                      "Write the key again to try once more",
                      r->row.id, strerror(-k));
         gr_rollout_swapped(r, &e);
@@ -208,7 +216,8 @@ void gr_rollout_settle(struct gr_rollout *r)
     end(r, GR_ROLLOUT_SETTLED);
 }
 
-// --- stage and swap -------------------------------------------------------------------------------
+// --- stage and swap
+// -------------------------------------------------------------------------------
 
 static bool all_staged(const struct gr_rollout *r)
 {
@@ -221,14 +230,16 @@ static bool all_staged(const struct gr_rollout *r)
 static void staged(struct gr_rollout *r)
 {
     bool removes_only = r->row.phase == GR_PHASE_PENDING;
-    if (r->row.phase != GR_PHASE_STAGED && set_phase(r, removes_only ? GR_ROLLOUT_REMOVE : GR_ROLLOUT_STAGED) < 0)
+    if (r->row.phase != GR_PHASE_STAGED &&
+        set_phase(r, removes_only ? GR_ROLLOUT_REMOVE : GR_ROLLOUT_STAGED) < 0)
         return;
     swap_forward(r);
 }
 
 static void try_stage(struct gr_rollout *r)
 {
-    if (!r->stage_wanted || r->staging || r->swapping || !r->env.ops->can_stage(r->env.ops->userdata))
+    if (!r->stage_wanted || r->staging || r->swapping ||
+        !r->env.ops->can_stage(r->env.ops->userdata))
         return;
     r->stage_wanted = false;
     for (size_t i = 0; i < r->row.n; i++)
@@ -245,7 +256,8 @@ static void try_stage(struct gr_rollout *r)
         if (k < 0) {
             struct gr_error e = {0};
             gr_error_set(&e, k, GR_REASON_LOAD_FAILED, "%s %s could not be given to the worker: %s",
-                         r->row.members[i].module.s, r->row.members[i].to->version.text, strerror(-k));
+                         r->row.members[i].module.s, r->row.members[i].to->version.text,
+                         strerror(-k));
             gr_rollout_staged(r, i, -1, &e);
         }
     }
@@ -273,8 +285,10 @@ void gr_rollout_staged(struct gr_rollout *r, size_t member, int slot, const stru
         staged(r);
 }
 
-// The row as it will be after `phase` was entered, for the transaction that commits the table with it.
-static struct gr_rollout_row row_as(const struct gr_rollout *r, enum gr_phase phase, uint64_t bake_left_usec)
+// The row as it will be after `phase` was entered, for the transaction that commits the table with
+// it.
+static struct gr_rollout_row row_as(const struct gr_rollout *r, enum gr_phase phase,
+                                    uint64_t bake_left_usec)
 {
     struct gr_rollout_row as = r->row;
     as.phase = phase;
@@ -335,7 +349,8 @@ static void restored(struct gr_rollout *r)
     struct gr_rollout_row as = row_as(r, next, 0);
     struct gr_error e = {0};
     if (r->env.ops->commit(r->env.ops->userdata, r, GR_BACK, &as, &e) < 0)
-        gr_log(GR_LOG_ERROR, "rollout %" PRId64 ": went back, but the journal did not take it: %s", r->row.id, e.message);
+        gr_log(GR_LOG_ERROR, "rollout %" PRId64 ": went back, but the journal did not take it: %s",
+               r->row.id, e.message);
     r->env.ops->release(r->env.ops->userdata, r, GR_BACK);
     drop_candidates(r);
     end(r, r->restored_as);
@@ -346,7 +361,9 @@ void gr_rollout_swapped(struct gr_rollout *r, const struct gr_error *why)
     r->swapping = false;
     if (r->row.phase == GR_PHASE_ROLLING_BACK || r->taking_back) {
         if (why) // ops->swap has the worker replaced by one that is built from the rows
-            gr_log(GR_LOG_WARNING, "rollout %" PRId64 ": the way back inside the worker failed (%s); the worker is replaced",
+            gr_log(GR_LOG_WARNING,
+                   "rollout %" PRId64
+                   ": the way back inside the worker failed (%s); the worker is replaced",
                    r->row.id, why->message);
         if (r->row.phase == GR_PHASE_ROLLING_BACK) {
             restored(r);
@@ -375,11 +392,13 @@ void gr_rollout_swapped(struct gr_rollout *r, const struct gr_error *why)
 
 void gr_rollout_worker_ready(struct gr_rollout *r)
 {
-    if (r->row.phase == GR_PHASE_VERIFYING || r->row.phase == GR_PHASE_STAGED || r->row.phase == GR_PHASE_PENDING)
+    if (r->row.phase == GR_PHASE_VERIFYING || r->row.phase == GR_PHASE_STAGED ||
+        r->row.phase == GR_PHASE_PENDING)
         try_stage(r);
 }
 
-// --- bake, judgement and the way back -------------------------------------------------------------
+// --- bake, judgement and the way back
+// -------------------------------------------------------------
 
 static void judge(struct gr_rollout *r)
 {
@@ -395,11 +414,13 @@ static void judge(struct gr_rollout *r)
             continue;
         struct gr_error e = {0};
         gr_error_set(&e, -EBADE, GR_REASON_ERROR_RATE_REGRESSED,
-                     "%s %s failed %" PRIu64 " of %" PRIu64 " requests (%.2f %%); expected at most %.2f %%, which is what the version "
-                     "before had shown (%" PRIu64 " of %" PRIu64 ") and max_increase together. Publish a mended build under a new version",
+                     "%s %s failed %" PRIu64 " of %" PRIu64
+                     " requests (%.2f %%); expected at most %.2f %%, which is what the version "
+                     "before had shown (%" PRIu64 " of %" PRIu64
+                     ") and max_increase together. Publish a mended build under a new version",
                      to->module.s, to->version.text, candidate.errors, candidate.requests,
-                     100.0 * (double)candidate.errors / (double)candidate.requests, 100 * v.limit, baseline.errors,
-                     baseline.requests);
+                     100.0 * (double)candidate.errors / (double)candidate.requests, 100 * v.limit,
+                     baseline.errors, baseline.requests);
         gr_rollout_fail(r, i, &e);
         return;
     }
@@ -410,15 +431,18 @@ static void bake_over(struct gr_rollout *r)
     struct gr_buf text GR_AUTO_BUF = GR_BUF(GR_MESSAGE_MAX - 1);
     for (size_t i = 0; i < r->row.n; i++)
         if (r->row.members[i].to)
-            (void)!gr_buf_printf(&text, "%s%s %s baked: %" PRIu64 " requests, %" PRIu64 " errors (%s)", text.len ? "; " : "",
-                                 r->row.members[i].module.s, r->row.members[i].to->version.text,
-                                 r->members[i].verdict.candidate.requests, r->members[i].verdict.candidate.errors,
-                                 gr_verdict_name(r->members[i].verdict.verdict));
+            (void)!gr_buf_printf(
+                &text, "%s%s %s baked: %" PRIu64 " requests, %" PRIu64 " errors (%s)",
+                text.len ? "; " : "", r->row.members[i].module.s,
+                r->row.members[i].to->version.text, r->members[i].verdict.candidate.requests,
+                r->members[i].verdict.candidate.errors,
+                gr_verdict_name(r->members[i].verdict.verdict));
     snprintf(r->row.message, sizeof r->row.message, "%s", text.data ? text.data : "");
     struct gr_rollout_row as = row_as(r, GR_PHASE_HEALTHY, 0);
     struct gr_error e = {0};
     if (r->env.ops->commit(r->env.ops->userdata, r, GR_SETTLE, &as, &e) < 0)
-        gr_log(GR_LOG_ERROR, "rollout %" PRId64 ": baked, but the journal did not take it: %s", r->row.id, e.message);
+        gr_log(GR_LOG_ERROR, "rollout %" PRId64 ": baked, but the journal did not take it: %s",
+               r->row.id, e.message);
     r->env.ops->release(r->env.ops->userdata, r, GR_SETTLE);
     end(r, GR_ROLLOUT_BAKED);
 }
@@ -442,7 +466,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *u)
     }
     struct gr_error e = {0};
     gr_error_set(&e, -ETIME, GR_REASON_DEADLINE_EXCEEDED,
-                 "rollout %" PRId64 " was still %s at its deadline; expected it to serve by then. The version before stays in force: "
+                 "rollout %" PRId64 " was still %s at its deadline; expected it to serve by then. "
+                 "The version before stays in force: "
                  "write the key again, or raise strategy.deadline",
                  r->row.id, gr_phase_name(r->row.phase));
     gr_rollout_fail(r, r->row.n, &e);
@@ -472,12 +497,13 @@ static void arm(struct gr_rollout *r)
         gr_log(GR_LOG_ERROR, "rollout %" PRId64 ": no timer: %s", r->row.id, strerror(-k));
 }
 
-// What an operator must never see served again by accident: a version that misbehaved under traffic.
+// What an operator must never see served again by accident: a version that misbehaved under
+// traffic.
 static bool is_a_conviction(enum gr_reason reason)
 {
-    return reason == GR_REASON_CRASHED || reason == GR_REASON_CALL_TIMEOUT || reason == GR_REASON_ERROR_RATE_REGRESSED ||
-           reason == GR_REASON_LATENCY_REGRESSED || reason == GR_REASON_RESOURCE_LEAK ||
-           reason == GR_REASON_HARM_BUDGET_SPENT;
+    return reason == GR_REASON_CRASHED || reason == GR_REASON_CALL_TIMEOUT ||
+           reason == GR_REASON_ERROR_RATE_REGRESSED || reason == GR_REASON_LATENCY_REGRESSED ||
+           reason == GR_REASON_RESOURCE_LEAK || reason == GR_REASON_HARM_BUDGET_SPENT;
 }
 
 void gr_rollout_fail(struct gr_rollout *r, size_t member, const struct gr_error *why)
@@ -494,7 +520,8 @@ void gr_rollout_fail(struct gr_rollout *r, size_t member, const struct gr_error 
         ask_back(r);
         return;
     }
-    // fetched, verified or tried in the sandbox only: Rejected. Once the worker had it: RolledBack, though stable was never touched
+    // fetched, verified or tried in the sandbox only: Rejected. Once the worker had it: RolledBack,
+    // though stable was never touched
     bool was_in_worker = p == GR_PHASE_STAGED || (p == GR_PHASE_VERIFYING && r->stage_tries > 0);
     drop_candidates(r);
     end(r, was_in_worker ? GR_ROLLOUT_FAIL : GR_ROLLOUT_REFUSE);
@@ -517,7 +544,8 @@ void gr_rollout_supersede(struct gr_rollout *r, int64_t by)
     end(r, GR_ROLLOUT_SUPERSEDE);
 }
 
-bool gr_rollout_restore_without_worker(struct gr_rollout *r, size_t member, const struct gr_error *why)
+bool gr_rollout_restore_without_worker(struct gr_rollout *r, size_t member,
+                                       const struct gr_error *why)
 {
     if (r->row.phase != GR_PHASE_BAKING && r->row.phase != GR_PHASE_ROLLING_BACK)
         return false;
@@ -535,7 +563,8 @@ bool gr_rollout_restore_without_worker(struct gr_rollout *r, size_t member, cons
     return true;
 }
 
-// --- construction and look-up ---------------------------------------------------------------------
+// --- construction and look-up
+// ---------------------------------------------------------------------
 
 static int rollout_alloc(const struct gr_rollout_env *env, size_t n, struct gr_rollout **ret)
 {
@@ -582,7 +611,8 @@ static int copy_members(struct gr_rollout *r, const struct gr_plan *plan)
     return 0;
 }
 
-int gr_rollout_new(const struct gr_rollout_env *env, const struct gr_plan *plan, struct gr_rollout **ret, struct gr_error *e)
+int gr_rollout_new(const struct gr_rollout_env *env, const struct gr_plan *plan,
+                   struct gr_rollout **ret, struct gr_error *e)
 {
     struct gr_rollout *r = NULL;
     int k = rollout_alloc(env, plan->n, &r);
@@ -605,7 +635,8 @@ int gr_rollout_new(const struct gr_rollout_env *env, const struct gr_plan *plan,
     return 0;
 }
 
-int gr_rollout_resume(const struct gr_rollout_env *env, struct gr_rollout_row *take, struct gr_rollout **ret)
+int gr_rollout_resume(const struct gr_rollout_env *env, struct gr_rollout_row *take,
+                      struct gr_rollout **ret)
 {
     struct gr_rollout *r = NULL;
     int k = rollout_alloc(env, take->n, &r);

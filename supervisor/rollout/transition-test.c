@@ -1,4 +1,5 @@
-// Walks every (phase, event) pair: what is listed leads where it says, everything else is refused, and nothing leaves a terminal phase.
+// Walks every (phase, event) pair: what is listed leads where it says, everything else is refused,
+// and nothing leaves a terminal phase.
 #include "rollout/transition.h"
 #include <errno.h>
 #include <setjmp.h>
@@ -34,7 +35,8 @@ static bool reaches_terminal(enum gr_phase from, unsigned depth)
         return true;
     for (unsigned ev = 0; depth && ev < GR_ROLLOUT_EVENT_COUNT; ev++) {
         enum gr_phase next;
-        if (gr_transition(from, (enum gr_rollout_event)ev, &next) == 0 && reaches_terminal(next, depth - 1))
+        if (gr_transition(from, (enum gr_rollout_event)ev, &next) == 0 &&
+            reaches_terminal(next, depth - 1))
             return true;
     }
     return false;

@@ -1,4 +1,5 @@
-// The rollout's life as one sparse table: (phase, event) -> next phase. Whatever is not listed is refused. Pure.
+// The rollout's life as one sparse table: (phase, event) -> next phase. Whatever is not listed is
+// refused. Pure.
 #pragma once
 #include "state/journal.h"
 
