@@ -54,6 +54,10 @@ struct gr_desired { // one module's document
 GR_MUST_CHECK int gr_desired_parse(const struct gr_name *module, int64_t mod_revision,
                                    const char *bytes, size_t len, struct gr_desired **ret,
                                    struct gr_error *e);
+// Reads back what gr_desired_format() wrote once, also in an older release: what was accepted then
+// is never refused here. Fails as gr_desired_parse().
+GR_MUST_CHECK int gr_desired_restore(const struct gr_name *module, int64_t mod_revision,
+                                     const char *text, struct gr_desired **ret, struct gr_error *e);
 void gr_desired_free(struct gr_desired *d);
 static inline void gr_desired_freep(struct gr_desired **d)
 {

@@ -17,10 +17,15 @@ bool gr_journal_was_corrupt(const struct gr_journal *j);
 // Rollout phases of INTERFACES §4, in its order.
 #define GR_PHASES(X)                                                                               \
     X(PENDING, "Pending")                                                                          \
-    X(FETCHING, "Fetching") X(VERIFYING, "Verifying") X(STAGED, "Staged")                          \
-        X(PROGRESSING, "Progressing") X(PAUSED, "Paused") X(BAKING, "Baking")                      \
-            X(HEALTHY, "Healthy") X(ROLLING_BACK, "RollingBack") X(ROLLED_BACK, "RolledBack")      \
-                X(REJECTED, "Rejected") X(SUPERSEDED, "Superseded")
+    X(FETCHING, "Fetching")                                                                        \
+    X(VERIFYING, "Verifying")                                                                      \
+    X(STAGED, "Staged")                                                                            \
+    X(PROGRESSING, "Progressing")                                                                  \
+    X(PAUSED, "Paused")                                                                            \
+    X(BAKING, "Baking")                                                                            \
+    X(HEALTHY, "Healthy")                                                                          \
+    X(ROLLING_BACK, "RollingBack")                                                                 \
+    X(ROLLED_BACK, "RolledBack") X(REJECTED, "Rejected") X(SUPERSEDED, "Superseded")
 enum gr_phase {
 #define X(id, text) GR_PHASE_##id,
     GR_PHASES(X)
