@@ -76,7 +76,7 @@ static int try_candidate(struct gr_error *e)
     if (r < 0)
         return r;
     close(GR_PREFLIGHT_FD_REQUEST);
-    r = gr_sandbox_enter(GR_PREFLIGHT_FD_VERDICT, e);
+    r = gr_sandbox_enter(GR_PREFLIGHT_FD_VERDICT, load.path, e);
     if (r == 0)
         r = gr_instance_load(dispatch, &load, &instance, e);
     if (r ==

@@ -2,6 +2,7 @@
 #include "verifier/sandbox/sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/landlock.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -14,10 +15,13 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+static char readable[64], hidden[64]; // files of the test
 
 // Runs f inside the cage. The child's status: 0 when f answered true; -signal when one ended it.
 static int inside(bool (*f)(void))
@@ -29,7 +33,7 @@ static int inside(bool (*f)(void))
     if (pid == 0) {
         struct gr_error e;
         close(alive[0]);
-        if (gr_sandbox_enter(alive[1], &e) < 0)
+        if (gr_sandbox_enter(alive[1], readable, &e) < 0)
             _exit(99);
         _exit(f() ? 0 : 1);
     }
@@ -76,6 +80,14 @@ static bool reaches_nothing(void)
            refused(prctl(PR_SET_DUMPABLE, 1)) && refused(chdir("/"));
 }
 
+static bool reads_only_what_is_shown(void)
+{
+    int shown = open(readable, O_RDONLY | O_CLOEXEC);
+    int library = open("/usr", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return shown >= 0 && library >= 0 && open(hidden, O_RDONLY | O_CLOEXEC) < 0 &&
+           errno == EACCES && open("/etc/shadow", O_RDONLY | O_CLOEXEC) < 0 && errno == EACCES;
+}
+
 static bool starts_process(void)
 {
     return fork() >= 0;
@@ -117,6 +129,33 @@ static void reaching_out_is_not(void **state)
     assert_int_equal(inside(starts_program), -SIGSYS);
 }
 
+static void reading_is_limited(void **state)
+{
+    (void)state;
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 1)
+        skip(); // this kernel has no Landlock
+    assert_int_equal(inside(reads_only_what_is_shown), 0);
+}
+
+static int make_file(char path[64])
+{
+    strcpy(path, "/tmp/grayling-sandbox-XXXXXX");
+    int fd = mkstemp(path);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return make_file(readable) < 0 || make_file(hidden) < 0 ? -1 : 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return unlink(readable) < 0 || unlink(hidden) < 0 ? -1 : 0;
+}
+
 static void an_orphan_does_not_begin(void **state)
 {
     int alive[2];
@@ -127,7 +166,7 @@ static void an_orphan_does_not_begin(void **state)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0)
-        _exit(gr_sandbox_enter(alive[1], &e) == -EPIPE ? 0 : 1);
+        _exit(gr_sandbox_enter(alive[1], readable, &e) == -EPIPE ? 0 : 1);
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
@@ -139,7 +178,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(computing_is_allowed),
         cmocka_unit_test(reaching_out_is_not),
+        cmocka_unit_test(reading_is_limited),
         cmocka_unit_test(an_orphan_does_not_begin),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -3,6 +3,7 @@
 #include "verifier/sandbox/sandbox.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "verifier/sandbox/reading.h"
 #include "verifier/sanitized.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -188,11 +189,13 @@ static int filter_system_calls(void)
     return r;
 }
 
-int gr_sandbox_enter(int alive_fd, struct gr_error *e)
+int gr_sandbox_enter(int alive_fd, const char *readable, struct gr_error *e)
 {
     int r = die_with_parent(alive_fd);
     if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         r = -errno;
+    if (r == 0)
+        r = gr_sandbox_limit_reading(readable);
     if (r == 0)
         r = set_limits();
     if (r == 0)

@@ -3,9 +3,10 @@
 #include "base/error.h"
 
 // Gives up, for good: new privileges, files and processes beyond small limits, network, programs,
-// other processes, writing to anything that is not open already. Reading files stays possible (the
-// loader needs it), threads too. System calls that are not allowed answer EPERM; starting programs
+// other processes, writing to anything that is not open already, and, where the kernel has
+// Landlock, reading anything but the system's libraries and `readable` (a file or directory; NULL:
+// none). Threads stay possible. System calls that are not allowed answer EPERM; starting programs
 // or processes and tracing end the process with SIGSYS. `alive_fd` is a pipe to the parent: when
 // nobody reads it, the parent is gone. Call it with one thread. Fails: errno; then the process must
 // not go on.
-GR_MUST_CHECK int gr_sandbox_enter(int alive_fd, struct gr_error *e);
+GR_MUST_CHECK int gr_sandbox_enter(int alive_fd, const char *readable, struct gr_error *e);
