@@ -12,11 +12,15 @@ static size_t on_bytes(char *bytes, size_t size, size_t n, void *userdata)
     return gr_buf_append(userdata, bytes, n) < 0 ? 0 : n;
 }
 
-static int judge(CURLcode code, const struct gr_curl_ask *ask, const char *detail,
+static int judge(CURL *curl, CURLcode code, const struct gr_curl_ask *ask, const char *detail,
                  struct gr_error *e)
 {
     const char *where = ask->unix_path ? ask->unix_path : ask->url;
     const char *why = *detail ? detail : curl_easy_strerror(code);
+    long os_errno = 0;
+    curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_errno);
+    if (ask->unix_path && os_errno) // curl's own words speak of ports
+        why = strerror((int)os_errno);
     if (code == CURLE_OK)
         return 0;
     if (code == CURLE_OPERATION_TIMEDOUT)
@@ -70,7 +74,7 @@ int gr_curl(const struct gr_curl_ask *ask, struct gr_curl_answer *ret, struct gr
     int r;
     if (curl) {
         set_up(curl, ask, headers, &a, detail);
-        r = judge(curl_easy_perform(curl), ask, detail, e);
+        r = judge(curl, curl_easy_perform(curl), ask, detail, e);
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &a.status);
         curl_easy_cleanup(curl);
     } else {

@@ -67,11 +67,13 @@ int gr_docstore_open(struct gr_cli *cli, struct gr_docstore **ret, struct gr_err
 {
     const struct gr_config *config;
     struct gr_error why = {0}, unasked;
+    // a socket that was named means that daemon, a file that was named means that file
+    if (cli->control_path && !cli->config_path && open_told(cli, ret, &unasked) >= 0)
+        return 0;
     int r = gr_cli_config(cli, &config, &why);
     if (r >= 0)
         return open_configured(config, cli->etcd_url, ret, e);
-    if (!cli->config_path &&
-        open_told(cli, ret, &unasked) >= 0) // a file that was named must be right
+    if (!cli->control_path && !cli->config_path && open_told(cli, ret, &unasked) >= 0)
         return 0;
     return gr_error_set(e, r, why.reason, "where the desired state lives is not known: %.800s",
                         why.message);

@@ -24,7 +24,8 @@ struct gr_docstore { // first member of each kind
     const struct gr_docstore_ops *ops;
     char place[256]; // "etcd http://127.0.0.1:2379", "directory /etc/grayling/modules.d"
 };
-// --etcd, else the configuration's source, else the one that the daemon names. Fails: as gr_cli_config(); -EINVAL when none is known.
+// The source of the configuration, or the one that the daemon names when only its socket was given or no configuration can be read;
+// --etcd replaces the endpoints. Fails: as gr_cli_config(); -EINVAL when none is known.
 GR_MUST_CHECK int gr_docstore_open(struct gr_cli *cli, struct gr_docstore **ret, struct gr_error *e);
 void gr_docstore_free(struct gr_docstore *s);
 static inline void gr_docstore_freep(struct gr_docstore **s) { gr_docstore_free(*s); }

@@ -2,6 +2,7 @@
 #include "cli/document.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "cli/input.h"
 #include "state/desired.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -51,23 +52,6 @@ int gr_documents_add(struct gr_documents *d, const struct gr_name *module, cJSON
 
 // --- files
 // -------------------------------------------------------------------------------------------------------------
-
-static int read_bytes(const char *file, struct gr_buf *b, struct gr_error *e)
-{
-    FILE *f = strcmp(file, "-") ? fopen(file, "re") : stdin;
-    char chunk[65536];
-    size_t n;
-    int r = f ? 0 : -errno;
-    while (f && r >= 0 && (n = fread(chunk, 1, sizeof chunk, f)) > 0)
-        r = gr_buf_append(b, chunk, n);
-    if (f && r >= 0 && ferror(f))
-        r = -EIO;
-    if (f && f != stdin)
-        fclose(f);
-    if (r < 0)
-        return gr_error_set(e, r, GR_REASON_NONE, "cannot read %s: %s", file, strerror(-r));
-    return 0;
-}
 
 // "pay" from "/some/where/pay.json". Fails: -EINVAL.
 static int name_from_file(const char *file, struct gr_name *ret, struct gr_error *e)
@@ -122,7 +106,7 @@ int gr_documents_read(struct gr_documents *d, const char *file, struct gr_error 
 {
     GR_AUTO_BUF struct gr_buf bytes = GR_BUF(FILE_BYTES_MAX);
     GR_AUTO_JSON cJSON *json = NULL;
-    int r = read_bytes(file, &bytes, e);
+    int r = gr_input_read(file, &bytes, e);
     if (r < 0)
         return r;
     r = gr_json_parse(bytes.len ? bytes.data : "", bytes.len, FILE_BYTES_MAX, &json, e);

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "cli/curl.h"
+#include "cli/input.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include <errno.h>
@@ -41,22 +42,13 @@ static size_t collect_headers(const struct gr_args *args, const char **lines)
 
 static int read_data(const struct gr_args *args, struct gr_buf *b, struct gr_error *e)
 {
-    const char *data = gr_args_value(args, "data");
-    char chunk[65536];
-    size_t n;
-    int r = 0;
-    if (!data || data[0] != '@')
-        return gr_buf_append(b, data ? data : "{}", strlen(data ? data : "{}"));
-    FILE *f = strcmp(data, "@-") ? fopen(data + 1, "re") : stdin;
-    if (!f)
-        return gr_error_set(e, -errno, GR_REASON_NONE, "cannot read %s: %s", data + 1,
-                            strerror(errno));
-    while (r >= 0 && (n = fread(chunk, 1, sizeof chunk, f)) > 0)
-        r = gr_buf_append(b, chunk, n);
-    if (f != stdin)
-        fclose(f);
-    return r < 0 ? gr_error_set(e, r, GR_REASON_NONE, "cannot read %s: %s", data + 1, strerror(-r))
-                 : 0;
+    const char *data = gr_args_value(args, "data") ? gr_args_value(args, "data") : "{}";
+    if (data[0] == '@')
+        return gr_input_read(data + 1, b, e);
+    if (gr_buf_append(b, data, strlen(data)) < 0)
+        return gr_error_set(e, -E2BIG, GR_REASON_TOO_LARGE, "the request is larger than %u bytes",
+                            GR_REQUEST_BYTES_MAX);
+    return 0;
 }
 
 // Value of a header in a block of lines; "" when it is not there.

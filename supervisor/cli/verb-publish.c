@@ -2,6 +2,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "cli/input.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "cli/want.h"
@@ -85,11 +86,8 @@ static int parse_text(const char *what, const char *text, size_t len, cJSON **re
 static int read_strategy(const char *file, cJSON **ret, struct gr_error *e)
 {
     GR_AUTO_BUF struct gr_buf text = GR_BUF(GR_DOCUMENT_BYTES_MAX);
-    int r = gr_fs_read(AT_FDCWD, file, &text);
-    if (r < 0)
-        return gr_error_set(e, r, GR_REASON_NONE, "cannot read --strategy %s: %s", file,
-                            strerror(-r));
-    return parse_text(file, text.len ? text.data : "", text.len, ret, e);
+    int r = gr_input_read(file, &text, e);
+    return r < 0 ? r : parse_text(file, text.len ? text.data : "", text.len, ret, e);
 }
 
 // What the command line does not say stays as the present document has it.
