@@ -323,6 +323,13 @@ static int take_drop_ins(struct gr_config *c, const char *path, struct gr_error 
     snprintf(dir, sizeof dir, "%s.d", path);
     struct dirent **list = NULL;
     int n = scandir(dir, &list, is_drop_in, alphasort), k = 0;
+    if (n < 0 && errno != ENOENT) {
+        k = -errno;
+        return gr_error_set(e, k, GR_REASON_DOCUMENT_INVALID,
+                            "%s could not be read: %s; expected a directory with *.conf files, or "
+                            "nothing",
+                            dir, strerror(-k));
+    }
     for (int i = 0; i < n; i++) {
         char file[PATH_MAX + 256];
         snprintf(file, sizeof file, "%s/%s", dir, list[i]->d_name);
