@@ -203,7 +203,7 @@ static void refused_sources_fail_at_once(void **state)
     (void)state;
     struct test_wish w = {"echo", "1.0.0", "/etc/hostname", NULL, NULL, 0};
     assert_int_equal(test_verification_start(verifier, &w, &o, &v, &e), -EACCES);
-    TEST_ASSERT_ERROR(&e, GR_REASON_SOURCE_REFUSED, "FileRoots=");
+    TEST_ASSERT_ERROR(&e, GR_REASON_SOURCE_REFUSED, "echo 1.0.0", "FileRoots=");
     assert_false(o.done);
 }
 

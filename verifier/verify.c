@@ -304,6 +304,7 @@ int gr_verification_start(struct gr_verifier *verifier, const struct gr_verify_r
     if (k == 0 && !read_stored(v))
         k = begin_fetch(v, e);
     if (k < 0) {
+        gr_error_wrap(e, "%s %s", r->module->s, r->version->text);
         destroy(v);
         return k;
     }
