@@ -1,0 +1,161 @@
+// Ties the acceptor to libmicrohttpd's thread pool and tells the library where the callbacks are.
+#include "worker/door.h"
+#include "base/log.h"
+#include "worker/acceptor.h"
+#include "worker/exchange.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#define CONNECTION_POOL_BYTES (32u * 1024) // one connection's head, twice, and the answer's head
+
+struct gr_door {
+    struct gr_service service;
+    struct gr_acceptor *acceptor;
+    struct MHD_Daemon *daemon;
+    int changed_fd;
+    _Atomic uint64_t open; // accepted and not yet closed
+};
+
+// --- connections
+// ------------------------------------------------------------------------------------------------
+
+static bool may_accept(void *userdata)
+{
+    struct gr_door *d = userdata;
+    return atomic_load(&d->open) < GR_CONNECTIONS_MAX;
+}
+
+static void note_closed(struct gr_door *d)
+{
+    uint64_t left = atomic_fetch_sub(&d->open, 1) - 1;
+    gr_acceptor_wake(d->acceptor);
+    if (left == 0 && atomic_load(&d->service.draining))
+        eventfd_write(d->changed_fd, 1);
+}
+
+static void on_accepted(void *userdata, int fd, const struct sockaddr *address, socklen_t len)
+{
+    struct gr_door *d = userdata;
+    atomic_fetch_add(&d->open, 1);
+    if (MHD_add_connection(d->daemon, fd, address, len) != MHD_YES) // it closed fd
+        note_closed(d);
+}
+
+static void on_connection(void *userdata, struct MHD_Connection *c, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct gr_door *d = userdata;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *context = gr_visitors_add(&d->service.visitors, info ? info->connect_fd : -1);
+        return;
+    }
+    gr_visitors_remove(&d->service.visitors, *context);
+    *context = NULL;
+    note_closed(d);
+}
+
+// --- the library
+// ------------------------------------------------------------------------------------------------
+
+static void on_library_log(void *userdata, const char *format, va_list args)
+{
+    char text[512];
+    (void)userdata;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    vsnprintf(text, sizeof text, format, args);
+#pragma GCC diagnostic pop
+    text[strcspn(text, "\n")] = '\0';
+    gr_log(GR_LOG_DEBUG, "front door: %s", text);
+}
+
+// Not in the library's strict mode: that closes without an answer where the guard answers 400. Each
+// thread may hold all connections: the sum is the acceptor's affair.
+static struct MHD_Daemon *start(struct gr_door *d, unsigned threads)
+{
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC |
+                     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    struct MHD_OptionItem pool[] = {
+        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, gr_exchange_advance, &d->service, MHD_OPTION_EXTERNAL_LOGGER,
+        on_library_log, NULL, MHD_OPTION_CONNECTION_LIMIT, GR_CONNECTIONS_MAX * threads,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)GR_IDLE_SEC_MAX,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL_BYTES,
+        MHD_OPTION_URI_LOG_CALLBACK, gr_exchange_begin, &d->service, MHD_OPTION_NOTIFY_COMPLETED,
+        gr_exchange_end, &d->service, MHD_OPTION_NOTIFY_CONNECTION, on_connection, d,
+        MHD_OPTION_ARRAY, threads > 1 ? pool : pool + 1, MHD_OPTION_END);
+}
+
+int gr_door_open(const struct gr_door_options *o, struct gr_door **ret, struct gr_error *e)
+{
+    struct gr_door *d = calloc(1, sizeof *d);
+    if (!d)
+        return gr_error_set_retryable(e, -ENOMEM, GR_REASON_INTERNAL,
+                                      "asked to serve, but memory ran out");
+    d->service.dispatch = o->dispatch;
+    d->service.stats = o->stats;
+    d->changed_fd = o->changed_fd;
+    gr_visitors_init(&d->service.visitors);
+    d->daemon = start(d, o->threads);
+    int r = d->daemon ? 0 : -EIO;
+    if (r == 0)
+        r = gr_acceptor_new(&(struct gr_acceptor_options){.listeners = o->listeners,
+                                                          .n_listeners = o->n_listeners,
+                                                          .may_accept = may_accept,
+                                                          .accepted = on_accepted,
+                                                          .userdata = d},
+                            &d->acceptor);
+    if (r == 0)
+        r = gr_acceptor_start(d->acceptor);
+    if (r < 0) {
+        gr_door_close(d);
+        return gr_error_set_retryable(e, r, GR_REASON_INTERNAL,
+                                      "asked to serve %zu listeners with %u threads, but they "
+                                      "could not be started: %s; the worker's debug log says more",
+                                      o->n_listeners, o->threads, strerror(-r));
+    }
+    *ret = d;
+    return 0;
+}
+
+void gr_door_drain(struct gr_door *d)
+{
+    gr_acceptor_stop(d->acceptor);
+    atomic_store(&d->service.draining, true);
+    if (atomic_load(&d->open) == 0)
+        eventfd_write(d->changed_fd, 1);
+}
+
+void gr_door_tick(struct gr_door *d)
+{
+    uint64_t open, total, busy;
+    gr_visitors_tick(&d->service.visitors);
+    gr_visitors_count(&d->service.visitors, &open, &total, &busy);
+    gr_stats_connections_set(d->service.stats, open, total);
+}
+
+void gr_door_count(struct gr_door *d, uint64_t *ret_open, uint64_t *ret_busy)
+{
+    uint64_t open, total;
+    gr_visitors_count(&d->service.visitors, &open, &total, ret_busy);
+    *ret_open = atomic_load(&d->open);
+}
+
+void gr_door_close(struct gr_door *d)
+{
+    if (!d)
+        return;
+    if (d->acceptor)
+        gr_acceptor_stop(d->acceptor);
+    if (d->daemon)
+        MHD_stop_daemon(d->daemon);
+    gr_acceptor_free(d->acceptor);
+    free(d);
+}

@@ -1,0 +1,25 @@
+// The front door: HTTP/1.1 on the listening sockets that the supervisor owns, with one pool
+// of threads for all. docs/FRONT-DOOR.md is its contract.
+#pragma once
+#include "dispatch/dispatch.h"
+
+struct gr_door;
+struct gr_door_options {
+    struct gr_dispatch *dispatch; // borrowed, as is stats
+    struct gr_stats *stats;
+    unsigned threads;     // 1..GR_THREADS_MAX
+    const int *listeners; // borrowed until close
+    size_t n_listeners;
+    int changed_fd; // eventfd, written when the last connection closed
+};
+// Starts accepting. Fails: retryable Internal with the library's own words in the log.
+GR_MUST_CHECK int gr_door_open(const struct gr_door_options *o, struct gr_door **ret,
+                               struct gr_error *e);
+// Accepts no more (new connections wait in the shared backlog for whoever accepts next); answers
+// what comes on open connections and closes each with its answer.
+void gr_door_drain(struct gr_door *d);
+// Once a second.
+void gr_door_tick(struct gr_door *d);
+void gr_door_count(struct gr_door *d, uint64_t *ret_open, uint64_t *ret_busy);
+// Closes every connection and joins the threads; no request may be parked. NULL is nothing.
+void gr_door_close(struct gr_door *d);

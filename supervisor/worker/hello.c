@@ -1,0 +1,163 @@
+// The first order. It builds what all others need, in the order in which each needs the other: the
+// guard before modules, the sandbox before threads.
+#include "base/log.h"
+#include "worker/adopt.h"
+#include "worker/sandbox.h"
+#include "worker/worker.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+// --- what dispatch tells
+// ------------------------------------------------------------------------------------------------
+
+static void on_log(void *userdata, unsigned slot, int level, const char *message)
+{
+    struct gr_worker *w = userdata;
+    char module[GR_NAME_MAX + 1], version[GR_VERSION_MAX + 1];
+    gr_inventory_names(&w->inventory, slot, module, version);
+    enum gr_log_level known = level <= GRAYLING_LOG_ERROR     ? GR_LOG_ERROR
+                              : level == GRAYLING_LOG_WARNING ? GR_LOG_WARNING
+                              : level <= GRAYLING_LOG_INFO    ? GR_LOG_INFO
+                                                              : GR_LOG_DEBUG;
+    gr_log_event(&(struct gr_event){
+        .level = known, .module = module, .version = version, .message = message});
+}
+
+static cJSON *format_fault(const struct gr_fault *f)
+{
+    GR_AUTO_JSON cJSON *m = cJSON_CreateObject();
+    char address[24], signal[24] = "";
+    snprintf(address, sizeof address, "0x%llx", (unsigned long long)f->address);
+    if (f->signal)
+        snprintf(signal, sizeof signal, "SIG%s",
+                 sigabbrev_np(f->signal) ? sigabbrev_np(f->signal) : "?");
+    cJSON *frames = cJSON_AddArrayToObject(m, "frames");
+    if (!frames || !cJSON_AddStringToObject(m, "type", "fault") ||
+        !cJSON_AddNumberToObject(m, "instance", f->slot) ||
+        !cJSON_AddStringToObject(m, "kind", f->kind) ||
+        !cJSON_AddStringToObject(m, "signal", signal) ||
+        !cJSON_AddStringToObject(m, "address", address) ||
+        !cJSON_AddStringToObject(m, "interface", f->interface_name) ||
+        !cJSON_AddStringToObject(m, "method", f->method_name) ||
+        !cJSON_AddStringToObject(m, "request_id", f->request_id))
+        return NULL;
+    for (size_t i = 0; i < f->n_frames; i++)
+        cJSON_AddItemToArray(frames, cJSON_CreateString(f->frames[i]));
+    return gr_steal(m);
+}
+
+static void on_fault(void *userdata, const struct gr_fault *f)
+{
+    struct gr_worker *w = userdata;
+    gr_wire_send(&w->wire, format_fault(f));
+}
+
+// --- building
+// ------------------------------------------------------------------------------------------------
+
+struct hello { // the message's texts are borrowed
+    uint64_t threads, orphan_usec;
+    const char *store, *adopt_path;
+};
+
+static int read_hello(const cJSON *m, struct hello *ret, struct gr_error *e)
+{
+    int r = gr_json_uint(m, "", "threads", GR_JSON_OPTIONAL, 0, GR_THREADS_MAX, &ret->threads, e);
+    if (r == 0)
+        r = gr_json_uint(m, "", "orphan_usec", GR_JSON_OPTIONAL, 0, INT64_MAX >> 10,
+                         &ret->orphan_usec, e);
+    if (r == 0)
+        r = gr_json_string(m, "", "store", GR_JSON_OPTIONAL, &ret->store, e);
+    if (r == 0)
+        r = gr_json_string(m, "", "adopt_path", GR_JSON_OPTIONAL, &ret->adopt_path, e);
+    if (r == 0 && ret->threads == 0) {
+        long processors = sysconf(_SC_NPROCESSORS_ONLN);
+        ret->threads = processors < 1                ? 1
+                       : processors > GR_THREADS_MAX ? GR_THREADS_MAX
+                                                     : (uint64_t)processors;
+    }
+    return r;
+}
+
+static int open_dispatch(struct gr_worker *w, int stats_fd, struct gr_error *e)
+{
+    int r = gr_stats_map(stats_fd, &w->stats);
+    if (r < 0)
+        return gr_error_set(e, r, GR_REASON_INTERNAL,
+                            "the statistics segment cannot be mapped: %s; expected one of this "
+                            "build, install graylingd and grayling-worker together",
+                            strerror(-r));
+    r = gr_dispatch_new(&(struct gr_dispatch_options){.stats = w->stats,
+                                                      .max_threads = w->threads,
+                                                      .on_log = on_log,
+                                                      .on_fault = on_fault,
+                                                      .userdata = w},
+                        &w->dispatch, e);
+    if (r < 0)
+        return r;
+    r = gr_guard_install(w->dispatch);
+    if (r < 0)
+        return gr_error_set(e, r, GR_REASON_INTERNAL, "the fault guard cannot be installed: %s",
+                            strerror(-r));
+    return 0;
+}
+
+static int take_listeners(struct gr_worker *w, const cJSON *m, int *fds, size_t n_fds,
+                          struct gr_error *e)
+{
+    int named = cJSON_GetArraySize(gr_json_get(m, "listeners"));
+    if (n_fds < 1 || (size_t)named != n_fds - 1)
+        return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
+                            "hello names %d listeners, but brought %zu descriptors; expected the "
+                            "statistics segment and one for each listener",
+                            named, n_fds);
+    for (size_t i = 1; i < n_fds; i++)
+        w->listeners[w->n_listeners++] = gr_steal_fd(&fds[i]);
+    return 0;
+}
+
+static int start_loader(struct gr_worker *w, struct gr_error *e)
+{
+    gr_freezes_init(&w->freezes, w->dispatch);
+    int r = gr_loader_start(&(struct gr_loader_options){.dispatch = w->dispatch,
+                                                        .inventory = &w->inventory,
+                                                        .freezes = &w->freezes,
+                                                        .wire = &w->wire,
+                                                        .changed_fd = w->changed_fd},
+                            &w->loader);
+    if (r < 0)
+        return gr_error_set(e, r, GR_REASON_INTERNAL, "the loader thread cannot be started: %s",
+                            strerror(-r));
+    return 0;
+}
+
+static void listen_for_successor(struct gr_worker *w, const struct hello *h)
+{
+    w->orphan_usec = h->orphan_usec;
+    int r = h->adopt_path && *h->adopt_path ? gr_adopt_listen(h->adopt_path, &w->adopt_fd) : 0;
+    if (r < 0)
+        gr_log(GR_LOG_WARNING,
+               "a later supervisor will not find this worker: cannot listen on %s: %s",
+               h->adopt_path, strerror(-r));
+}
+
+int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t n_fds)
+{
+    struct gr_error e = {0};
+    struct hello h = {.orphan_usec = GR_ORPHAN_DEFAULT_USEC};
+    int r = read_hello(message, &h, &e);
+    if (r == 0)
+        r = take_listeners(w, message, fds, n_fds, &e);
+    if (r == 0) {
+        w->threads = (unsigned)h.threads;
+        listen_for_successor(w, &h);
+        gr_sandbox_enter(h.store);
+        r = open_dispatch(w, fds[0], &e);
+    }
+    if (r == 0)
+        r = start_loader(w, &e);
+    if (r < 0)
+        gr_log(GR_LOG_ERROR, "hello: %s", e.message);
+    return r;
+}

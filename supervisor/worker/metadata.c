@@ -1,0 +1,36 @@
+// Copies names, lowers them, borrows values.
+#include "worker/metadata.h"
+#include <errno.h>
+#include <string.h>
+
+static enum MHD_Result add(void *userdata, enum MHD_ValueKind kind, const char *key,
+                           size_t key_size, const char *value, size_t value_size)
+{
+    struct gr_metadata *m = userdata;
+    (void)kind, (void)value_size;
+    if (m->n == GR_HEADERS_MAX || key_size >= sizeof(m->names) - m->used)
+        return MHD_NO;
+    char *name = m->names + m->used;
+    for (size_t i = 0; i < key_size; i++)
+        name[i] = key[i] >= 'A' && key[i] <= 'Z' ? (char)(key[i] | 0x20) : key[i];
+    name[key_size] = '\0';
+    m->used += key_size + 1;
+    m->list[m->n++] = (struct grayling_header){.name = name, .value = value ? value : ""};
+    return MHD_YES;
+}
+
+int gr_metadata_read(struct MHD_Connection *c, struct gr_metadata *ret)
+{
+    ret->n = 0;
+    ret->used = 0;
+    int all = MHD_get_connection_values_n(c, MHD_HEADER_KIND, add, ret);
+    return all >= 0 && (uint32_t)all == ret->n ? 0 : -E2BIG;
+}
+
+const char *gr_metadata_find(const struct gr_metadata *m, const char *name)
+{
+    for (uint32_t i = 0; i < m->n; i++)
+        if (strcmp(m->list[i].name, name) == 0)
+            return m->list[i].value;
+    return NULL;
+}

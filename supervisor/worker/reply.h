@@ -1,0 +1,16 @@
+// The answers of the front door as the library wants them.
+#pragma once
+#include "worker/exchange.h"
+
+// A refusal of the front door itself, as Connect's error document.
+struct gr_refusal {
+    unsigned status;
+    int32_t code;
+    const char *message;
+    const char *header, *header_value; // one more header; NULL: none
+    bool close;
+};
+enum MHD_Result gr_reply_refusal(struct gr_exchange *x, const struct gr_refusal *r);
+// What the module answered, x->response.
+enum MHD_Result gr_reply_response(struct gr_exchange *x, uint32_t codec);
+enum MHD_Result gr_reply_text(struct gr_exchange *x, unsigned status, const char *text);

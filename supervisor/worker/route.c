@@ -1,0 +1,171 @@
+// Connect's checks in the order in which a client can mend them, then the call.
+#include "worker/route.h"
+#include "base/limits.h"
+#include "worker/metadata.h"
+#include "worker/reply.h"
+#include "worker/seat.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+static enum MHD_Result refuse(struct gr_exchange *x, int32_t code, const char *message)
+{
+    return gr_reply_refusal(
+        x,
+        &(struct gr_refusal){.status = gr_connect_status(code), .code = code, .message = message});
+}
+
+enum MHD_Result gr_route_refuse_oversized(struct gr_exchange *x)
+{
+    char message[96];
+    snprintf(message, sizeof message, "the body is too large: at most %u bytes are accepted",
+             GR_REQUEST_BYTES_MAX);
+    return refuse(x, GRAYLING_RESOURCE_EXHAUSTED, message);
+}
+
+// --- pages of the door
+// ------------------------------------------------------------------------------------------------
+
+static enum MHD_Result refuse_method(struct gr_exchange *x, const char *allow)
+{
+    return gr_reply_refusal(x, &(struct gr_refusal){.status = MHD_HTTP_METHOD_NOT_ALLOWED,
+                                                    .code = GRAYLING_UNIMPLEMENTED,
+                                                    .message = "this path takes another method",
+                                                    .header = MHD_HTTP_HEADER_ALLOW,
+                                                    .header_value = allow});
+}
+
+static enum MHD_Result page(struct gr_exchange *x, const char *name, const char *method)
+{
+    bool ready = strcmp(name, "ready") == 0;
+    if (!ready && strcmp(name, "healthy") != 0)
+        return gr_reply_text(x, MHD_HTTP_NOT_FOUND, "no such page; there are healthy and ready\n");
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+        return refuse_method(x, "GET, HEAD");
+    if (ready && atomic_load(&x->service->draining))
+        return gr_reply_text(x, MHD_HTTP_SERVICE_UNAVAILABLE, "draining\n");
+    return gr_reply_text(x, MHD_HTTP_OK, "ok\n");
+}
+
+// --- calls
+// ------------------------------------------------------------------------------------------------
+
+// Unique among the threads and workers of this host as far as 64 random bits go; logs need no more.
+static void make_request_id(char id[GR_REQUEST_ID_MAX + 1])
+{
+    static _Thread_local uint64_t prefix, count;
+    if (prefix == 0 && getrandom(&prefix, sizeof prefix, 0) != sizeof prefix)
+        prefix = (uint64_t)(uintptr_t)&prefix ^ gr_mono_now().usec;
+    snprintf(id, GR_REQUEST_ID_MAX + 1, "%016jx-%jx", (uintmax_t)prefix, (uintmax_t)count++);
+}
+
+static void resume(struct gr_waiter *w)
+{
+    char *x = (char *)w - offsetof(struct gr_exchange, waiter);
+    MHD_resume_connection(((struct gr_exchange *)(void *)x)->connection);
+}
+
+// Suspended before it is enqueued: the gates may open, and resume() come, at any time after.
+// Whoever cannot wait comes back at once, by the same way.
+static enum MHD_Result park(struct gr_exchange *x, const struct grayling_request *q)
+{
+    x->waiter.resume = resume;
+    MHD_suspend_connection(x->connection);
+    int r = gr_dispatch_park(x->service->dispatch, q, &x->waiter);
+    if (r == 0)
+        return MHD_YES; // the exchange may already be another thread's
+    x->nowhere_to_wait = r == -ENOBUFS;
+    MHD_resume_connection(x->connection);
+    return MHD_YES;
+}
+
+static enum MHD_Result call(struct gr_exchange *x, struct grayling_request *q)
+{
+    if (x->nowhere_to_wait)
+        return refuse(x, GRAYLING_UNAVAILABLE,
+                      "a change is being made and too many requests wait for it; try again");
+    struct gr_thread *seat = gr_seat_take(x->service->dispatch);
+    if (!seat)
+        return refuse(x, GRAYLING_UNAVAILABLE, "no dispatch thread is free; try again");
+    if (gr_dispatch_call(seat, q, &x->response) == GR_CALL_PARKED)
+        return park(x, q);
+    x->called = true;
+    return gr_reply_response(x, q->codec);
+}
+
+// NULL: the protocol's headers are in order; *ret_deadline is 0 without one.
+static const char *read_protocol(const struct gr_metadata *m, struct gr_mono received,
+                                 uint64_t *ret_deadline)
+{
+    const char *version = gr_metadata_find(m, "connect-protocol-version");
+    if (version && strcmp(version, "1") != 0)
+        return "connect-protocol-version: expected 1";
+    const char *timeout = gr_metadata_find(m, "connect-timeout-ms");
+    uint64_t usec;
+    *ret_deadline = 0;
+    if (timeout && gr_connect_timeout_parse(timeout, &usec) < 0)
+        return "connect-timeout-ms: expected one to ten digits";
+    if (timeout)
+        *ret_deadline = received.usec + usec;
+    return NULL;
+}
+
+static enum MHD_Result connect_call(struct gr_exchange *x, const struct gr_connect_path *path,
+                                    const struct gr_metadata *m)
+{
+    uint32_t codec = gr_connect_codec(gr_metadata_find(m, "content-type"));
+    if (codec == 0)
+        return gr_reply_refusal(
+            x, &(struct gr_refusal){.status = MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                    .code = GRAYLING_INVALID_ARGUMENT,
+                                    .message = "content-type: expected application/json or "
+                                               "application/proto",
+                                    .header = "Accept-Post",
+                                    .header_value = "application/json, application/proto"});
+    const char *encoding = gr_metadata_find(m, "content-encoding");
+    if (encoding && strcasecmp(encoding, "identity") != 0)
+        return refuse(x, GRAYLING_UNIMPLEMENTED,
+                      "content-encoding: compressed bodies are not accepted; send identity");
+    uint64_t deadline;
+    const char *why = read_protocol(m, x->received, &deadline);
+    if (why)
+        return refuse(x, GRAYLING_INVALID_ARGUMENT, why);
+    return call(x, &(struct grayling_request){
+                       .struct_size = sizeof(struct grayling_request),
+                       .interface_name = path->interface_name,
+                       .method_name = path->method_name,
+                       .codec = codec,
+                       .n_headers = m->n,
+                       .headers = m->list,
+                       .payload = {x->body, x->body_len},
+                       .deadline_usec = deadline,
+                       .request_id = x->request_id,
+                   });
+}
+
+enum MHD_Result gr_route_request(struct gr_exchange *x, const char *path, const char *method)
+{
+    if (strncmp(path, "/-/", 3) == 0)
+        return page(x, path + 3, method);
+    struct gr_connect_path name;
+    if (gr_connect_path_parse(path, &name) < 0)
+        return gr_reply_refusal(
+            x, &(struct gr_refusal){.status = MHD_HTTP_NOT_FOUND,
+                                    .code = GRAYLING_UNIMPLEMENTED,
+                                    .message = "expected a path of the form /interface/method"});
+    if (strcmp(method, "POST") != 0)
+        return refuse_method(x, "POST");
+    struct gr_metadata m;
+    if (gr_metadata_read(x->connection, &m) < 0)
+        return refuse(x, GRAYLING_RESOURCE_EXHAUSTED, "too many header fields");
+    const char *id = gr_metadata_find(&m, "x-request-id");
+    if (id && gr_connect_request_id_ok(id))
+        memcpy(x->request_id, id, strlen(id) + 1);
+    else if (!x->request_id[0])
+        make_request_id(x->request_id);
+    if (x->oversized)
+        return gr_route_refuse_oversized(x);
+    return connect_call(x, &name, &m);
+}

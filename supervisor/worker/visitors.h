@@ -1,0 +1,37 @@
+// The open connections of the front door and how long each may stay in what it does: a peer that
+// trickles its header, or says nothing, is cut off. The library's own timeout only knows silence.
+#pragma once
+#include "base/macros.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+enum gr_visit {
+    GR_VISIT_NEW,  // accepted, nothing complete yet
+    GR_VISIT_HEAD, // a request line came
+    GR_VISIT_BODY, // the head is complete
+    GR_VISIT_BUSY, // the request is complete; it is being called, parked or answered
+    GR_VISIT_IDLE, // answered; the next request may come
+};
+struct gr_visitor { // one open connection
+    struct gr_visitor *previous, *next;
+    int fd;
+    _Atomic uint32_t state; // gr_visit and the second when it began
+};
+struct gr_visitors {
+    pthread_mutex_t lock;
+    struct gr_visitor *first;
+    uint64_t open, total; // under the lock
+    _Atomic uint32_t second;
+};
+void gr_visitors_init(struct gr_visitors *v);
+// NULL: out of memory; the connection is then not watched.
+struct gr_visitor *gr_visitors_add(struct gr_visitors *v, int fd);
+// Before its descriptor is closed. NULL is nothing.
+void gr_visitors_remove(struct gr_visitors *v, struct gr_visitor *visitor);
+void gr_visitor_set(struct gr_visitors *v, struct gr_visitor *visitor, enum gr_visit visit);
+// Once a second: cuts off who has overstayed.
+void gr_visitors_tick(struct gr_visitors *v);
+// *ret_busy: those within a request.
+void gr_visitors_count(struct gr_visitors *v, uint64_t *ret_open, uint64_t *ret_total,
+                       uint64_t *ret_busy);

@@ -1,0 +1,22 @@
+// grayling-worker: started by graylingd only, with the channel as descriptor 3.
+#include "base/log.h"
+#include "worker/worker.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#define CHANNEL_FD 3
+
+int main(void)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+    if (getsockopt(CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET) {
+        fputs("grayling-worker is started by graylingd, which hands it a channel as descriptor 3\n",
+              stderr);
+        return 2;
+    }
+    fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+    gr_log_init("grayling-worker");
+    return gr_worker_run(CHANNEL_FD);
+}

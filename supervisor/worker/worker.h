@@ -1,0 +1,43 @@
+// grayling-worker as one value: what the main thread owns and what its orders act on. The protocol
+// is in base/channel.h and docs/FRONT-DOOR.md.
+#pragma once
+#include "base/clock.h"
+#include "worker/door.h"
+#include "worker/loader.h"
+
+struct gr_worker {
+    struct gr_wire wire;
+    struct gr_stats *stats; // NULL before hello
+    struct gr_dispatch *dispatch;
+    struct gr_inventory inventory;
+    struct gr_freezes freezes;
+    struct gr_loader *loader;
+    struct gr_door *door; // NULL before serve
+    int listeners[GR_CHANNEL_FDS_MAX];
+    size_t n_listeners;
+    unsigned threads;
+    int adopt_fd;   // -1: nobody may adopt
+    int changed_fd; // eventfd: something that the main thread waits for has changed
+    uint64_t orphan_usec;
+    struct gr_mono orphan_until, drain_until; // 0: not
+    bool draining, drain_answers;             // drain_answers: somebody waits for "drained"
+    uint64_t drain_id;
+};
+
+// Runs until it has drained. `channel` is taken. Returns the exit status.
+GR_MUST_CHECK int gr_worker_run(int channel);
+
+// --- orders.c
+// ------------------------------------------------------------------------------------------------
+// Obeys one message of the supervisor; takes `message` and the descriptors. Fails: an error that
+// leaves the worker of no use (a hello that cannot be met).
+GR_MUST_CHECK int gr_worker_obey(struct gr_worker *w, cJSON *message, int *fds, size_t n_fds);
+// Begins to drain, or shortens what it has begun.
+void gr_worker_drain(struct gr_worker *w, uint64_t limit_usec);
+
+// --- hello.c
+// ------------------------------------------------------------------------------------------------
+// Everything that must be there before the first module: statistics, dispatch, guard, sandbox,
+// loader thread. Descriptors that it takes are set to -1. Fails: the sentence is in the log.
+GR_MUST_CHECK int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds,
+                                  size_t n_fds);
