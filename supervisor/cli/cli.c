@@ -17,7 +17,7 @@ enum gr_exit gr_exit_of_error(const struct gr_error *e)
     case -ECONNREFUSED:
         return GR_EXIT_UNREACHABLE;
     case -ENOENT:
-        return named ? GR_EXIT_REFUSED : GR_EXIT_NOT_FOUND;
+        return GR_EXIT_NOT_FOUND;
     case -EALREADY:
     case -EBUSY:
     case -EEXIST:

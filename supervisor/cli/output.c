@@ -1,6 +1,5 @@
 // Renders JSON values for people and for programs.
 #include "cli/output.h"
-#include "base/clock.h"
 #include "base/digest.h"
 #include "base/json.h"
 #include <string.h>
@@ -31,9 +30,12 @@ const char *gr_output_text(const cJSON *object, const char *path)
 
 static void format_number(enum gr_cell cell, double n, char text[CELL_MAX])
 {
-    char duration[32];
-    if (cell == GR_CELL_USEC)
-        snprintf(text, CELL_MAX, "%s", gr_duration_format(n < 0 ? 0 : (uint64_t)n, duration));
+    if (cell == GR_CELL_USEC && n < 1e3)
+        snprintf(text, CELL_MAX, "%.3gus", n);
+    else if (cell == GR_CELL_USEC && n < 1e6)
+        snprintf(text, CELL_MAX, "%.3gms", n / 1e3);
+    else if (cell == GR_CELL_USEC)
+        snprintf(text, CELL_MAX, "%.4gs", n / 1e6);
     else if (cell == GR_CELL_PERCENT)
         snprintf(text, CELL_MAX, "%g%%", n);
     else
