@@ -142,6 +142,7 @@ static void test_leak_is_told(void **state)
 
 struct holder { // a thread inside Hold until release_holder()
     struct fixture *f;
+    const char *interface_name;
     pthread_t thread;
     int entered[2], go[2];
     struct gr_response response;
@@ -153,17 +154,18 @@ static void *hold_call(void *arg)
     struct gr_thread *t;
     assert_int_equal(gr_thread_attach(h->f->d, &t), 0);
     int fds[2] = {h->entered[1], h->go[0]};
-    struct grayling_request q = request_to(PROBE, "Hold", fds, sizeof(fds));
+    struct grayling_request q = request_to(h->interface_name, "Hold", fds, sizeof(fds));
     q.request_id = "the-stuck-one";
     assert_int_equal(gr_dispatch_call(t, &q, &h->response), GR_CALL_DONE);
     gr_thread_detach(t);
     return NULL;
 }
 
-static void start_holder(struct holder *h, struct fixture *f)
+static void start_holder(struct holder *h, struct fixture *f, const char *interface_name)
 {
     char c;
     h->f = f;
+    h->interface_name = interface_name;
     assert_true(pipe(h->entered) == 0 && pipe(h->go) == 0);
     assert_int_equal(pthread_create(&h->thread, NULL, hold_call, h), 0);
     assert_int_equal(read(h->entered[0], &c, 1), 1);
@@ -185,7 +187,7 @@ static void test_freeze_timeout_names_the_culprit(void **state)
     char answer[64];
     struct holder h;
     route(f, "probe", load_module(f, "probe-1.0.0"), NULL);
-    start_holder(&h, f);
+    start_holder(&h, f, PROBE);
     struct gr_change change = {"probe", load_module(f, "probe-2.0.0"), NULL};
     struct gr_swap_result result;
     assert_int_equal(gr_dispatch_swap(f->d, &change, 1, 1000, &result, &f->e), -ETIMEDOUT);
@@ -204,23 +206,43 @@ static void test_freeze_timeout_names_the_culprit(void **state)
     assert_string_equal(answer, "2.0.0");
 }
 
-static void test_stuck_call_blocks_only_its_own_version(void **state)
+static void test_stuck_call_holds_back_nothing_else(void **state)
 {
     struct fixture *f = *state;
     struct holder h;
-    struct gr_instance *probe = load_module(f, "probe-1.0.0");
-    struct gr_instance *peers[3];
-    route(f, "probe", probe, NULL); // before any peer: its reach is probe alone
-    start_holder(&h, f);
-    for (int i = 0; i < 3; i++) {
+    struct gr_instance *solo = load_module(f, "solo-1.0.0"), *peers[4];
+    peers[0] = load_module(f, "peer-1.0.0");
+    route(f, "solo", solo, NULL);
+    route(f, "peer", peers[0], NULL);
+    start_holder(&h, f, SOLO); // pins a table that names peer, but cannot reach it
+    for (int i = 1; i < 4; i++) {
         peers[i] = load_module(f, i % 2 ? "peer-2.0.0" : "peer-1.0.0");
         route(f, "peer", peers[i], NULL);
+        assert_int_equal(gr_instance_unload(f->d, peers[i - 1], 10 * SECOND), 0);
     }
-    assert_int_equal(gr_instance_unload(f->d, peers[0], 10 * SECOND), 0);
-    assert_int_equal(gr_instance_unload(f->d, peers[1], 10 * SECOND), 0);
     assert_int_equal(gr_dispatch_pinned(f->d), 0);
-    release_holder(&h);
+    release_holder(&h); // asks its pinned table once more on the way out
+    assert_int_equal(h.response.code, GRAYLING_OK);
     gr_response_done(f->d, &h.response);
+    route(f, "solo", NULL, NULL);
+    assert_int_equal(gr_instance_unload(f->d, solo, 10 * SECOND), 0);
+}
+
+static void test_modules_come_and_go(void **state)
+{
+    struct fixture *f = *state;
+    char answer[64];
+    struct gr_instance *probe = load_module(f, "probe-1.0.0");
+    for (int i = 0; i < 3; i++) {
+        struct gr_instance *peer = load_module(f, "peer-1.0.0");
+        const struct gr_change in[] = {{"peer", peer, NULL}, {"probe", probe, NULL}};
+        const struct gr_change out[] = {{"probe", NULL, NULL}, {"peer", NULL, NULL}};
+        struct gr_swap_result result;
+        assert_int_equal(gr_dispatch_swap(f->d, in, 2, SECOND, &result, &f->e), 0);
+        assert_int_equal(call_text(f, PROBE, "Relay", "", answer), GRAYLING_OK);
+        assert_int_equal(gr_dispatch_swap(f->d, out, 2, SECOND, &result, &f->e), 0);
+        assert_int_equal(gr_instance_unload(f->d, peer, SECOND), 0);
+    }
 }
 
 // --- parking -----------------------------------------------------------------------------------
@@ -291,7 +313,8 @@ int main(void)
         WITH_FIXTURE(test_nodelete_is_pinned),
         WITH_FIXTURE(test_leak_is_told),
         WITH_FIXTURE(test_freeze_timeout_names_the_culprit),
-        WITH_FIXTURE(test_stuck_call_blocks_only_its_own_version),
+        WITH_FIXTURE(test_stuck_call_holds_back_nothing_else),
+        WITH_FIXTURE(test_modules_come_and_go),
         WITH_FIXTURE(test_frozen_module_parks_requests),
         WITH_FIXTURE(test_unconcerned_module_does_not_park),
     };

@@ -134,11 +134,14 @@ static int32_t host_call(struct grayling_call *call, const char *interface_name,
     *ret = (struct grayling_bytes){0};
     if (call->depth + 1 >= GR_CALL_DEPTH_MAX)
         return GRAYLING_RESOURCE_EXHAUSTED;
+    // Undeclared needs are in nobody's reach: answering them would let a call run through a freeze,
+    // and even the names of what is out of reach may be gone with its version.
+    if (!is_declared(call, interface_name))
+        return GRAYLING_UNIMPLEMENTED;
     const struct gr_route *route =
         gr_table_find(call->record->table, gr_route_hash(interface_name, method_name),
                       interface_name, method_name);
-    // Undeclared needs are in nobody's reach: answering them would let a call run through a freeze.
-    if (!route || !is_declared(call, interface_name))
+    if (!route)
         return GRAYLING_UNIMPLEMENTED;
     // The host's own code and a callee's release functions run disarmed: a fault in them is not the
     // caller's.

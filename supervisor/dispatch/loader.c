@@ -404,16 +404,24 @@ unsigned gr_instance_slot(const struct gr_instance *i)
 
 // --- letting go --------------------------------------------------------------------------------
 
+// Can the call that entered `r` get to version i? While it still looks up its route it reads the
+// names of all.
+static bool reaches(const struct gr_record *r, const struct gr_instance *i)
+{
+    if (!gr_table_names(r->table, i))
+        return false;
+    const struct gr_record *own = gr_table_module(r->table, i->contract->module.s);
+    return r == &r->table->outside || (own && gr_gates_has(&r->reach, own->member.gate));
+}
+
 static bool still_used(struct gr_dispatch *d, void *arg)
 {
     const struct gr_instance *i = arg;
-    gr_reclaim_locked(d);
-    for (const struct gr_table *t = d->retired; t; t = t->next_retired)
-        if (gr_table_names(t, i))
+    for (unsigned n = 0; n < d->max_threads; n++) {
+        const struct gr_record *r = gr_entered_locked(d, &d->threads[n]);
+        if ((r && reaches(r, i)) || atomic_load(&i->held[n].n) != 0)
             return true;
-    for (unsigned n = 0; n < d->max_threads; n++)
-        if (atomic_load(&i->held[n].n) != 0)
-            return true;
+    }
     return false;
 }
 

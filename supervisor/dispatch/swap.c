@@ -81,7 +81,7 @@ static bool call_in_reach(struct gr_dispatch *d, void *arg)
         if (!r || !gr_gates_meet(&r->reach, &c->gates))
             continue;
         c->thread = i;
-        c->module = r->member.contract->module;
+        c->module = r->name;
         uint32_t depth = atomic_load(&t->inside->depth);
         c->started_usec = depth > 0 ? atomic_load(&t->inside->started_usec) : gr_mono_now().usec;
         uint32_t frame = depth > 0 ? atomic_load(&t->inside->frames[0]) : UINT32_MAX;

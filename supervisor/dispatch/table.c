@@ -29,7 +29,7 @@ const struct gr_route *gr_table_find(const struct gr_table *t, uint64_t hash,
 const struct gr_record *gr_table_module(const struct gr_table *t, const char *module)
 {
     for (size_t i = 0; i < t->n_records; i++)
-        if (strcmp(t->records[i].member.contract->module.s, module) == 0)
+        if (strcmp(t->records[i].name.s, module) == 0)
             return &t->records[i];
     return NULL;
 }
@@ -181,7 +181,8 @@ int gr_table_build(uint64_t number, const struct gr_member *members, size_t n,
     t->outside.table = t;
     t->n_records = n;
     for (size_t i = 0; i < n; i++)
-        t->records[i] = (struct gr_record){.table = t, .member = members[i]};
+        t->records[i] = (struct gr_record){
+            .table = t, .member = members[i], .name = members[i].contract->module};
     for (size_t i = 0; i < n; i++) {
         reach_direct(t, &t->records[i]);
         int r = add_routes(t, &t->records[i], e);

@@ -48,6 +48,7 @@ struct gr_member {
 struct gr_record {
     const struct gr_table *table;
     struct gr_member member;
+    struct gr_name name; // a copy: a retired table may outlive the versions that it named
     struct gr_gates reach;
 };
 struct gr_route {

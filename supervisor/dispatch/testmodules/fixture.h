@@ -14,6 +14,7 @@
 
 #define PROBE "com.example.probe.Probe"
 #define PEER "com.example.peer.Peer"
+#define SOLO "com.example.solo.Solo"
 #define SECOND GR_USEC_PER_SEC
 
 struct fixture {

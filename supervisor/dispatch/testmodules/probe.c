@@ -1,6 +1,8 @@
 // A module that does what a test tells it: answers, waits, calls on, hands out its own buffer,
 // crashes in a chosen way.
+#include "dispatch/testmodules/witness.h"
 #include <grayling/module.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -63,16 +65,19 @@ static int32_t relay(struct grayling_call *call, const char *interface_name,
 }
 
 // Payload: two descriptors. Says on the first that it is inside, waits on the second.
-static int32_t hold(struct grayling_call *call, struct grayling_bytes payload)
+static int32_t hold(struct grayling_call *call, const struct grayling_request *request)
 {
     int fds[2];
     char c = 'x';
-    if (payload.size != sizeof(fds))
+    if (request->payload.size != sizeof(fds))
         return GRAYLING_INVALID_ARGUMENT;
-    memcpy(fds, payload.data, sizeof(fds));
+    memcpy(fds, request->payload.data, sizeof(fds));
     if (write(fds[0], &c, 1) != 1 || read(fds[1], &c, 1) != 1)
         return GRAYLING_INTERNAL;
-    return host->respond(call, text(GRAYLING_MODULE_VERSION));
+    struct grayling_bytes again; // through the table that was pinned before the wait
+    int32_t code =
+        host->call(call, request->interface_name, "Version", (struct grayling_bytes){0}, &again);
+    return code == GRAYLING_OK ? host->respond(call, again) : code;
 }
 
 static void give_back(void *owner, const void *data, uint64_t size)
@@ -86,6 +91,26 @@ static int32_t take(struct grayling_call *call)
 {
     static uint64_t one = 1;
     return host->respond_take(call, text(taken), give_back, &one);
+}
+
+static void testify(struct witness *w)
+{
+    if (atomic_load(&w->forbidden[GRAYLING_MODULE_VERSION[0] - '0']))
+        atomic_fetch_add(&w->violations, 1);
+}
+
+// Relays as Relay does, and looks before and after whether this version may run at all.
+static int32_t witness(struct grayling_call *call, struct grayling_bytes payload)
+{
+    struct witness *w;
+    if (payload.size != sizeof(w))
+        return GRAYLING_INVALID_ARGUMENT;
+    memcpy(&w, payload.data, sizeof(w));
+    testify(w);
+    sched_yield();
+    int32_t code = relay(call, "com.example.peer.Peer", "Version", (struct grayling_bytes){0});
+    testify(w);
+    return code;
 }
 
 static int32_t handle(void *self, struct grayling_call *call,
@@ -102,7 +127,7 @@ static int32_t handle(void *self, struct grayling_call *call,
         return relay(call, "com.example.peer.Peer", word[0] ? "Crash" : "Version",
                      request->payload);
     case 2:
-        return hold(call, request->payload);
+        return hold(call, request);
     case 3:
         return take(call);
     case 4:
@@ -117,6 +142,8 @@ static int32_t handle(void *self, struct grayling_call *call,
     case 7:
         host->fail(call, "asked to fail");
         return GRAYLING_NOT_FOUND;
+    case 9:
+        return witness(call, request->payload);
     default:
         return relay(call, "com.example.nobody.Nobody", "Version", request->payload);
     }
