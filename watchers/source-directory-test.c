@@ -174,7 +174,8 @@ static void a_file_that_is_being_written_is_waited_for(void **state)
     assert_non_null(f);
     assert_true(fputs("{\"a\"", f) >= 0 && fflush(f) == 0);
     put(w, "auth.json", "{}");
-    assert_int_equal(sd_event_run(w->event, GR_USEC_PER_SEC / 10) > 0, true); // the news is taken
+    while (sd_event_run(w->event, 0) > 0) // all the news is taken, and a read would have been done
+        continue;
     assert_true(fputs(":2}", f) >= 0 && fclose(f) == 0);
     UNTIL(w, has(w, "pay", "{\"a\":2}"));
     assert_int_equal(w->n_snapshots, 2); // half a document was never shown

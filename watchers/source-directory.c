@@ -15,7 +15,7 @@
      IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 #define ABOVE_EVENTS (IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 #define WRITERS_MAX 16
-#define WRITERS_USEC GR_USEC_PER_SEC // so long a read waits for files that are being written
+#define WRITERS_USEC (3 * GR_USEC_PER_SEC) // so long a read waits for files that are being written
 
 struct directory_source {
     struct gr_source base;
