@@ -38,6 +38,7 @@
 #define GR_ETCD_RANGE_BYTES_MAX (64u << 20)
 #define GR_STORE_KEEP_COUNT 8 // per module, besides those in use
 #define GR_HISTORY_ROWS_MAX 10000
+#define GR_HISTORY_BYTES_MAX (64u << 20) // documents of ended rollouts
 #define GR_EVENTS_MAX 1000
 #define GR_BAKE_DEFAULT_USEC (600ull * 1000000)
 #define GR_FREEZE_BUDGET_DEFAULT_USEC 50000ull

@@ -33,8 +33,7 @@ void gr_strategy_done(struct gr_strategy *s)
     s->n_steps = 0;
 }
 
-// --- reading
-// --------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------------------
 
 // Exactly: a number of two decimals is the double nearest to its hundredfold divided by 100.
 static int parse_percent(const cJSON *v, const char *path, unsigned *ret, struct gr_error *e)
@@ -204,8 +203,7 @@ int gr_strategy_parse(const cJSON *o, struct gr_strategy *s, struct gr_error *e)
     return k < 0 ? k : parse_failure(o, s, e);
 }
 
-// --- writing
-// --------------------------------------------------------------------------------------
+// --- writing -------------------------------------------------------------------------------------
 
 static bool add_duration(cJSON *o, const char *field, uint64_t usec)
 {

@@ -11,8 +11,7 @@
 #define SIGNATURES_MAX 16
 #define CANONICAL_GROWTH 4096 // what defaults and spelt-out durations may add to a document
 
-// --- complaints
-// -----------------------------------------------------------------------------------
+// --- complaints ----------------------------------------------------------------------------------
 
 int gr_desired_refuse(struct gr_error *e, const char *path, const char *format, ...)
 {
@@ -40,8 +39,7 @@ const char *gr_desired_show(const cJSON *v, char buf[GR_SHOWN_MAX])
     return buf;
 }
 
-// --- reading
-// --------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------------------
 
 void gr_desired_free(struct gr_desired *d)
 {
@@ -253,8 +251,7 @@ int gr_desired_restore(const struct gr_name *module, int64_t mod_revision, const
                  ret, e);
 }
 
-// --- writing
-// --------------------------------------------------------------------------------------
+// --- writing -------------------------------------------------------------------------------------
 
 static bool add_tree(cJSON *o, const char *field, cJSON *take)
 {

@@ -1,5 +1,5 @@
-// What the journal's files share: the connection, statements that clean up after themselves,
-// errors. Private to state/journal*.c.
+// What the journal's files share: the connection, statements, transactions, the reserve. Private
+// to state/journal*.c.
 #pragma once
 #include "state/journal.h"
 #include <sqlite3.h>
@@ -10,24 +10,59 @@ struct gr_journal {
     bool was_corrupt, has_reserve;
 };
 
+// --- statements (journal-sql.c) ---
+
 static inline void gr_stmt_freep(sqlite3_stmt **s)
 {
     sqlite3_finalize(*s);
 }
 #define GR_AUTO_STMT GR_CLEANUP(gr_stmt_freep)
 
-// Negative errno and a sentence for SQLite's newest complaint.
-int gr_journal_error(struct gr_journal *j, const char *doing, struct gr_error *e);
+// SQLite's newest complaint as an error: -ENOSPC DiskFull, -EUCLEAN (damaged), -EBUSY, -ENOMEM,
+// -EIO. `doing` completes "the journal could not ...".
+int gr_journal_complain(struct gr_journal *j, const char *doing, struct gr_error *e);
 GR_MUST_CHECK int gr_journal_prepare(struct gr_journal *j, const char *sql, sqlite3_stmt **ret,
                                      struct gr_error *e);
 GR_MUST_CHECK int gr_journal_exec(struct gr_journal *j, const char *sql, struct gr_error *e);
-// Runs a statement that returns no row.
-GR_MUST_CHECK int gr_journal_run(struct gr_journal *j, sqlite3_stmt *s, const char *doing,
-                                 struct gr_error *e);
-// begin and commit share one fault discipline; on a full disk the reserve is given up once and the
-// commit tried again.
-GR_MUST_CHECK int gr_journal_begin(struct gr_journal *j, struct gr_error *e);
-GR_MUST_CHECK int gr_journal_commit(struct gr_journal *j, struct gr_error *e);
-void gr_journal_abort(struct gr_journal *j);
+// 1: there is a row; 0: there is none any more.
+GR_MUST_CHECK int gr_journal_step(struct gr_journal *j, sqlite3_stmt *s, const char *doing,
+                                  struct gr_error *e);
+// Texts are borrowed until the statement has run.
+GR_MUST_CHECK int gr_journal_bind_text(sqlite3_stmt *s, int at, const char *text);
+// Document and revision at `at` and `at + 1`; NULL: both NULL.
+GR_MUST_CHECK int gr_journal_bind_document(sqlite3_stmt *s, int at, const struct gr_desired *d);
+
 const char *gr_journal_text(sqlite3_stmt *s, int column); // "" for NULL
-void gr_journal_copy(char *buf, size_t cap, sqlite3_stmt *s, int column);
+void gr_journal_copy_text(sqlite3_stmt *s, int column, char *buf, size_t cap);
+// These refuse what this program never wrote: -EUCLEAN.
+GR_MUST_CHECK int gr_journal_get_name(sqlite3_stmt *s, int column, struct gr_name *ret,
+                                      struct gr_error *e);
+GR_MUST_CHECK int gr_journal_get_reason(sqlite3_stmt *s, int column, enum gr_reason *ret,
+                                        struct gr_error *e);
+GR_MUST_CHECK int gr_journal_get_phase(sqlite3_stmt *s, int column, enum gr_phase *ret,
+                                       struct gr_error *e);
+// *ret is NULL for NULL.
+GR_MUST_CHECK int gr_journal_get_document(sqlite3_stmt *s, int column, const struct gr_name *module,
+                                          struct gr_desired **ret, struct gr_error *e);
+
+// Makes room for one more element of a list that grows by reading rows: doubles at powers of two.
+// *list is NULL when n is 0.
+GR_MUST_CHECK int gr_journal_grow(void **list, size_t n, size_t element_bytes);
+
+// --- transactions (journal-sql.c) ---
+
+// Does all its writing on the journal and may run twice.
+typedef int (*gr_journal_body)(struct gr_journal *j, const void *what, struct gr_error *e);
+// All of it or nothing; on a full disk the reserve is given up and everything tried once more.
+GR_MUST_CHECK int gr_journal_write(struct gr_journal *j, gr_journal_body body, const void *what,
+                                   struct gr_error *e);
+// A body that other bodies contain.
+GR_MUST_CHECK int gr_journal_put_row(struct gr_journal *j, const struct gr_rollout_row *r,
+                                     struct gr_error *e);
+
+// --- room on a full disk (journal-reserve.c) ---
+
+// Puts the reserve file there unless it is, when more than `margin_bytes` would stay free. Best
+// effort.
+void gr_journal_make_reserve(struct gr_journal *j, uint64_t margin_bytes);
+void gr_journal_use_reserve(struct gr_journal *j);

@@ -1,35 +1,6 @@
-// Owns the rows of rollouts and of the committed table.
+// Keeps rollouts and their members: those in progress for recovery, the others as history.
 #include "state/journal-internal.h"
 #include <errno.h>
-#include <string.h>
-
-// --- documents in columns
-// -------------------------------------------------------------------------
-
-static int bind_document(sqlite3_stmt *s, int at, const struct gr_desired *d)
-{
-    if (!d)
-        return sqlite3_bind_null(s, at) == SQLITE_OK && sqlite3_bind_null(s, at + 1) == SQLITE_OK
-                   ? 0
-                   : -ENOMEM;
-    char *text = gr_desired_format(d);
-    if (!text)
-        return -ENOMEM;
-    sqlite3_bind_int64(s, at + 1, d->mod_revision);
-    return sqlite3_bind_text(s, at, text, -1, free) == SQLITE_OK ? 0 : -ENOMEM;
-}
-
-static int column_document(sqlite3_stmt *s, int at, const struct gr_name *module,
-                           struct gr_desired **ret, struct gr_error *e)
-{
-    if (sqlite3_column_type(s, at) == SQLITE_NULL)
-        return 0;
-    const char *text = gr_journal_text(s, at);
-    return gr_desired_parse(module, sqlite3_column_int64(s, at + 1), text, strlen(text), ret, e);
-}
-
-// --- rollouts
-// -------------------------------------------------------------------------------------
 
 void gr_rollout_row_done(struct gr_rollout_row *r)
 {
@@ -41,112 +12,147 @@ void gr_rollout_row_done(struct gr_rollout_row *r)
     *r = (struct gr_rollout_row){0};
 }
 
-static int put_member(struct gr_journal *j, int64_t id, const struct gr_rollout_member *m,
-                      struct gr_error *e)
+// --- writing -------------------------------------------------------------------------------------
+
+static int put_head(struct gr_journal *j, const struct gr_rollout_row *r, struct gr_error *e)
 {
-    sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k = gr_journal_prepare(j, "INSERT OR REPLACE INTO members VALUES(?,?,?,?,?,?,?,?)", &s, e);
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    int k = gr_journal_prepare(
+        j, "INSERT OR REPLACE INTO rollouts VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", &s, e);
     if (k < 0)
         return k;
-    sqlite3_bind_int64(s, 1, id);
-    sqlite3_bind_text(s, 2, m->module.s, -1, SQLITE_STATIC);
-    if (bind_document(s, 3, m->to) < 0 || bind_document(s, 5, m->from) < 0)
-        return -ENOMEM;
-    sqlite3_bind_text(s, 7, gr_reason_name(m->reason), -1, SQLITE_STATIC);
-    sqlite3_bind_text(s, 8, m->message, -1, SQLITE_STATIC);
-    return gr_journal_run(j, s, "write a rollout's member", e);
+    const sqlite3_int64 numbers[][2] = {
+        {1, r->id},
+        {3, gr_phase_is_terminal(r->phase)},
+        {4, r->step},
+        {7, r->created.usec},
+        {8, r->updated.usec},
+        {9, (sqlite3_int64)r->bake_left_usec},
+        {10, r->table_number},
+    };
+    for (size_t i = 0; k == 0 && i < GR_COUNT(numbers); i++)
+        k = sqlite3_bind_int64(s, (int)numbers[i][0], numbers[i][1]) == SQLITE_OK ? 0 : -ENOMEM;
+    if (k == 0)
+        k = gr_journal_bind_text(s, 2, gr_phase_name(r->phase));
+    if (k == 0)
+        k = gr_journal_bind_text(s, 5, gr_reason_name(r->reason));
+    if (k == 0)
+        k = gr_journal_bind_text(s, 6, r->message);
+    return k < 0 ? k : gr_journal_step(j, s, "write a rollout", e);
 }
 
-static int put_row(struct gr_journal *j, const struct gr_rollout_row *r, struct gr_error *e)
+static int put_member(struct gr_journal *j, const struct gr_rollout_row *r, size_t position,
+                      struct gr_error *e)
 {
-    sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k =
-        gr_journal_prepare(j, "INSERT OR REPLACE INTO rollouts VALUES(?,?,?,?,?,?,?,?,?)", &s, e);
-    if (k < 0)
-        return k;
-    sqlite3_bind_int64(s, 1, r->id);
-    sqlite3_bind_int(s, 2, (int)r->phase);
-    sqlite3_bind_int64(s, 3, r->step);
-    sqlite3_bind_text(s, 4, gr_reason_name(r->reason), -1, SQLITE_STATIC);
-    sqlite3_bind_text(s, 5, r->message, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(s, 6, r->created.usec);
-    sqlite3_bind_int64(s, 7, r->updated.usec);
-    sqlite3_bind_int64(s, 8, (sqlite3_int64)r->bake_left_usec);
-    sqlite3_bind_int64(s, 9, r->table_number);
-    k = gr_journal_run(j, s, "write a rollout", e);
+    const struct gr_rollout_member *m = &r->members[position];
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    int k = gr_journal_prepare(j, "INSERT INTO members VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", &s, e);
+    if (k == 0 && (sqlite3_bind_int64(s, 1, r->id) != SQLITE_OK ||
+                   sqlite3_bind_int64(s, 2, (sqlite3_int64)position) != SQLITE_OK))
+        k = -ENOMEM;
+    if (k == 0)
+        k = gr_journal_bind_text(s, 3, m->module.s);
+    if (k == 0)
+        k = gr_journal_bind_document(s, 4, m->to);
+    if (k == 0)
+        k = gr_journal_bind_document(s, 6, m->from);
+    if (k == 0)
+        k = gr_journal_bind_text(s, 8, gr_reason_name(m->reason));
+    if (k == 0)
+        k = gr_journal_bind_text(s, 9, m->message);
+    return k < 0 ? k : gr_journal_step(j, s, "write a member of a rollout", e);
+}
+
+static int run_with(struct gr_journal *j, const char *sql, int64_t a, int64_t b, struct gr_error *e)
+{
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    int k = gr_journal_prepare(j, sql, &s, e);
+    if (k == 0 &&
+        (sqlite3_bind_int64(s, 1, a) != SQLITE_OK ||
+         (sqlite3_bind_parameter_count(s) > 1 && sqlite3_bind_int64(s, 2, b) != SQLITE_OK)))
+        k = -ENOMEM;
+    return k < 0 ? k : gr_journal_step(j, s, "keep the history", e);
+}
+
+static const char sql_weigh[] =
+    "UPDATE rollouts SET bytes = (SELECT total(coalesce(length(to_document), 0) +"
+    " coalesce(length(from_document), 0) + length(message)) FROM members WHERE rollout = ?1)"
+    " WHERE id = ?1";
+// The newest ones are kept as long as their number and their bytes fit.
+static const char sql_forget[] =
+    "DELETE FROM rollouts WHERE terminal AND id IN (SELECT id FROM (SELECT id,"
+    " row_number() OVER newest_first AS n, sum(bytes) OVER newest_first AS total FROM rollouts"
+    " WINDOW newest_first AS (ORDER BY id DESC)) WHERE n > ?1 OR total > ?2)";
+
+// REPLACE removes the old row first, and with it (by the foreign key) its members.
+int gr_journal_put_row(struct gr_journal *j, const struct gr_rollout_row *r, struct gr_error *e)
+{
+    int k = put_head(j, r, e);
     for (size_t i = 0; k == 0 && i < r->n; i++)
-        k = put_member(j, r->id, &r->members[i], e);
+        k = put_member(j, r, i, e);
+    if (k == 0)
+        k = run_with(j, sql_weigh, r->id, 0, e);
+    if (k == 0 && gr_phase_is_terminal(r->phase))
+        k = run_with(j, sql_forget, GR_HISTORY_ROWS_MAX, GR_HISTORY_BYTES_MAX, e);
     return k;
 }
 
-static int forget_old(struct gr_journal *j, struct gr_error *e)
+static int put_rollout(struct gr_journal *j, const void *what, struct gr_error *e)
 {
-    return gr_journal_exec(j,
-                           "DELETE FROM rollouts WHERE id <= (SELECT id FROM rollouts ORDER BY id "
-                           "DESC LIMIT 1 OFFSET 10000);"
-                           "DELETE FROM members WHERE rollout < (SELECT min(id) FROM rollouts)",
-                           e);
+    return gr_journal_put_row(j, what, e);
 }
-_Static_assert(GR_HISTORY_ROWS_MAX == 10000, "the statement above names the cap");
 
 int gr_journal_put_rollout(struct gr_journal *j, const struct gr_rollout_row *r, struct gr_error *e)
 {
-    int k = gr_journal_begin(j, e);
+    return gr_journal_write(j, put_rollout, r, e);
+}
+
+// --- reading -------------------------------------------------------------------------------------
+
+static int read_member(sqlite3_stmt *s, struct gr_rollout_member *m, struct gr_error *e)
+{
+    int k = gr_journal_get_name(s, 0, &m->module, e);
     if (k == 0)
-        k = put_row(j, r, e);
-    if (k == 0 && r->phase == GR_PHASE_PENDING)
-        k = forget_old(j, e);
+        k = gr_journal_get_document(s, 1, &m->module, &m->to, e);
     if (k == 0)
-        return gr_journal_commit(j, e);
-    gr_journal_abort(j);
+        k = gr_journal_get_document(s, 3, &m->module, &m->from, e);
+    if (k == 0)
+        k = gr_journal_get_reason(s, 5, &m->reason, e);
+    gr_journal_copy_text(s, 6, m->message, sizeof m->message);
     return k;
 }
 
 static int load_members(struct gr_journal *j, struct gr_rollout_row *r, struct gr_error *e)
 {
-    sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k =
-        gr_journal_prepare(j,
-                           "SELECT module,to_doc,to_revision,from_doc,from_revision,reason,message "
-                           "FROM members WHERE rollout=?",
-                           &s, e);
-    if (k < 0)
-        return k;
-    sqlite3_bind_int64(s, 1, r->id);
-    while (k == 0 && sqlite3_step(s) == SQLITE_ROW) {
-        struct gr_rollout_member *more = reallocarray(r->members, r->n + 1, sizeof *more);
-        if (!more)
-            return -ENOMEM;
-        r->members = more;
-        struct gr_rollout_member *m = &more[r->n];
-        *m = (struct gr_rollout_member){0};
-        const char *name = gr_journal_text(s, 0);
-        k = gr_name_parse(name, strlen(name), &m->module);
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    int k = gr_journal_prepare(j,
+                               "SELECT module, to_document, to_revision, from_document,"
+                               " from_revision, reason, message FROM members WHERE rollout = ?"
+                               " ORDER BY position",
+                               &s, e);
+    if (k == 0 && sqlite3_bind_int64(s, 1, r->id) != SQLITE_OK)
+        k = -ENOMEM;
+    while (k == 0 && (k = gr_journal_step(j, s, "read a rollout's members", e)) == 1) {
+        k = gr_journal_grow((void **)&r->members, r->n, sizeof *r->members);
         if (k < 0)
-            return k;
-        r->n++;
-        k = column_document(s, 1, &m->module, &m->to, e);
-        if (k == 0)
-            k = column_document(s, 3, &m->module, &m->from, e);
-        if (gr_reason_parse(gr_journal_text(s, 5), &m->reason) < 0)
-            m->reason = GR_REASON_NONE;
-        gr_journal_copy(m->message, sizeof m->message, s, 6);
+            break;
+        r->members[r->n] = (struct gr_rollout_member){0};
+        k = read_member(s, &r->members[r->n++], e);
     }
     return k;
 }
 
-static void column_row(sqlite3_stmt *s, struct gr_rollout_row *r)
+static int read_head(sqlite3_stmt *s, struct gr_rollout_row *r, struct gr_error *e)
 {
-    *r = (struct gr_rollout_row){.id = sqlite3_column_int64(s, 0),
-                                 .phase = (enum gr_phase)sqlite3_column_int(s, 1),
-                                 .step = sqlite3_column_int64(s, 2),
-                                 .created = {sqlite3_column_int64(s, 5)},
-                                 .updated = {sqlite3_column_int64(s, 6)},
-                                 .bake_left_usec = (uint64_t)sqlite3_column_int64(s, 7),
-                                 .table_number = sqlite3_column_int64(s, 8)};
-    if (gr_reason_parse(gr_journal_text(s, 3), &r->reason) < 0)
-        r->reason = GR_REASON_NONE;
-    gr_journal_copy(r->message, sizeof r->message, s, 4);
+    r->id = sqlite3_column_int64(s, 0);
+    r->step = sqlite3_column_int64(s, 3);
+    r->created.usec = sqlite3_column_int64(s, 6);
+    r->updated.usec = sqlite3_column_int64(s, 7);
+    r->bake_left_usec = (uint64_t)sqlite3_column_int64(s, 8);
+    r->table_number = sqlite3_column_int64(s, 9);
+    gr_journal_copy_text(s, 5, r->message, sizeof r->message);
+    int k = gr_journal_get_phase(s, 1, &r->phase, e);
+    return k < 0 ? k : gr_journal_get_reason(s, 4, &r->reason, e);
 }
 
 static int load_rollouts(struct gr_journal *j, sqlite3_stmt *s, struct gr_rollout_row **ret,
@@ -154,153 +160,51 @@ static int load_rollouts(struct gr_journal *j, sqlite3_stmt *s, struct gr_rollou
 {
     struct gr_rollout_row *rows = NULL;
     size_t n = 0;
-    int k = 0;
-    while (k == 0 && sqlite3_step(s) == SQLITE_ROW) {
-        struct gr_rollout_row *more = reallocarray(rows, n + 1, sizeof *more);
-        if (!more) {
-            k = -ENOMEM;
+    int k;
+    while ((k = gr_journal_step(j, s, "read rollouts", e)) == 1) {
+        k = gr_journal_grow((void **)&rows, n, sizeof *rows);
+        if (k < 0)
             break;
-        }
-        rows = more;
-        column_row(s, &rows[n]);
-        k = load_members(j, &rows[n++], e);
+        rows[n] = (struct gr_rollout_row){0};
+        k = read_head(s, &rows[n], e);
+        if (k == 0)
+            k = load_members(j, &rows[n], e);
+        n++;
+        if (k < 0)
+            break;
     }
-    if (k < 0) {
-        for (size_t i = 0; i < n; i++)
-            gr_rollout_row_done(&rows[i]);
-        free(rows);
-        return k;
+    if (k == 0) {
+        *ret = rows;
+        *ret_n = n;
+        return 0;
     }
-    *ret = rows;
-    *ret_n = n;
-    return 0;
+    for (size_t i = 0; i < n; i++)
+        gr_rollout_row_done(&rows[i]);
+    free(rows);
+    return k;
 }
 
 int gr_journal_open_rollouts(struct gr_journal *j, struct gr_rollout_row **ret, size_t *ret_n,
                              struct gr_error *e)
 {
-    sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k = gr_journal_prepare(j, "SELECT * FROM rollouts WHERE phase NOT IN (?,?,?,?) ORDER BY id",
-                               &s, e);
-    if (k < 0)
-        return k;
-    sqlite3_bind_int(s, 1, GR_PHASE_HEALTHY);
-    sqlite3_bind_int(s, 2, GR_PHASE_ROLLED_BACK);
-    sqlite3_bind_int(s, 3, GR_PHASE_REJECTED);
-    sqlite3_bind_int(s, 4, GR_PHASE_SUPERSEDED);
-    return load_rollouts(j, s, ret, ret_n, e);
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    int k = gr_journal_prepare(j, "SELECT * FROM rollouts WHERE NOT terminal ORDER BY id", &s, e);
+    return k < 0 ? k : load_rollouts(j, s, ret, ret_n, e);
 }
 
 int gr_journal_history(struct gr_journal *j, const char *module, size_t limit,
                        struct gr_rollout_row **ret, size_t *ret_n, struct gr_error *e)
 {
-    sqlite3_stmt *s GR_AUTO_STMT = NULL;
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
     int k = gr_journal_prepare(j,
-                               "SELECT * FROM rollouts WHERE ?1 IS NULL OR id IN (SELECT rollout "
-                               "FROM members WHERE module=?1) ORDER BY id DESC LIMIT ?2",
+                               "SELECT * FROM rollouts WHERE ?1 IS NULL OR id IN"
+                               " (SELECT rollout FROM members WHERE module = ?1)"
+                               " ORDER BY id DESC LIMIT ?2",
                                &s, e);
-    if (k < 0)
-        return k;
-    if (module)
-        sqlite3_bind_text(s, 1, module, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(s, 2, (sqlite3_int64)limit);
-    return load_rollouts(j, s, ret, ret_n, e);
-}
-
-// --- the committed table
-// --------------------------------------------------------------------------
-
-static void committed_done(struct gr_committed *c)
-{
-    gr_desired_free(c->release);
-    gr_desired_free(c->previous);
-    gr_desired_free(c->last_good);
-}
-
-void gr_table_rows_done(struct gr_table_rows *t)
-{
-    for (size_t i = 0; i < t->n; i++)
-        committed_done(&t->rows[i]);
-    free(t->rows);
-    *t = (struct gr_table_rows){0};
-}
-
-static int set_table_number(struct gr_journal *j, int64_t number, struct gr_error *e)
-{
-    sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k = gr_journal_prepare(j, "INSERT OR REPLACE INTO meta VALUES('table_number',?)", &s, e);
-    if (k < 0)
-        return k;
-    sqlite3_bind_int64(s, 1, number);
-    return gr_journal_run(j, s, "write the table's number", e);
-}
-
-static int put_committed(struct gr_journal *j, const struct gr_committed *c, struct gr_error *e)
-{
-    sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k = gr_journal_prepare(j,
-                               c->release ? "INSERT OR REPLACE INTO committed VALUES(?,?,?,?,?,?,?)"
-                                          : "DELETE FROM committed WHERE module=?",
-                               &s, e);
-    if (k < 0)
-        return k;
-    sqlite3_bind_text(s, 1, c->module.s, -1, SQLITE_STATIC);
-    if (c->release &&
-        (bind_document(s, 2, c->release) < 0 || bind_document(s, 4, c->previous) < 0 ||
-         bind_document(s, 6, c->last_good) < 0))
-        return -ENOMEM;
-    return gr_journal_run(j, s, "write the committed table", e);
-}
-
-int gr_journal_commit_table(struct gr_journal *j, const struct gr_rollout_row *r,
-                            int64_t table_number, const struct gr_committed *rows, size_t n,
-                            struct gr_error *e)
-{
-    int k = gr_journal_begin(j, e);
-    if (k == 0)
-        k = put_row(j, r, e);
-    for (size_t i = 0; k == 0 && i < n; i++)
-        k = put_committed(j, &rows[i], e);
-    if (k == 0)
-        k = set_table_number(j, table_number, e);
-    if (k == 0)
-        return gr_journal_commit(j, e);
-    gr_journal_abort(j);
-    return k;
-}
-
-static int load_committed(sqlite3_stmt *s, struct gr_committed *c, struct gr_error *e)
-{
-    const char *name = gr_journal_text(s, 0);
-    int k = gr_name_parse(name, strlen(name), &c->module);
-    if (k == 0)
-        k = column_document(s, 1, &c->module, &c->release, e);
-    if (k == 0)
-        k = column_document(s, 3, &c->module, &c->previous, e);
-    if (k == 0)
-        k = column_document(s, 5, &c->module, &c->last_good, e);
-    return k;
-}
-
-int gr_journal_load_table(struct gr_journal *j, struct gr_table_rows *ret, struct gr_error *e)
-{
-    sqlite3_stmt *s GR_AUTO_STMT = NULL, *number GR_AUTO_STMT = NULL;
-    struct gr_table_rows t GR_CLEANUP(gr_table_rows_done) = {0};
-    int k = gr_journal_prepare(j, "SELECT * FROM committed ORDER BY module", &s, e);
-    if (k == 0)
-        k = gr_journal_prepare(j, "SELECT value FROM meta WHERE key='table_number'", &number, e);
-    while (k == 0 && sqlite3_step(s) == SQLITE_ROW) {
-        struct gr_committed *more = reallocarray(t.rows, t.n + 1, sizeof *more);
-        if (!more)
-            return -ENOMEM;
-        t.rows = more;
-        t.rows[t.n] = (struct gr_committed){0};
-        k = load_committed(s, &t.rows[t.n++], e);
-    }
-    if (k < 0)
-        return k;
-    t.number = sqlite3_step(number) == SQLITE_ROW ? sqlite3_column_int64(number, 0) : 0;
-    *ret = t;
-    t = (struct gr_table_rows){0};
-    return 0;
+    if (k == 0 && module)
+        k = gr_journal_bind_text(s, 1, module);
+    size_t most = limit < GR_HISTORY_ROWS_MAX ? limit : GR_HISTORY_ROWS_MAX;
+    if (k == 0 && sqlite3_bind_int64(s, 2, (sqlite3_int64)most) != SQLITE_OK)
+        k = -ENOMEM;
+    return k < 0 ? k : load_rollouts(j, s, ret, ret_n, e);
 }

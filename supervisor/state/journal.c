@@ -1,207 +1,178 @@
-// Owns the database file: opening, schema, transactions, the reserve for a full disk.
-#include "base/fault.h"
+// Opens the journal: the database file, its schema, and what to do when it is damaged.
 #include "base/fs.h"
-#include "base/log.h"
 #include "state/journal-internal.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #define FILE_NAME "journal.db"
-#define RESERVE_NAME "reserve"
-#define RESERVE_BYTES (1 << 20)
+#define EVIDENCE_PREFIX FILE_NAME ".corrupt-"
+#define EVIDENCE_MAX 4 // damaged databases that are kept
 #define SCHEMA_VERSION 1
-#define BUSY_MSEC 5000
 
 static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS rollouts(id INTEGER PRIMARY KEY, phase INTEGER NOT NULL, step "
-    "INTEGER, reason TEXT, message TEXT,"
-    " created INTEGER, updated INTEGER, bake_left INTEGER, table_number INTEGER);"
-    "CREATE TABLE IF NOT EXISTS members(rollout INTEGER NOT NULL, module TEXT NOT NULL, to_doc "
-    "TEXT, to_revision INTEGER, from_doc TEXT,"
-    " from_revision INTEGER, reason TEXT, message TEXT, PRIMARY KEY(rollout, module)) WITHOUT "
-    "ROWID;"
-    "CREATE INDEX IF NOT EXISTS members_module ON members(module, rollout);"
-    "CREATE TABLE IF NOT EXISTS committed(module TEXT PRIMARY KEY, release TEXT NOT NULL, "
-    "release_revision INTEGER, previous TEXT,"
-    " previous_revision INTEGER, last_good TEXT, last_good_revision INTEGER) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS events(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER, module "
-    "TEXT, version TEXT, phase TEXT, reason TEXT,"
-    " rollout INTEGER, message TEXT);"
-    "CREATE TABLE IF NOT EXISTS quarantine(digest TEXT PRIMARY KEY, module TEXT, version TEXT, "
-    "reason TEXT, evidence TEXT, instance TEXT,"
-    " at INTEGER) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS pardons(digest TEXT, actor TEXT, reason TEXT, at INTEGER);";
+    "CREATE TABLE state(one INTEGER PRIMARY KEY CHECK(one = 1), table_number INTEGER NOT NULL,"
+    " floor_cluster INTEGER NOT NULL, floor_revision INTEGER NOT NULL) STRICT;"
+    "INSERT INTO state VALUES(1, 0, 0, 0);"
+    "CREATE TABLE committed(module TEXT PRIMARY KEY, release TEXT NOT NULL,"
+    " release_revision INTEGER NOT NULL, previous TEXT, previous_revision INTEGER, last_good TEXT,"
+    " last_good_revision INTEGER) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE rollouts(id INTEGER PRIMARY KEY, phase TEXT NOT NULL, terminal INTEGER NOT NULL,"
+    " step INTEGER NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL,"
+    " created INTEGER NOT NULL, updated INTEGER NOT NULL, bake_left INTEGER NOT NULL,"
+    " table_number INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX rollouts_open ON rollouts(id) WHERE NOT terminal;"
+    "CREATE TABLE members(rollout INTEGER NOT NULL REFERENCES rollouts ON DELETE CASCADE,"
+    " position INTEGER NOT NULL, module TEXT NOT NULL, to_document TEXT, to_revision INTEGER,"
+    " from_document TEXT, from_revision INTEGER, reason TEXT NOT NULL, message TEXT NOT NULL,"
+    " PRIMARY KEY(rollout, position)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX members_module ON members(module, rollout);"
+    "CREATE TABLE events(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL,"
+    " module TEXT NOT NULL, version TEXT NOT NULL, phase TEXT NOT NULL, reason TEXT NOT NULL,"
+    " rollout INTEGER NOT NULL, message TEXT NOT NULL) STRICT;"
+    "CREATE TABLE quarantine(digest TEXT PRIMARY KEY, module TEXT NOT NULL, version TEXT NOT NULL,"
+    " reason TEXT NOT NULL, evidence TEXT NOT NULL, instance TEXT NOT NULL, at INTEGER NOT NULL)"
+    " STRICT, WITHOUT ROWID;"
+    "PRAGMA user_version = 1;";
+_Static_assert(SCHEMA_VERSION == 1, "the schema's last line names its version");
 
-int gr_journal_error(struct gr_journal *j, const char *doing, struct gr_error *e)
+// --- opening -------------------------------------------------------------------------------------
+
+// Exclusive: a second process is refused, and the index of the write-ahead log needs no file that
+// could not grow on a full disk. The log is emptied early, so that it stays about as small as the
+// reserve.
+static const char settings[] =
+    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+    "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;"
+    "PRAGMA cell_size_check = ON; PRAGMA wal_autocheckpoint = 128;";
+
+static int read_one(struct gr_journal *j, const char *sql, char *buf, size_t cap,
+                    struct gr_error *e)
 {
-    int code = sqlite3_errcode(j->db);
-    if (code == SQLITE_FULL)
-        return gr_error_set_retryable(
-            e, -ENOSPC, GR_REASON_DISK_FULL,
-            "the journal could not %s: the disk of the state directory is full; expected room for "
-            "a few pages. Free some space, then "
-            "write the key again",
-            doing);
-    return gr_error_set(e, code == SQLITE_NOMEM ? -ENOMEM : -EIO, GR_REASON_INTERNAL,
-                        "the journal could not %s: %s", doing, sqlite3_errmsg(j->db));
-}
-
-int gr_journal_prepare(struct gr_journal *j, const char *sql, sqlite3_stmt **ret,
-                       struct gr_error *e)
-{
-    return sqlite3_prepare_v2(j->db, sql, -1, ret, NULL) == SQLITE_OK
-               ? 0
-               : gr_journal_error(j, "prepare a statement", e);
-}
-
-int gr_journal_exec(struct gr_journal *j, const char *sql, struct gr_error *e)
-{
-    return sqlite3_exec(j->db, sql, NULL, NULL, NULL) == SQLITE_OK
-               ? 0
-               : gr_journal_error(j, "run a statement", e);
-}
-
-int gr_journal_run(struct gr_journal *j, sqlite3_stmt *s, const char *doing, struct gr_error *e)
-{
-    return sqlite3_step(s) == SQLITE_DONE ? 0 : gr_journal_error(j, doing, e);
-}
-
-const char *gr_journal_text(sqlite3_stmt *s, int column)
-{
-    const char *t = (const char *)sqlite3_column_text(s, column);
-    return t ? t : "";
-}
-
-void gr_journal_copy(char *buf, size_t cap, sqlite3_stmt *s, int column)
-{
-    snprintf(buf, cap, "%s", gr_journal_text(s, column));
-}
-
-// --- reserve
-// --------------------------------------------------------------------------------------
-
-static void make_reserve(struct gr_journal *j)
-{
-    int fd GR_AUTO_CLOSE =
-        openat(j->dir_fd, RESERVE_NAME, O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
-    j->has_reserve = fd >= 0 && posix_fallocate(fd, 0, RESERVE_BYTES) == 0;
-    if (fd >= 0 && !j->has_reserve)
-        unlinkat(j->dir_fd, RESERVE_NAME, 0);
-}
-
-static bool give_up_reserve(struct gr_journal *j)
-{
-    if (!j->has_reserve)
-        return false;
-    j->has_reserve = false;
-    gr_log(
-        GR_LOG_WARNING,
-        "the disk of the state directory is full: the journal's reserve is used; free some space");
-    return unlinkat(j->dir_fd, RESERVE_NAME, 0) == 0;
-}
-
-// --- transactions
-// ---------------------------------------------------------------------------------
-
-int gr_journal_begin(struct gr_journal *j, struct gr_error *e)
-{
-    int k = GR_FAULT("journal.begin");
-    if (k < 0)
-        return gr_error_set(e, k, k == -ENOSPC ? GR_REASON_DISK_FULL : GR_REASON_INTERNAL,
-                            "the journal could not begin: %s", strerror(-k));
-    return gr_journal_exec(j, "BEGIN IMMEDIATE", e);
-}
-
-int gr_journal_commit(struct gr_journal *j, struct gr_error *e)
-{
-    int k = GR_FAULT("journal.before-commit");
-    if (k < 0)
-        k = gr_error_set(e, k, k == -ENOSPC ? GR_REASON_DISK_FULL : GR_REASON_INTERNAL,
-                         "the journal could not commit: %s", strerror(-k));
-    else
-        k = gr_journal_exec(j, "COMMIT", e);
-    if (k == -ENOSPC && give_up_reserve(j) && !sqlite3_get_autocommit(j->db))
-        k = gr_journal_exec(j, "COMMIT", e);
-    if (k < 0) {
-        gr_journal_abort(j);
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    int k = gr_journal_prepare(j, sql, &s, e);
+    if (k == 0)
+        k = gr_journal_step(j, s, "be read", e);
+    if (k <= 0)
         return k;
-    }
-    (void)!GR_FAULT("journal.after-commit");
-    if (!j->has_reserve)
-        make_reserve(j);
+    gr_journal_copy_text(s, 0, buf, cap);
     return 0;
 }
 
-void gr_journal_abort(struct gr_journal *j)
+static int check_integrity(struct gr_journal *j, struct gr_error *e)
 {
-    if (!sqlite3_get_autocommit(j->db))
-        (void)!gr_journal_exec(j, "ROLLBACK", NULL);
+    char verdict[256] = "";
+    int k = read_one(j, "PRAGMA quick_check(1)", verdict, sizeof verdict, e);
+    if (k == 0 && strcmp(verdict, "ok") != 0)
+        k = gr_error_set(e, -EUCLEAN, GR_REASON_INTERNAL, "the journal is damaged: %s", verdict);
+    return k;
 }
 
-// --- open
-// -----------------------------------------------------------------------------------------
-
-static int check_and_prepare(struct gr_journal *j, struct gr_error *e)
+static int create_schema(struct gr_journal *j, const void *what, struct gr_error *e)
 {
-    sqlite3_stmt *s GR_AUTO_STMT = NULL;
-    int k = gr_journal_exec(j, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", e);
-    if (k == 0)
-        k = gr_journal_prepare(j, "PRAGMA quick_check(1)", &s, e);
+    return gr_journal_exec(j, what, e);
+}
+
+static int check_schema(struct gr_journal *j, struct gr_error *e)
+{
+    char text[32] = "";
+    int k = read_one(j, "PRAGMA user_version", text, sizeof text, e);
     if (k < 0)
         return k;
-    if (sqlite3_step(s) != SQLITE_ROW || strcmp(gr_journal_text(s, 0), "ok") != 0)
-        return -EBADMSG;
-    sqlite3_finalize(gr_steal(s));
-    k = gr_journal_prepare(j, "PRAGMA user_version", &s, e);
-    int version = k == 0 && sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int(s, 0) : 0;
-    if (k == 0 && version > SCHEMA_VERSION)
-        return gr_error_set(e, -EPROTO, GR_REASON_INTERNAL,
-                            "the journal has schema %d; this graylingd knows up to %d. Install the "
-                            "newer version again, or start with an empty state "
-                            "directory",
-                            version, SCHEMA_VERSION);
-    sqlite3_finalize(gr_steal(s));
-    if (k == 0)
-        k = gr_journal_exec(j, schema, e);
-    return k < 0 ? k : gr_journal_exec(j, "PRAGMA user_version=1", e);
+    long version = strtol(text, NULL, 10);
+    if (version == 0)
+        return gr_journal_write(j, create_schema, schema, e);
+    if (version == SCHEMA_VERSION)
+        return 0;
+    return gr_error_set(e, -EPROTO, GR_REASON_INTERNAL,
+                        "the journal has schema %ld; this graylingd (" GR_VERSION
+                        ") knows schema %d. Start the newer graylingd that wrote it, or set "
+                        "another StateDirectory",
+                        version, SCHEMA_VERSION);
+}
+
+// The file is made first, so that it is private from its first byte; the log takes its mode over.
+static int make_file(struct gr_journal *j)
+{
+    GR_AUTO_CLOSE int fd =
+        openat(j->dir_fd, FILE_NAME, O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? -errno : 0;
 }
 
 static int open_database(struct gr_journal *j, const char *state_dir, struct gr_error *e)
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/" FILE_NAME, state_dir);
-    if (sqlite3_open_v2(path, &j->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW,
-                        NULL) != SQLITE_OK) {
-        int k = gr_error_set(e, -EIO, GR_REASON_INTERNAL, "the journal %s could not be opened: %s",
-                             path, sqlite3_errmsg(j->db));
-        sqlite3_close(gr_steal(j->db));
-        return k;
-    }
-    sqlite3_busy_timeout(j->db, BUSY_MSEC);
-    int k = check_and_prepare(j, e);
-    int code = sqlite3_errcode(j->db);
+    char path[PATH_MAX];
+    int k = make_file(j);
+    if (k == 0 && (size_t)snprintf(path, sizeof path, "%s/" FILE_NAME, state_dir) >= sizeof path)
+        k = -ENAMETOOLONG;
     if (k < 0)
-        sqlite3_close(gr_steal(j->db));
-    return k < 0 && (k == -EBADMSG || code == SQLITE_CORRUPT || code == SQLITE_NOTADB) ? -EBADMSG
-                                                                                       : k;
+        return gr_error_set(e, k, k == -ENOSPC ? GR_REASON_DISK_FULL : GR_REASON_INTERNAL,
+                            "%.500s/" FILE_NAME " could not be opened: %s; expected a regular file "
+                            "that this user may write",
+                            state_dir, strerror(-k));
+    if (sqlite3_open_v2(path, &j->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+        return j->db ? gr_journal_complain(j, "be opened", e) : -ENOMEM;
+    sqlite3_extended_result_codes(j->db, 1);
+    k = gr_journal_exec(j, settings, e);
+    if (k == 0)
+        k = check_integrity(j, e);
+    return k < 0 ? k : check_schema(j, e);
 }
 
-// A damaged database is evidence: it is kept under another name, and a new one begins.
-static int move_aside(struct gr_journal *j)
+// --- damage --------------------------------------------------------------------------------------
+
+static int is_evidence(const struct dirent *de)
 {
-    static const char *const parts[] = {FILE_NAME, FILE_NAME "-wal", FILE_NAME "-shm"};
-    for (size_t i = 0; i < GR_COUNT(parts); i++) {
-        char name[96];
-        snprintf(name, sizeof name, "%s.corrupt-%lld", parts[i], (long long)gr_wall_now().usec);
-        if (renameat(j->dir_fd, parts[i], j->dir_fd, name) < 0 && errno != ENOENT)
-            return -errno;
+    size_t n = strlen(de->d_name);
+    return strncmp(de->d_name, EVIDENCE_PREFIX, strlen(EVIDENCE_PREFIX)) == 0 &&
+           strcmp(de->d_name + n - 4, "-wal") != 0;
+}
+
+// The names hold the time, so that alphabetical is oldest first.
+static void forget_old_evidence(struct gr_journal *j)
+{
+    struct dirent **list = NULL;
+    int n = scandirat(j->dir_fd, ".", &list, is_evidence, alphasort);
+    for (int i = 0; i < n; i++) {
+        if (i < n - EVIDENCE_MAX) {
+            char log[NAME_MAX + 8];
+            snprintf(log, sizeof log, "%s-wal", list[i]->d_name);
+            (void)!gr_fs_unlink(j->dir_fd, list[i]->d_name);
+            (void)!gr_fs_unlink(j->dir_fd, log);
+        }
+        free(list[i]);
     }
+    free(list);
+}
+
+// Evidence is kept as it is, which only a rename does; nothing is replaced by it.
+static int set_aside(struct gr_journal *j, struct gr_error *e)
+{
+    char stamp[GR_WALL_TEXT_MAX], name[96];
+    sqlite3_close(gr_steal(j->db));
+    gr_wall_format(gr_wall_now(), stamp);
+    static const char *const parts[] = {"-wal", ""};
+    for (size_t i = 0; i < GR_COUNT(parts); i++) {
+        char from[32];
+        snprintf(from, sizeof from, FILE_NAME "%s", parts[i]);
+        snprintf(name, sizeof name, EVIDENCE_PREFIX "%s%s", stamp, parts[i]);
+        if (renameat(j->dir_fd, from, j->dir_fd, name) < 0 && errno != ENOENT) {
+            int k = -errno;
+            return gr_error_set(e, k, GR_REASON_INTERNAL,
+                                "the damaged " FILE_NAME " could not be moved to %s: %s. Move it "
+                                "away, so that a new one can begin",
+                                name, strerror(-k));
+        }
+    }
+    forget_old_evidence(j);
+    j->was_corrupt = true;
     return 0;
 }
+
+// --- life ----------------------------------------------------------------------------------------
 
 int gr_journal_open(const char *state_dir, struct gr_journal **ret, struct gr_error *e)
 {
@@ -211,25 +182,24 @@ int gr_journal_open(const char *state_dir, struct gr_journal **ret, struct gr_er
     j->dir_fd = -1;
     int k = gr_fs_open_dir(state_dir, &j->dir_fd);
     if (k < 0)
-        k = gr_error_set(e, k, GR_REASON_INTERNAL, "the state directory %s could not be opened: %s",
-                         state_dir, strerror(-k));
-    else
+        gr_error_set(e, k, GR_REASON_INTERNAL,
+                     "the state directory %.500s could not be opened: %s; expected a directory "
+                     "that this user may write",
+                     state_dir, strerror(-k));
+    if (k == 0)
         k = open_database(j, state_dir, e);
-    if (k == -EBADMSG) {
-        gr_log(GR_LOG_ERROR,
-               "the journal in %s is damaged; it is kept aside as " FILE_NAME
-               ".corrupt-*, and a new one begins",
-               state_dir);
-        k = move_aside(j);
+    if (k == -EUCLEAN) {
+        if (e)
+            *e = (struct gr_error){0};
+        k = set_aside(j, e);
         if (k == 0)
             k = open_database(j, state_dir, e);
-        j->was_corrupt = true;
     }
     if (k < 0) {
         gr_journal_close(j);
         return k;
     }
-    make_reserve(j);
+    gr_journal_make_reserve(j, 0);
     *ret = j;
     return 0;
 }

@@ -54,8 +54,7 @@ GR_MUST_CHECK int gr_journal_load_table(struct gr_journal *j, struct gr_table_ro
                                         struct gr_error *e);
 void gr_table_rows_done(struct gr_table_rows *t);
 
-// --- rollouts
-// --------------------------------------------------------------------------------------------------------
+// --- rollouts ------------------------------------------------------------------------------------
 struct gr_rollout_member {
     struct gr_name module;
     struct gr_desired *to;   // NULL: removal
@@ -76,8 +75,9 @@ struct gr_rollout_row {
     struct gr_rollout_member *members;
 };
 void gr_rollout_row_done(struct gr_rollout_row *r);
-// Intent before effect: writes the row as given (insert or replace) and an event, in one
-// transaction.
+// Intent before effect: writes the row as given (insert or replace), members too. The event that
+// tells of it is the caller's. Ended rollouts are kept as history up to GR_HISTORY_ROWS_MAX and
+// GR_HISTORY_BYTES_MAX.
 GR_MUST_CHECK int gr_journal_put_rollout(struct gr_journal *j, const struct gr_rollout_row *r,
                                          struct gr_error *e);
 // The swap's commit: rollout row and new table rows (only the members' modules change; n of rows
@@ -93,8 +93,7 @@ GR_MUST_CHECK int gr_journal_history(struct gr_journal *j, const char *module, s
                                      struct gr_rollout_row **ret, size_t *ret_n,
                                      struct gr_error *e);
 
-// --- events, quarantine, floor
-// ----------------------------------------------------------------------------------------
+// --- events, quarantine, floor -------------------------------------------------------------------
 struct gr_event_row {
     int64_t seq;
     struct gr_wall at;

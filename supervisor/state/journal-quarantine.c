@@ -1,0 +1,132 @@
+// Keeps which digests are convicted, and by what evidence, until somebody lifts it by name.
+#include "state/journal-internal.h"
+#include <errno.h>
+#include <stdio.h>
+
+static int count(struct gr_journal *j, struct gr_error *e)
+{
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    int k = gr_journal_prepare(j, "SELECT count(*) FROM quarantine", &s, e);
+    if (k == 0)
+        k = gr_journal_step(j, s, "count convictions", e);
+    return k < 0 ? k : sqlite3_column_int(s, 0);
+}
+
+static int put_conviction(struct gr_journal *j, const void *what, struct gr_error *e)
+{
+    const struct gr_conviction *c = what;
+    char digest[GR_DIGEST_TEXT_MAX];
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    int k = count(j, e);
+    if (k >= GR_HISTORY_ROWS_MAX) // forgetting one would set it free
+        return gr_error_set(e, -E2BIG, GR_REASON_INTERNAL,
+                            "the quarantine holds %d digests, which is the limit; lift those that "
+                            "are no danger any more: grayctl quarantine lift SHA256 --reason TEXT",
+                            k);
+    if (k < 0)
+        return k;
+    k = gr_journal_prepare(j, "INSERT OR REPLACE INTO quarantine VALUES(?, ?, ?, ?, ?, ?, ?)", &s,
+                           e);
+    const char *const texts[] = {gr_digest_format(&c->digest, digest),
+                                 c->module.s,
+                                 c->version,
+                                 gr_reason_name(c->reason),
+                                 c->evidence,
+                                 c->instance};
+    for (int i = 0; k == 0 && i < (int)GR_COUNT(texts); i++)
+        k = gr_journal_bind_text(s, 1 + i, texts[i]);
+    if (k == 0 && sqlite3_bind_int64(s, 7, c->at.usec) != SQLITE_OK)
+        k = -ENOMEM;
+    return k < 0 ? k : gr_journal_step(j, s, "write a conviction", e);
+}
+
+int gr_journal_convict(struct gr_journal *j, const struct gr_conviction *c, struct gr_error *e)
+{
+    return gr_journal_write(j, put_conviction, c, e);
+}
+
+struct pardon {
+    char digest[GR_DIGEST_TEXT_MAX];
+    const char *actor, *reason;
+};
+
+// Who let it go and why stays in the events, written with the deed.
+static int note_pardon(struct gr_journal *j, const struct pardon *p, struct gr_error *e)
+{
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    int k = gr_journal_prepare(
+        j,
+        "INSERT INTO events(at, rollout, module, version, phase, reason, message)"
+        " SELECT ?1, 0, module, version, '', ?2, printf('%s lifted the quarantine of %s: %s', ?3,"
+        " digest, ?4) FROM quarantine WHERE digest = ?5",
+        &s, e);
+    if (k == 0 && sqlite3_bind_int64(s, 1, gr_wall_now().usec) != SQLITE_OK)
+        k = -ENOMEM;
+    const char *const texts[] = {gr_reason_name(GR_REASON_QUARANTINED), p->actor, p->reason,
+                                 p->digest};
+    for (int i = 0; k == 0 && i < (int)GR_COUNT(texts); i++)
+        k = gr_journal_bind_text(s, 2 + i, texts[i]);
+    return k < 0 ? k : gr_journal_step(j, s, "note who lifted a quarantine", e);
+}
+
+static int drop_conviction(struct gr_journal *j, const void *what, struct gr_error *e)
+{
+    const struct pardon *p = what;
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    int k = note_pardon(j, p, e);
+    if (k == 0)
+        k = gr_journal_prepare(j, "DELETE FROM quarantine WHERE digest = ?", &s, e);
+    if (k == 0)
+        k = gr_journal_bind_text(s, 1, p->digest);
+    if (k == 0)
+        k = gr_journal_step(j, s, "lift a quarantine", e);
+    if (k == 0 && sqlite3_changes(j->db) == 0)
+        k = gr_error_set(e, -ENOENT, GR_REASON_NONE,
+                         "%s is not quarantined on this host; grayctl quarantine list shows what "
+                         "is",
+                         p->digest);
+    return k;
+}
+
+int gr_journal_pardon(struct gr_journal *j, const struct gr_digest *d, const char *actor,
+                      const char *reason, struct gr_error *e)
+{
+    struct pardon p = {.actor = actor && *actor ? actor : "somebody",
+                       .reason = reason && *reason ? reason : "no reason was given"};
+    gr_digest_format(d, p.digest);
+    return gr_journal_write(j, drop_conviction, &p, e);
+}
+
+static int read_conviction(sqlite3_stmt *s, struct gr_conviction *c, struct gr_error *e)
+{
+    *c = (struct gr_conviction){.at = {sqlite3_column_int64(s, 6)}};
+    if (gr_digest_parse(gr_journal_text(s, 0), &c->digest) < 0)
+        return gr_error_set(e, -EUCLEAN, GR_REASON_INTERNAL,
+                            "the quarantine holds \"%.80s\", which is no digest: the journal was "
+                            "changed by somebody else",
+                            gr_journal_text(s, 0));
+    gr_journal_copy_text(s, 2, c->version, sizeof c->version);
+    gr_journal_copy_text(s, 4, c->evidence, sizeof c->evidence);
+    gr_journal_copy_text(s, 5, c->instance, sizeof c->instance);
+    int k = gr_journal_get_name(s, 1, &c->module, e);
+    return k < 0 ? k : gr_journal_get_reason(s, 3, &c->reason, e);
+}
+
+int gr_journal_convictions(struct gr_journal *j, struct gr_conviction **ret, size_t *ret_n,
+                           struct gr_error *e)
+{
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    GR_AUTO_FREE struct gr_conviction *rows = NULL;
+    size_t n = 0;
+    int k = gr_journal_prepare(j, "SELECT * FROM quarantine ORDER BY at, digest", &s, e);
+    while (k == 0 && (k = gr_journal_step(j, s, "read the quarantine", e)) == 1) {
+        k = gr_journal_grow((void **)&rows, n, sizeof *rows);
+        if (k == 0)
+            k = read_conviction(s, &rows[n++], e);
+    }
+    if (k < 0)
+        return k;
+    *ret = gr_steal(rows);
+    *ret_n = n;
+    return 0;
+}
