@@ -1,4 +1,5 @@
-// What all verbs of grayctl share: the table of verbs, parsed arguments, the shared options and the exit statuses.
+// What all verbs of grayctl share: the table of verbs, parsed arguments, the shared options and the
+// exit statuses.
 #pragma once
 #include "base/error.h"
 #include "control/config.h"
@@ -39,18 +40,27 @@ struct gr_verb {
 struct gr_args {
     const struct gr_verb *verb; // NULL: none was named
     size_t n_given;
-    struct { const struct gr_option *option; const char *value; } given[GR_ARGS_MAX];
+    struct {
+        const struct gr_option *option;
+        const char *value;
+    } given[GR_ARGS_MAX];
     size_t n_words;
     const char *words[GR_ARGS_MAX];
 };
-// argv without the program's name. Options may stand before and after the verb; "--" ends them. Fails: -EINVAL with a sentence that suggests the nearest.
-GR_MUST_CHECK int gr_args_parse(int argc, char **argv, const struct gr_verb *verbs, size_t n_verbs, struct gr_args *ret, struct gr_error *e);
+// argv without the program's name. Options may stand before and after the verb; "--" ends them.
+// Fails: -EINVAL with a sentence that suggests the nearest.
+GR_MUST_CHECK int gr_args_parse(int argc, char **argv, const struct gr_verb *verbs, size_t n_verbs,
+                                struct gr_args *ret, struct gr_error *e);
 bool gr_args_has(const struct gr_args *a, const char *name);
-const char *gr_args_value(const struct gr_args *a, const char *name); // the last one given; NULL: none
-size_t gr_args_list(const struct gr_args *a, const char *name, const char **ret, size_t cap); // all, in order
+const char *gr_args_value(const struct gr_args *a,
+                          const char *name); // the last one given; NULL: none
+size_t gr_args_list(const struct gr_args *a, const char *name, const char **ret,
+                    size_t cap); // all, in order
 // Fails: -EINVAL. Absent: *ret untouched.
-GR_MUST_CHECK int gr_args_duration(const struct gr_args *a, const char *name, uint64_t *ret_usec, struct gr_error *e);
-GR_MUST_CHECK int gr_args_number(const struct gr_args *a, const char *name, int64_t *ret, struct gr_error *e);
+GR_MUST_CHECK int gr_args_duration(const struct gr_args *a, const char *name, uint64_t *ret_usec,
+                                   struct gr_error *e);
+GR_MUST_CHECK int gr_args_number(const struct gr_args *a, const char *name, int64_t *ret,
+                                 struct gr_error *e);
 extern const struct gr_option gr_shared_options[]; // ends with a zeroed one
 
 enum gr_format { GR_FORMAT_TABLE, GR_FORMAT_WIDE, GR_FORMAT_JSON, GR_FORMAT_JSONL, GR_FORMAT_NAME };
@@ -58,7 +68,8 @@ struct gr_cli {
     FILE *out, *err;
     enum gr_format format;
     bool color;
-    const char *control_path, *config_path, *etcd_url; // as given or from the environment; NULL: not
+    const char *control_path, *config_path,
+        *etcd_url; // as given or from the environment; NULL: not
     const struct gr_verb *verbs;
     size_t n_verbs;
     struct gr_config *config; // loaded at first need
@@ -67,11 +78,14 @@ struct gr_cli {
 GR_MUST_CHECK int gr_cli_init(struct gr_cli *cli, const struct gr_args *args, struct gr_error *e);
 void gr_cli_done(struct gr_cli *cli);
 // Borrowed. Fails as gr_config_load().
-GR_MUST_CHECK int gr_cli_config(struct gr_cli *cli, const struct gr_config **ret, struct gr_error *e);
+GR_MUST_CHECK int gr_cli_config(struct gr_cli *cli, const struct gr_config **ret,
+                                struct gr_error *e);
 // One request to the daemon's control socket. *ret (may be NULL) is the caller's. Blocks.
-// Fails: -ECONNREFUSED (no daemon there), -ETIME, and what the daemon answered: its reason, sentence and a code after the HTTP status.
-GR_MUST_CHECK int gr_cli_request(struct gr_cli *cli, const char *method, const char *path, const cJSON *body, uint64_t timeout_usec,
-                                 cJSON **ret, struct gr_error *e);
+// Fails: -ECONNREFUSED (no daemon there), -ETIME, and what the daemon answered: its reason,
+// sentence and a code after the HTTP status.
+GR_MUST_CHECK int gr_cli_request(struct gr_cli *cli, const char *method, const char *path,
+                                 const cJSON *body, uint64_t timeout_usec, cJSON **ret,
+                                 struct gr_error *e);
 // "error: Reason: sentence" on stderr; returns the exit status of it.
 enum gr_exit gr_cli_fail(struct gr_cli *cli, const struct gr_error *e);
 void gr_cli_say(struct gr_cli *cli, const char *format, ...) GR_PRINTF(2, 3); // talk, on stderr
@@ -80,7 +94,8 @@ const char *gr_cli_actor(void); // who asks: $SUDO_USER, login name or "uid N"; 
 void gr_help_overview(FILE *to, const struct gr_verb *verbs, size_t n);
 void gr_help_verb(FILE *to, const struct gr_verb *v);
 // The nearest of names within two edits; NULL: none is near.
-const char *gr_suggest(const char *word, const char *(*name)(const void *u, size_t i), const void *u, size_t n);
+const char *gr_suggest(const char *word, const char *(*name)(const void *u, size_t i),
+                       const void *u, size_t n);
 
 // The table of verbs (grayctl-verbs.c).
 extern const struct gr_verb gr_verbs[];

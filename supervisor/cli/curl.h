@@ -16,6 +16,8 @@ struct gr_curl_answer {
     long status;
     struct gr_buf head, body; // header lines as they came; capped
 };
-// Fails: -ECONNREFUSED (nobody answers; the sentence says what was tried), -ETIME, -E2BIG, -EIO. Any HTTP status is success.
-GR_MUST_CHECK int gr_curl(const struct gr_curl_ask *ask, struct gr_curl_answer *ret, struct gr_error *e);
+// Fails: -ECONNREFUSED (nobody answers; the sentence says what was tried), -ETIME, -E2BIG, -EIO.
+// Any HTTP status is success.
+GR_MUST_CHECK int gr_curl(const struct gr_curl_ask *ask, struct gr_curl_answer *ret,
+                          struct gr_error *e);
 void gr_curl_answer_done(struct gr_curl_answer *a);

@@ -1,4 +1,5 @@
-// The desired state as grayctl writes it: documents by module, in etcd or in a directory, changed as a compare-and-swap.
+// The desired state as grayctl writes it: documents by module, in etcd or in a directory, changed
+// as a compare-and-swap.
 #pragma once
 #include "base/name.h"
 #include "cli/cli.h"
@@ -16,29 +17,40 @@ struct gr_docstore_change {
 };
 struct gr_docstore;
 struct gr_docstore_ops {
-    int (*get)(struct gr_docstore *s, struct gr_docstore_entry *entries, size_t n, struct gr_error *e);
-    int (*put)(struct gr_docstore *s, const struct gr_docstore_change *changes, size_t n, int64_t *ret_revision, struct gr_error *e);
+    int (*get)(struct gr_docstore *s, struct gr_docstore_entry *entries, size_t n,
+               struct gr_error *e);
+    int (*put)(struct gr_docstore *s, const struct gr_docstore_change *changes, size_t n,
+               int64_t *ret_revision, struct gr_error *e);
     void (*free)(struct gr_docstore *s);
 };
 struct gr_docstore { // first member of each kind
     const struct gr_docstore_ops *ops;
     char place[256]; // "etcd http://127.0.0.1:2379", "directory /etc/grayling/modules.d"
 };
-// The source of the configuration, or the one that the daemon names when only its socket was given or no configuration can be read;
+// The source of the configuration, or the one that the daemon names when only its socket was given
+// or no configuration can be read;
 // --etcd replaces the endpoints. Fails: as gr_cli_config(); -EINVAL when none is known.
-GR_MUST_CHECK int gr_docstore_open(struct gr_cli *cli, struct gr_docstore **ret, struct gr_error *e);
+GR_MUST_CHECK int gr_docstore_open(struct gr_cli *cli, struct gr_docstore **ret,
+                                   struct gr_error *e);
 void gr_docstore_free(struct gr_docstore *s);
-static inline void gr_docstore_freep(struct gr_docstore **s) { gr_docstore_free(*s); }
+static inline void gr_docstore_freep(struct gr_docstore **s)
+{
+    gr_docstore_free(*s);
+}
 // All entries at one revision (etcd). Fails: SourceUnreachable.
-GR_MUST_CHECK int gr_docstore_get(struct gr_docstore *s, struct gr_docstore_entry *entries, size_t n, struct gr_error *e);
-// All or nothing (etcd: one transaction). Fails: -EBUSY when one changed meanwhile (the sentence says who, when and with what), SourceUnreachable;
-// an ambiguous end is said in the sentence.
-GR_MUST_CHECK int gr_docstore_put(struct gr_docstore *s, const struct gr_docstore_change *changes, size_t n, int64_t *ret_revision,
-                               struct gr_error *e);
+GR_MUST_CHECK int gr_docstore_get(struct gr_docstore *s, struct gr_docstore_entry *entries,
+                                  size_t n, struct gr_error *e);
+// All or nothing (etcd: one transaction). Fails: -EBUSY when one changed meanwhile (the sentence
+// says who, when and with what), SourceUnreachable; an ambiguous end is said in the sentence.
+GR_MUST_CHECK int gr_docstore_put(struct gr_docstore *s, const struct gr_docstore_change *changes,
+                                  size_t n, int64_t *ret_revision, struct gr_error *e);
 void gr_docstore_entry_done(struct gr_docstore_entry *entry);
 // For implementations: the sentence of a lost race; `now` is what stands there.
 int gr_docstore_conflict(const struct gr_docstore_entry *now, int64_t expected, struct gr_error *e);
 
 struct gr_etcd_config;
-GR_MUST_CHECK int gr_docstore_etcd_new(const struct gr_etcd_config *config, const struct gr_name *service, struct gr_docstore **ret, struct gr_error *e);
-GR_MUST_CHECK int gr_docstore_directory_new(const char *path, struct gr_docstore **ret, struct gr_error *e);
+GR_MUST_CHECK int gr_docstore_etcd_new(const struct gr_etcd_config *config,
+                                       const struct gr_name *service, struct gr_docstore **ret,
+                                       struct gr_error *e);
+GR_MUST_CHECK int gr_docstore_directory_new(const char *path, struct gr_docstore **ret,
+                                            struct gr_error *e);

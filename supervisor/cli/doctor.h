@@ -9,6 +9,9 @@ struct gr_doctor {
     enum gr_health worst;
 };
 // A sentence that for warn and fail ends with what to do.
-void gr_doctor_add(struct gr_doctor *d, enum gr_health state, const char *check, const char *format, ...) GR_PRINTF(4, 5);
-void gr_doctor_check_host(struct gr_doctor *d);    // kernel, sandbox, limits, clock, programs: doctor-host.c
-void gr_doctor_check_service(struct gr_doctor *d); // configuration, directories, daemon, source: doctor-service.c
+void gr_doctor_add(struct gr_doctor *d, enum gr_health state, const char *check, const char *format,
+                   ...) GR_PRINTF(4, 5);
+void gr_doctor_check_host(
+    struct gr_doctor *d); // kernel, sandbox, limits, clock, programs: doctor-host.c
+void gr_doctor_check_service(
+    struct gr_doctor *d); // configuration, directories, daemon, source: doctor-service.c

@@ -60,14 +60,22 @@ enum gr_exit gr_verb_get(struct gr_cli *cli, const struct gr_args *args)
         {"Revision", "observed_revision", GR_CELL_TEXT, false},
         {"Updated", "updated", GR_CELL_TIME, false},
     };
+    bool watch = gr_args_has(args, "watch");
     struct gr_error e = {0};
     char path[256];
-    cJSON *module = NULL;
     snprintf(path, sizeof path, "/v1/modules/%.100s", args->words[0]);
-    if (gr_cli_request(cli, "GET", path, NULL, 0, &module, &e) < 0)
-        return gr_cli_fail(cli, &e);
-    gr_output_object(cli, module, columns, GR_COUNT(columns), "module");
-    cJSON_Delete(module);
+    do {
+        cJSON *module = NULL;
+        if (gr_cli_request(cli, "GET", path, NULL, 2 * WAIT_USEC, &module, &e) < 0)
+            return gr_cli_fail(cli, &e);
+        gr_output_object(cli, module, columns, GR_COUNT(columns), "module");
+        if (watch && (cli->format == GR_FORMAT_TABLE || cli->format == GR_FORMAT_WIDE))
+            fputc('\n', cli->out);
+        fflush(cli->out);
+        snprintf(path, sizeof path, "/v1/modules/%.100s?after=%.0f&wait=60s", args->words[0],
+                 cJSON_GetNumberValue(gr_output_find(module, "generation")));
+        cJSON_Delete(module);
+    } while (watch);
     return GR_EXIT_OK;
 }
 

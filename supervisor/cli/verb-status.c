@@ -79,8 +79,9 @@ static void tell(struct watch *w)
     if (!m)
         return;
     const char *candidate = gr_output_text(m, "candidate.version");
+    const char *separator = *candidate ? ", candidate " : "";
     snprintf(line, sizeof line, "%s: %s (%s)%s%s", w->module, gr_output_text(m, "phase"),
-             gr_output_text(m, "rollout.phase"), *candidate ? ", candidate " : "", candidate);
+             gr_output_text(m, "rollout.phase"), separator, candidate);
     if (strcmp(line, w->told))
         gr_cli_say(w->cli, "%s", line);
     strcpy(w->told, line);
@@ -102,6 +103,23 @@ static int refresh(struct watch *w, uint64_t wait_usec, struct gr_error *e)
     return 0;
 }
 
+static int out_of_time(const struct watch *w, struct gr_error *e)
+{
+    const char *module = w->module ? w->module : "MODULE";
+    int64_t left =
+        w->module ? number(find_module(w->status, w->module), "rollout.bake_left_usec") : 0;
+    char text[32];
+    if (left > 0)
+        return gr_error_set(
+            e, -ETIME, GR_REASON_NONE,
+            "%s still bakes, for another %s; it serves meanwhile. Wait on with a longer --timeout",
+            module, gr_duration_format((uint64_t)left / GR_USEC_PER_SEC * GR_USEC_PER_SEC, text));
+    return gr_error_set(
+        e, -ETIME, GR_REASON_NONE,
+        "%s did not settle in time; look with grayctl get %s, or wait on with a longer --timeout",
+        w->module ? w->module : "the host", module);
+}
+
 // Fails: -ETIME.
 static int wait_settled(struct watch *w, uint64_t timeout_usec, struct gr_error *e)
 {
@@ -110,11 +128,7 @@ static int wait_settled(struct watch *w, uint64_t timeout_usec, struct gr_error 
         uint64_t now = gr_mono_now().usec;
         tell(w);
         if (now >= deadline)
-            return gr_error_set(e, -ETIME, GR_REASON_NONE,
-                                "%s did not settle in time; look with grayctl get %s, or wait on "
-                                "with a longer --timeout",
-                                w->module ? w->module : "the host",
-                                w->module ? w->module : "MODULE");
+            return out_of_time(w, e);
         int r = refresh(w, deadline - now < POLL_USEC ? deadline - now : POLL_USEC, e);
         if (r < 0)
             return r;

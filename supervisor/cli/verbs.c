@@ -24,6 +24,8 @@ static const struct gr_option status_options[] = {
     {0, "revision", "N", "wait for this revision of the desired state"},
     {0},
 };
+static const struct gr_option get_options[] = {
+    {'w', "watch", NULL, "print it again at each change"}, {0}};
 static const struct gr_option history_options[] = {{'n', "limit", "N", "at most N rollouts (20)"},
                                                    {0}};
 static const struct gr_option events_options[] = {
@@ -63,8 +65,8 @@ static const struct gr_option config_options[] = {
 
 const struct gr_verb gr_verbs[] = {
     {"list", "", "Modules on this host", "  grayctl list -o wide\n", 0, 0, NULL, gr_verb_list},
-    {"get", "MODULE", "One module with its numbers", "  grayctl get pay -o json\n", 1, 1, NULL,
-     gr_verb_get},
+    {"get", "MODULE", "One module with its numbers", "  grayctl get pay -o json\n", 1, 1,
+     get_options, gr_verb_get},
     {"status", "[MODULE]", "What this host does; waits for a change to end",
      "  grayctl status\n  grayctl status pay --wait --timeout 2m\n", 0, 1, status_options,
      gr_verb_status},

@@ -2,5 +2,7 @@
 #pragma once
 #include "cli/document.h"
 
-// Signs, compares (--if-revision), writes unless --dry-run, shows what changed and the next command.
-enum gr_exit gr_want(struct gr_cli *cli, const struct gr_args *args, struct gr_documents *d, struct gr_docstore *store);
+// Signs, compares (--if-revision), writes unless --dry-run, shows what changed and the next
+// command.
+enum gr_exit gr_want(struct gr_cli *cli, const struct gr_args *args, struct gr_documents *d,
+                     struct gr_docstore *store);

@@ -24,7 +24,7 @@ static struct world {
     struct gr_journal *journal;
     struct gr_control *control;
     struct gr_fake_view fake;
-    char undone[64], undone_to[64], actor[64];
+    char frozen[96], undone[64], undone_to[64], actor[64];
     struct gr_digest lifted;
     int refuse; // what the next operation returns
 } w;
@@ -71,6 +71,14 @@ static int lift(void *u, const struct gr_digest *digest, const char *actor, cons
     return 0;
 }
 
+static int freeze(void *u, const char *const *modules, size_t n, uint64_t for_usec,
+                  struct gr_error *e)
+{
+    (void)u, (void)e;
+    snprintf(w.frozen, sizeof w.frozen, "%zu %s %llu", n, modules[0], (unsigned long long)for_usec);
+    return 0;
+}
+
 static int plan(void *u, const struct gr_wishes *wishes, struct gr_plan **ret, struct gr_error *e)
 {
     (void)u, (void)e;
@@ -79,8 +87,13 @@ static int plan(void *u, const struct gr_wishes *wishes, struct gr_plan **ret, s
     return gr_plan_make(&before, wishes, &actual, NULL, 0, ret);
 }
 
-static const struct gr_control_ops ops = {
-    .view = view, .journal = journal, .config = config, .undo = undo, .lift = lift, .plan = plan};
+static const struct gr_control_ops ops = {.view = view,
+                                          .journal = journal,
+                                          .config = config,
+                                          .undo = undo,
+                                          .lift = lift,
+                                          .freeze = freeze,
+                                          .plan = plan};
 
 // --- the client
 // --------------------------------------------------------------------------------------------------------
@@ -260,6 +273,20 @@ static void test_lift_needs_digest_and_reason(void **state)
     strcat(hex, "c");
     snprintf(path, sizeof path, "/v1/quarantine/%s/lift", hex);
     GR_AUTO_JSON cJSON *longer = ask_json("POST", path, "{\"reason\":\"fixed\"}", 400);
+}
+
+static void test_freeze(void **state)
+{
+    (void)state;
+    GR_AUTO_JSON cJSON *ok =
+        ask_json("POST", "/v1/freeze", "{\"modules\":[\"pay\"],\"for\":\"30s\"}", 200);
+    assert_string_equal(w.frozen, "1 pay 30000000");
+    GR_AUTO_JSON cJSON *unknown =
+        ask_json("POST", "/v1/freeze", "{\"modules\":[\"nope\"],\"for\":\"30s\"}", 404);
+    assert_non_null(strstr(text(unknown, "message"), "nope"));
+    GR_AUTO_JSON cJSON *none =
+        ask_json("POST", "/v1/freeze", "{\"modules\":[],\"for\":\"30s\"}", 400);
+    GR_AUTO_JSON cJSON *endless = ask_json("POST", "/v1/freeze", "{\"modules\":[\"pay\"]}", 400);
 }
 
 static void test_plan(void **state)
@@ -464,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_errors_are_sentences),
         cmocka_unit_test(test_undo),
         cmocka_unit_test(test_lift_needs_digest_and_reason),
+        cmocka_unit_test(test_freeze),
         cmocka_unit_test(test_plan),
         cmocka_unit_test(test_events_wait),
         cmocka_unit_test(test_events_wait_runs_out),

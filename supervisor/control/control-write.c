@@ -123,9 +123,19 @@ void gr_post_accept_rewind(struct gr_control *c, const struct gr_http_request *q
     reply_result(c->ops.accept_rewind(c->ops.userdata, k.actor, k.reason, &e), &e, ret);
 }
 
-// "modules": one or more names, borrowed from the body. Returns how many, 0 after a refusal.
-static size_t modules_of(const cJSON *body, const char *ret_names[GR_MODULES_MAX],
-                         struct gr_http_reply *ret)
+static bool is_known(struct gr_control *c, const char *module)
+{
+    const struct gr_view *v = c->ops.view(c->ops.userdata);
+    for (size_t i = 0; i < v->n_modules; i++)
+        if (!strcmp(v->modules[i].module.s, module))
+            return true;
+    return false;
+}
+
+// "modules": one or more names of this host, borrowed from the body. Returns how many, 0 after a
+// refusal.
+static size_t modules_of(struct gr_control *c, const cJSON *body,
+                         const char *ret_names[GR_MODULES_MAX], struct gr_http_reply *ret)
 {
     const cJSON *list = gr_json_get(body, "modules"), *one;
     size_t n = 0;
@@ -134,6 +144,13 @@ static size_t modules_of(const cJSON *body, const char *ret_names[GR_MODULES_MAX
         if (!cJSON_IsString(one) || n == GR_MODULES_MAX) {
             gr_route_refuse(ret, -EINVAL, "modules[%zu]: expected at most %d names", n,
                             GR_MODULES_MAX);
+            return 0;
+        }
+        if (!is_known(c, one->valuestring)) {
+            gr_route_refuse(
+                ret, -ENOENT,
+                "there is no module %.64s on this host; grayctl list shows which there are",
+                one->valuestring);
             return 0;
         }
         ret_names[n++] = one->valuestring;
@@ -154,7 +171,7 @@ void gr_post_freeze(struct gr_control *c, const struct gr_http_request *q, const
     (void)arg;
     if (is_missing(c->ops.freeze, ret) || !command_parse(q, allowed, &k, ret))
         return;
-    size_t n = modules_of(k.body, names, ret);
+    size_t n = modules_of(c, k.body, names, ret);
     if (n == 0)
         return;
     int r = gr_json_duration(k.body, "", "for", GR_JSON_REQUIRED, &usec, &e);
@@ -173,7 +190,7 @@ void gr_post_thaw(struct gr_control *c, const struct gr_http_request *q, const c
     (void)arg;
     if (is_missing(c->ops.thaw, ret) || !command_parse(q, allowed, &k, ret))
         return;
-    size_t n = modules_of(k.body, names, ret);
+    size_t n = modules_of(c, k.body, names, ret);
     if (n)
         reply_result(c->ops.thaw(c->ops.userdata, names, n, &e), &e, ret);
 }

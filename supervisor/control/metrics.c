@@ -23,7 +23,7 @@ static void text(struct writer *w, const char *s)
 static void sample(struct writer *w, const char *name, const char *labels, double value)
 {
     if (w->r == 0)
-        w->r = gr_buf_printf(w->b, *labels ? "grayling_%s{%s} %.17g\n" : "grayling_%s%s %.17g\n",
+        w->r = gr_buf_printf(w->b, *labels ? "grayling_%s{%s} %.16g\n" : "grayling_%s%s %.16g\n",
                              name, labels, value);
 }
 
