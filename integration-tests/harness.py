@@ -23,7 +23,7 @@ import urllib.request
 BUILD = pathlib.Path(os.environ.get("GRAYLING_BUILD", pathlib.Path(__file__).resolve().parent.parent / "build"))
 SOURCE = pathlib.Path(os.environ.get("GRAYLING_SOURCE", pathlib.Path(__file__).resolve().parent.parent))
 MODULES = BUILD / "modules"
-PATIENCE = 60.0  # seconds until a wait is a failure
+PATIENCE = 90.0  # seconds until a wait is a failure
 
 
 def free_port():

@@ -23,6 +23,8 @@
 //       -> {"type":"thawed","id"}
 //   {"type":"drain","id","limit_usec":N}                       then the worker exits 0
 //       -> {"type":"drained","id","remaining":N}
+//   {"type":"describe","id"} -> {"type":"description","id","pid","table","modules":[...]} + fds [listener...]: for a supervisor that
+//       finds an orphan at adopt_path
 // Worker to supervisor, unasked:
 //   {"type":"fault","instance":SLOT,"kind":"signal|abort|timeout","signal":"SIGSEGV",
 //    "address":"0x0","interface","method","frames":["pay-1.2.0-….so+0x12f"...],"request_id"}

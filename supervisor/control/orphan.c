@@ -27,6 +27,14 @@ static int meet(const char *path)
     return gr_steal_fd(&fd);
 }
 
+static int ask(int fd)
+{
+    cJSON *m GR_AUTO_JSON = cJSON_CreateObject();
+    cJSON_AddStringToObject(m, "type", "describe");
+    cJSON_AddNumberToObject(m, "id", 1);
+    return gr_channel_send(fd, m, NULL, 0);
+}
+
 static bool is_wanted(const struct gr_config *c, const char *address)
 {
     for (size_t i = 0; i < c->n_listen; i++)
@@ -46,7 +54,7 @@ int gr_orphan_adopt(const struct gr_config *c, struct gr_orphan *orphan, struct 
     int fds[GR_CHANNEL_FDS_MAX];
     size_t n = 0;
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    if (poll(&p, 1, ANSWER_MSEC) != 1 || gr_channel_recv(fd, &m, fds, &n) != 1)
+    if (ask(fd) < 0 || poll(&p, 1, ANSWER_MSEC) != 1 || gr_channel_recv(fd, &m, fds, &n) != 1)
         return -ENOENT;
     struct gr_listeners l = {0};
     uint64_t pid = 0;
@@ -76,6 +84,7 @@ void gr_orphan_release(struct gr_orphan *orphan)
         return;
     cJSON *m GR_AUTO_JSON = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "drain");
+    cJSON_AddNumberToObject(m, "id", 2);
     cJSON_AddNumberToObject(m, "limit_usec", DRAIN_USEC);
     int k = gr_channel_send(orphan->channel, m, NULL, 0);
     if (k < 0)

@@ -24,8 +24,9 @@ static int on_describe(struct gr_worker *w, const cJSON *m, uint64_t id, int *fd
     (void)m, (void)fds, (void)n_fds;
     GR_AUTO_JSON cJSON *answer = gr_wire_answer("description", id);
     cJSON_AddNumberToObject(answer, "pid", getpid());
+    // with the listening sockets: a supervisor that starts anew needs them before anything else
     if (gr_inventory_describe(&w->inventory, answer) == 0)
-        gr_wire_send(&w->wire, gr_steal(answer));
+        gr_wire_send_fds(&w->wire, gr_steal(answer), w->listeners, w->n_listeners);
     return 0;
 }
 

@@ -22,27 +22,32 @@ void gr_wire_attach(struct gr_wire *w, int fd)
     pthread_mutex_unlock(&w->lock);
 }
 
-static int send_locked(struct gr_wire *w, const cJSON *message)
+static int send_locked(struct gr_wire *w, const cJSON *message, const int *fds, size_t n_fds)
 {
-    int r = gr_channel_send(w->fd, message, NULL, 0);
+    int r = gr_channel_send(w->fd, message, fds, n_fds);
     struct pollfd room = {.fd = w->fd, .events = POLLOUT};
     if (r == -EAGAIN && poll(&room, 1, FULL_MSEC_MAX) > 0)
-        r = gr_channel_send(w->fd, message, NULL, 0);
+        r = gr_channel_send(w->fd, message, fds, n_fds);
     return r;
 }
 
-void gr_wire_send(struct gr_wire *w, cJSON *message)
+void gr_wire_send_fds(struct gr_wire *w, cJSON *message, const int *fds, size_t n_fds)
 {
     GR_AUTO_JSON cJSON *m = message;
     int r = -ENOMEM;
     pthread_mutex_lock(&w->lock);
     if (m && w->fd >= 0)
-        r = send_locked(w, m);
+        r = send_locked(w, m, fds, n_fds);
     else if (m)
         r = -ENOTCONN;
     pthread_mutex_unlock(&w->lock);
     if (r < 0)
         gr_log(GR_LOG_WARNING, "a message to the supervisor is lost: %s", strerror(-r));
+}
+
+void gr_wire_send(struct gr_wire *w, cJSON *message)
+{
+    gr_wire_send_fds(w, message, NULL, 0);
 }
 
 cJSON *gr_wire_answer(const char *type, uint64_t id)
