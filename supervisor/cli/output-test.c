@@ -89,6 +89,8 @@ static void test_object_leaves_out_what_is_absent(void **state)
         print_object(GR_FORMAT_TABLE, "{\"name\":\"pay\",\"phase\":null,\"p99\":0}"),
         "NAME:  pay\nP99:   0us\n");
     assert_string_equal(print_object(GR_FORMAT_NAME, "{\"name\":7}"), "7\n");
+    assert_string_equal(print_object(GR_FORMAT_NAME, "{\"name\":1795503862407434}"),
+                        "1795503862407434\n");
 }
 
 static void test_empty_list_has_a_head(void **state)

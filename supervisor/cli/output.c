@@ -28,6 +28,7 @@ const char *gr_output_text(const cJSON *object, const char *path)
     return cJSON_IsString(value) ? value->valuestring : "";
 }
 
+// Numbers of JSON that came through cJSON stay below 2^53.
 static void format_number(enum gr_cell cell, double n, char text[CELL_MAX])
 {
     if (cell == GR_CELL_USEC && n < 1e3)
@@ -38,8 +39,10 @@ static void format_number(enum gr_cell cell, double n, char text[CELL_MAX])
         snprintf(text, CELL_MAX, "%.4gs", n / 1e6);
     else if (cell == GR_CELL_PERCENT)
         snprintf(text, CELL_MAX, "%g%%", n);
+    else if (n == (double)(int64_t)n) // revisions of a directory have 16 digits
+        snprintf(text, CELL_MAX, "%.0f", n);
     else
-        snprintf(text, CELL_MAX, "%.15g", n);
+        snprintf(text, CELL_MAX, "%.6g", n);
 }
 
 // "-" for what is not there. Control characters of foreign text do not reach the terminal.
