@@ -187,6 +187,11 @@ static cJSON *ask_json(const char *method, const char *path, const char *body, l
     return json;
 }
 
+static void assert_status(const char *method, const char *path, const char *body, long status)
+{
+    cJSON_Delete(ask_json(method, path, body, status));
+}
+
 static const char *text(const cJSON *o, const char *field)
 {
     return cJSON_GetStringValue(gr_json_get(o, field));
@@ -267,26 +272,23 @@ static void test_lift_needs_digest_and_reason(void **state)
     snprintf(path, sizeof path, "/v1/quarantine/%s/lift", hex);
     GR_AUTO_JSON cJSON *silent = ask_json("POST", path, "{\"actor\":\"alice\"}", 400);
     assert_non_null(strstr(text(silent, "message"), "reason"));
-    GR_AUTO_JSON cJSON *ok =
-        ask_json("POST", path, "{\"actor\":\"alice\",\"reason\":\"fixed\"}", 200);
+    assert_status("POST", path, "{\"actor\":\"alice\",\"reason\":\"fixed\"}", 200);
     assert_int_equal(w.lifted.bytes[31], 0xcc);
     strcat(hex, "c");
     snprintf(path, sizeof path, "/v1/quarantine/%s/lift", hex);
-    GR_AUTO_JSON cJSON *longer = ask_json("POST", path, "{\"reason\":\"fixed\"}", 400);
+    assert_status("POST", path, "{\"reason\":\"fixed\"}", 400);
 }
 
 static void test_freeze(void **state)
 {
     (void)state;
-    GR_AUTO_JSON cJSON *ok =
-        ask_json("POST", "/v1/freeze", "{\"modules\":[\"pay\"],\"for\":\"30s\"}", 200);
+    assert_status("POST", "/v1/freeze", "{\"modules\":[\"pay\"],\"for\":\"30s\"}", 200);
     assert_string_equal(w.frozen, "1 pay 30000000");
     GR_AUTO_JSON cJSON *unknown =
         ask_json("POST", "/v1/freeze", "{\"modules\":[\"nope\"],\"for\":\"30s\"}", 404);
     assert_non_null(strstr(text(unknown, "message"), "nope"));
-    GR_AUTO_JSON cJSON *none =
-        ask_json("POST", "/v1/freeze", "{\"modules\":[],\"for\":\"30s\"}", 400);
-    GR_AUTO_JSON cJSON *endless = ask_json("POST", "/v1/freeze", "{\"modules\":[\"pay\"]}", 400);
+    assert_status("POST", "/v1/freeze", "{\"modules\":[],\"for\":\"30s\"}", 400);
+    assert_status("POST", "/v1/freeze", "{\"modules\":[\"pay\"]}", 400);
 }
 
 static void test_plan(void **state)
@@ -306,7 +308,7 @@ static void test_plan(void **state)
     item = cJSON_GetArrayItem(gr_json_get(bad, "items"), 0);
     assert_string_equal(text(item, "kind"), "refuse");
     assert_string_equal(text(item, "reason"), "DocumentInvalid");
-    GR_AUTO_JSON cJSON *name = ask_json("POST", "/v1/plan", "{\"documents\":{\"PAY\":{}}}", 400);
+    assert_status("POST", "/v1/plan", "{\"documents\":{\"PAY\":{}}}", 400);
 }
 
 static void test_events_wait(void **state)
@@ -329,7 +331,7 @@ static void test_events_wait(void **state)
 static void test_events_wait_runs_out(void **state)
 {
     (void)state;
-    GR_AUTO_JSON cJSON *none = ask_json("GET", "/v1/events?after=1000000&wait=1ms", NULL, 200);
+    assert_status("GET", "/v1/events?after=1000000&wait=1ms", NULL, 200);
     assert_int_equal(cJSON_GetArraySize(gr_json_get(none, "events")), 0);
     assert_int_equal((int)gr_json_get(none, "last")->valuedouble, 1000000);
 }
