@@ -289,7 +289,7 @@ static void on_probe(void *userdata, const struct gr_etcd_result *r)
     struct etcd_source *s = userdata;
     s->probe = NULL;
     if (r->error.reason) {
-        if (s->state != HELD)
+        if (s->state == WATCHING)
             s->base.health.watch_restarts[GR_WATCH_RESTART_NO_ANSWER]++;
         lose(s, &r->error);
         return;

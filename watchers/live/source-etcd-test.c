@@ -306,6 +306,29 @@ static void the_floor_of_an_earlier_run_holds(void **state)
     assert_int_equal(w->n_snapshots, 0);
 }
 
+static void a_foreign_etcd_is_held_until_the_known_one_is_back(void **state)
+{
+    struct fixture *f = *state;
+    struct gr_world *w = begin(f);
+    struct gr_test_etcd foreign;
+    gr_world_put(w, PAY, "{\"a\":1}");
+    GR_UNTIL(w, has(w, "pay", "{\"a\":1}"));
+    gr_test_etcd_signal(&f->etcd, SIGKILL);
+    GR_UNTIL(w, !w->health.up);
+    gr_test_etcd_init(&foreign, false);
+    memcpy(foreign.url, f->etcd.url, sizeof foreign.url);
+    gr_test_etcd_start(&foreign);
+    GR_UNTIL(w, w->health.held);
+    assert_non_null(strstr(w->health.message, "cluster"));
+    unsigned before = w->n_snapshots;
+    gr_test_etcd_done(&foreign);
+    gr_test_etcd_start(&f->etcd);
+    GR_UNTIL(w, !w->health.held && w->health.up);
+    assert_int_equal(w->n_snapshots, before);
+    gr_world_put(w, PAY, "{\"a\":2}");
+    GR_UNTIL(w, has(w, "pay", "{\"a\":2}"));
+}
+
 int main(void)
 {
     if (!gr_test_etcd_is_installed())
@@ -325,6 +348,7 @@ int main(void)
         T(a_frozen_etcd_is_noticed),
         T(an_older_etcd_is_held_until_accepted),
         T(the_floor_of_an_earlier_run_holds),
+        T(a_foreign_etcd_is_held_until_the_known_one_is_back),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);
