@@ -150,7 +150,7 @@ static int scan_string(struct scan *s, char *out, size_t *ret_len)
             return refuse(s, s->p, "raw control character in a string, write it as \\uXXXX");
         char escaped[4];
         const char *piece = s->p;
-        size_t n;
+        size_t n = 0;
         if (c == '\\') {
             s->p++;
             int r = scan_escape(s, escaped, &n);

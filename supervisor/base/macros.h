@@ -7,7 +7,7 @@
 
 #define GR_MUST_CHECK __attribute__((warn_unused_result))
 #define GR_PRINTF(f, a) __attribute__((format(printf, f, a)))
-#define GR_CLEANUP(f) __attribute__((cleanup(f)))
+#define GR_CLEANUP(f) __attribute__((cleanup(f), unused)) // some are held only to be released
 #define GR_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 // Moves a pointer out of a variable, so that its cleanup attribute frees nothing.

@@ -54,7 +54,7 @@ int gr_stats_new(struct gr_stats **ret, int *ret_fd)
     if (ftruncate(fd, sizeof(struct gr_stats_segment)) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         return -errno;
-    struct gr_stats *s;
+    struct gr_stats *s = NULL;
     int r = map_segment(fd, &s);
     if (r < 0)
         return r;
@@ -72,7 +72,7 @@ int gr_stats_map(int fd, struct gr_stats **ret)
         return -errno;
     if ((uint64_t)st.st_size != sizeof(struct gr_stats_segment))
         return -EPROTO;
-    struct gr_stats *s;
+    struct gr_stats *s = NULL;
     int r = map_segment(fd, &s);
     if (r < 0)
         return r;
