@@ -161,9 +161,10 @@ static void one_refused_member_refuses_the_batch(void **state)
     SIDE(now);
     wish(&now, "auth", 9, 1, 0);
     bad_wish(&now, "pay", 9);
+    wish(&now, "shop", 9, 1, 0);
     AUTO_PLAN struct gr_plan *p = plan(&before, &now, &before, NULL, 0);
     assert_true(p->refused);
-    assert_int_equal(p->n, 2); // all are said, so that one look shows the whole batch
+    assert_int_equal(p->n, 3); // all are said, so that one look shows the whole batch
     assert_item(p, 0, "auth", GR_PLAN_DEPLOY);
     assert_int_equal(p->items[1].kind, GR_PLAN_REFUSE);
     assert_int_equal(p->items[1].refusal.reason, GR_REASON_DOCUMENT_INVALID);
