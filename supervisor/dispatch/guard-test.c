@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 static const char *self_path;
+static int *volatile host_nowhere = (int *)8;
 
 static struct fixture *guarded(void **state)
 {
@@ -94,8 +95,7 @@ static int die_inside(const char *how, int stats_fd)
         gr_guard_install(f->d) < 0 || gr_thread_attach(f->d, &f->t) < 0)
         return 2;
     if (strcmp(how, "host") == 0 && rmdir(f->dir) == 0)
-        return *(
-            volatile int *)(uintptr_t)8; // the host's own fault, on a thread that could be guarded
+        return *host_nowhere; // the host's own fault, on a thread that could be guarded
     struct gr_instance *probe = load_module(f, "probe-1.0.0");
     route(f, "probe", probe, NULL);
     remove_copies(f); // nobody will be there to do it later
