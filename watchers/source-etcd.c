@@ -101,15 +101,15 @@ static void hold(struct etcd_source *s, uint64_t cluster_id, int64_t revision)
         gr_error_set(&e, -ESTALE, GR_REASON_DESIRED_STATE_REWOUND,
                      "etcd at %s is cluster %" PRIu64 " where cluster %" PRIu64
                      " was followed before. The last good state stays in force. Correct the "
-                     "endpoints, or accept the new cluster with the control command "
-                     "accept-rewind.",
+                     "endpoints, or accept the new cluster with "
+                     "`grayctl source accept-rewind`.",
                      endpoint, cluster_id, s->floor.cluster_id);
     else
         gr_error_set(&e, -ESTALE, GR_REASON_DESIRED_STATE_REWOUND,
                      "etcd at %s is at revision %" PRId64 " where revision %" PRId64
                      " was seen before: it was restored from an older state. The last good state "
                      "stays in force. Restore the newer data, or accept what etcd holds now with "
-                     "the control command accept-rewind.",
+                     "`grayctl source accept-rewind`.",
                      endpoint, revision, s->floor.revision);
     stop_all(s);
     s->state = HELD;
@@ -181,11 +181,11 @@ static void on_watch_ended(void *userdata, enum gr_watch_restart why, const stru
 
 static void open_watch(struct etcd_source *s)
 {
-    static const struct gr_etcd_watch_callbacks callbacks = {
-        .created = on_watch_created, .changed = on_watch_changed, .ended = on_watch_ended};
-    struct gr_etcd_watch_callbacks cb = callbacks;
+    struct gr_etcd_watch_callbacks cb = {.created = on_watch_created,
+                                         .changed = on_watch_changed,
+                                         .ended = on_watch_ended,
+                                         .userdata = s};
     struct gr_error e = {0};
-    cb.userdata = s;
     s->state = OPENING;
     if (gr_etcd_watch_open(s->base.event, s->client, prefix_of(s), s->processed + 1,
                            s->floor.cluster_id, &cb, &s->watch, &e) < 0)
