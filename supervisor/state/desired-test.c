@@ -248,6 +248,57 @@ static void identity_and_sources_are_checked(void **state)
     }
 }
 
+// The strict scan of base/json comes first, also for what lies deep inside.
+static void what_is_no_strict_json_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *where;
+    } cases[] = {
+        {"", ""},
+        {"{" LEAST, ""},
+        {"{" LEAST "}x", ""},
+        {"[{" LEAST "}]", ""},
+        {"\xef\xbb\xbf{" LEAST "}", ""},
+        {"{" LEAST ",\"actor\":\"a\",\"actor\":\"a\"}", "actor"},
+        {"{" LEAST ",\"strategy\":{\"bake\":\"1s\",\"bake\":\"2s\"}}", "strategy.bake"},
+        {"{" LEAST ",\"config\":{\"a\":[{\"b\":1,\"\\u0062\":1}]}}", "config.a[0].b"},
+        {"{" LEAST ",\"actor\":\"\\u0000\"}", "actor"},
+        {"{" LEAST ",\"actor\":\"\\ud800\"}", "actor"},
+        {"{" LEAST ",\"actor\":\"\xff\"}", "actor"},
+        {"{" LEAST ",\"actor\":\"\xc0\xaf\"}", "actor"},
+        {"{" LEAST ",\"config\":{\"n\":9007199254740993}}", "config.n"},
+        {"{" LEAST ",\"config\":{\"n\":-1e400}}", "config.n"},
+    };
+    static const char nul[] = "{" LEAST ",\"actor\":\"a\0b\"}";
+    struct gr_desired *d = NULL;
+    struct gr_error e = {0};
+    for (size_t i = 0; i < GR_COUNT(cases); i++) {
+        e = (struct gr_error){0};
+        int k = parse(cases[i].text, &d, &e);
+        if (k != -EINVAL || d || e.reason != GR_REASON_DOCUMENT_INVALID ||
+            strncmp(e.message, cases[i].where, strlen(cases[i].where)) != 0)
+            fail_msg("%s\ngave %d, \"%s\"; expected a refusal at \"%s\"", cases[i].text, k,
+                     e.message, cases[i].where);
+    }
+    assert_int_equal(gr_desired_parse(&pay, 7, nul, sizeof nul - 1, &d, &e), -EINVAL);
+    assert_null(d);
+}
+
+static void depth_ends_at_the_cap(void **state)
+{
+    (void)state;
+    for (int lists = GR_JSON_DEPTH_MAX - 2; lists < GR_JSON_DEPTH_MAX; lists++) {
+        char text[512], opened[GR_JSON_DEPTH_MAX] = "", closed[GR_JSON_DEPTH_MAX] = "";
+        GR_CLEANUP(gr_desired_freep) struct gr_desired *d = NULL;
+        struct gr_error e = {0};
+        memset(opened, '[', (size_t)lists); // inside the document and inside "config"
+        memset(closed, ']', (size_t)lists);
+        snprintf(text, sizeof text, "{" LEAST ",\"config\":{\"a\":%s%s}}", opened, closed);
+        assert_int_equal(parse(text, &d, &e), lists == GR_JSON_DEPTH_MAX - 2 ? 0 : -EINVAL);
+    }
+}
+
 static void caps_hold(void **state)
 {
     (void)state;
@@ -384,6 +435,8 @@ int main(void)
         cmocka_unit_test(every_field_arrives),
         cmocka_unit_test(a_defect_is_refused_with_its_path),
         cmocka_unit_test(identity_and_sources_are_checked),
+        cmocka_unit_test(what_is_no_strict_json_is_refused),
+        cmocka_unit_test(depth_ends_at_the_cap),
         cmocka_unit_test(caps_hold),
         cmocka_unit_test(parameters_alone_keep_the_default_gates),
         cmocka_unit_test(any_accepted_document_survives_writing),
