@@ -199,8 +199,8 @@ static void listen_repeats_and_an_empty_one_starts_again(void **state)
     AUTO_CONFIG struct gr_config *again = load(p, NULL, 0);
     assert_int_equal(again->n_listen, 1);
     assert_string_equal(again->listen[0], "127.0.0.1:3");
-    write_file(p, NAMED "[Dispatch]\nListen=a b c d e f g h\n");
-    write_drop_in(p, "a.conf", "[Dispatch]\nListen=i\n");
+    write_file(p, NAMED "[Dispatch]\nListen=*:1 *:2 *:3 *:4 *:5 *:6 *:7 *:8\n");
+    write_drop_in(p, "a.conf", "[Dispatch]\nListen=*:9\n");
     assert_refused(p, NULL, 0, p->drop_ins, "at most 8");
 }
 
@@ -355,11 +355,84 @@ static void the_name_is_required(void **state)
     assert_refused(p, NULL, 0, "[Service] Name is missing", "");
 }
 
-static void endpoints_are_urls(void **state)
+static void addresses_are_checked_where_they_stand(void **state)
 {
     const struct place *p = *state;
-    write_file(p, NAMED "[Source]\nEtcd=http://a:1 b:2\n");
-    assert_refused(p, NULL, 0, "[Source] Etcd: 'b:2'", "expected http://HOST:PORT");
+    static const char *const endpoints[] = {"b:2",         "ftp://a:1",     "http://",
+                                            "http://a:x",  "http://a:1/v3", "http://:1",
+                                            "http://a:1?", "http://u@a:1",  "http://a:70000",
+                                            "http://[::1", "https://[a]:1"},
+                             *const listens[] = {"8080",        "a:1",   "127.0.0.1:",
+                                                 "[::1:1",      "::1:1", "127.0.0.1:70000",
+                                                 "unix:a",      "unix:", "1.2.3:1",
+                                                 "127.0.0.1:1x"};
+    char text[128], where[160];
+    for (size_t i = 0; i < GR_COUNT(endpoints); i++) {
+        snprintf(text, sizeof text, NAMED "[Source]\nEtcd=http://a:1 %s\n", endpoints[i]);
+        write_file(p, text);
+        snprintf(where, sizeof where, "%s:4: [Source] Etcd: '%s'", p->file, endpoints[i]);
+        assert_refused(p, NULL, 0, where, "expected http://HOST:PORT");
+    }
+    for (size_t i = 0; i < GR_COUNT(listens); i++) {
+        snprintf(text, sizeof text, NAMED "[%s]\nListen=%s\n", i % 2 ? "Admin" : "Dispatch",
+                 listens[i]);
+        write_file(p, text);
+        snprintf(where, sizeof where, "%s:4: [", p->file);
+        assert_refused(p, NULL, 0, where, "expected IPV4:PORT");
+    }
+    AUTO_CONFIG struct gr_config *c =
+        load_text(p, NAMED "[Source]\nEtcd=http://a:1/ https://[::1]:2 http://c\n[Dispatch]\n"
+                           "Listen=*:0 localhost:1 [::]:2 unix:/a\n");
+    assert_int_equal(c->n_endpoints, 3);
+    assert_int_equal(c->n_listen, 4);
+}
+
+static void schemes_and_roots_are_checked(void **state)
+{
+    const struct place *p = *state;
+    write_file(p, NAMED "[Artifacts]\nAllowSchemes=https ftp\n");
+    assert_refused(p, NULL, 0, p->file, "'ftp' is not a scheme");
+    write_file(p, NAMED "[Artifacts]\nFileRoots=/a b\n");
+    assert_refused(p, NULL, 0, p->file, "'b' is not an absolute path");
+}
+
+static void a_set_listen_begins_anew(void **state)
+{
+    const struct place *p = *state;
+    char *sets[] = {"Dispatch.Listen=127.0.0.1:1", "Dispatch.Listen=127.0.0.1:2"};
+    write_file(p, NAMED "[Dispatch]\nListen=127.0.0.1:8\nListen=127.0.0.1:9\n");
+    AUTO_CONFIG struct gr_config *c = load(p, sets, GR_COUNT(sets));
+    assert_int_equal(c->n_listen, 2);
+    assert_string_equal(c->listen[0], "127.0.0.1:1");
+    assert_string_equal(c->listen[1], "127.0.0.1:2");
+}
+
+static void comments_between_continued_lines_are_skipped(void **state)
+{
+    AUTO_CONFIG struct gr_config *c = load_text(
+        *state, NAMED "[Source]\nEtcd=http://a:1 \\\n# not this \\\n;nor this\n http://b:2\n"
+                      "[Etcd]\nUser=u\\ \n\n[Dispatch]\nThreads=3 \\");
+    assert_int_equal(c->n_endpoints, 2);
+    assert_string_equal(c->etcd_user, "u");
+    assert_int_equal(c->threads, 3);
+}
+
+static void the_merge_tells_where_each_part_is_from(void **state)
+{
+    const struct place *p = *state;
+    char *sets[] = {"Etcd.User=u"}, expected[512];
+    write_drop_in(p, "10-a.conf", "[Dispatch]\nThreads=2\n");
+    write_file(p, NAMED "StateDirectory=/s\n[Dispatch]\nListen=127.0.0.1:1\n");
+    AUTO_CONFIG struct gr_config *c = load(p, sets, GR_COUNT(sets));
+    GR_AUTO_FREE char *text = gr_config_format(c);
+    snprintf(expected, sizeof expected, "[Service]\n# from %s\nName=order\n# from the defaults\n",
+             p->file);
+    assert_memory_equal(text, expected, strlen(expected));
+    snprintf(expected, sizeof expected,
+             "[Dispatch]\n# from %s\nListen=127.0.0.1:1\n# from %s/10-a.conf\nThreads=2\n", p->file,
+             p->drop_ins);
+    assert_non_null(strstr(text, expected));
+    assert_non_null(strstr(text, "[Etcd]\n# from --set\nUser=u\n# from the defaults\n"));
 }
 
 static void credentials_are_found_in_their_directory(void **state)
@@ -385,9 +458,11 @@ static void the_merge_as_printed_loads_as_the_same(void **state)
                            "Listen=127.0.0.1:1\nListen=unix:/a\nThreads=2\n[Admin]\nListen=\n"
                            "[Artifacts]\nMaxBytes=3K\n[Trust]\nSealedModules=yes\n");
     GR_AUTO_FREE char *once = gr_config_format(c);
-    AUTO_CONFIG struct gr_config *again = load_text(p, once);
+    AUTO_CONFIG struct gr_config *again = load_text(p, once); // every key is from the file now
     GR_AUTO_FREE char *twice = gr_config_format(again);
-    assert_string_equal(once, twice);
+    AUTO_CONFIG struct gr_config *third = load_text(p, twice);
+    GR_AUTO_FREE char *thrice = gr_config_format(third);
+    assert_string_equal(twice, thrice);
     assert_non_null(strstr(once, "\nMaxBytes=3072\n"));
     assert_non_null(strstr(once, "\nListen=127.0.0.1:1\nListen=unix:/a\n"));
     assert_null(again->admin_listen);
@@ -415,7 +490,11 @@ int main(void)
         T(sets_win_over_files),
         T(bad_sets_are_refused),
         T(the_name_is_required),
-        T(endpoints_are_urls),
+        T(addresses_are_checked_where_they_stand),
+        T(schemes_and_roots_are_checked),
+        T(a_set_listen_begins_anew),
+        T(comments_between_continued_lines_are_skipped),
+        T(the_merge_tells_where_each_part_is_from),
         T(credentials_are_found_in_their_directory),
         T(the_merge_as_printed_loads_as_the_same),
     };

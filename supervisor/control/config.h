@@ -7,6 +7,7 @@
 
 #define GR_LISTEN_MAX 8
 #define GR_ENDPOINTS_MAX 16
+#define GR_CONFIG_KEYS 20
 struct gr_config {
     struct gr_name service;  // [Service] Name
     struct gr_name instance; // default: host name, lower-cased
@@ -23,10 +24,12 @@ struct gr_config {
     uint64_t max_bytes;
     char *trust_root_file; // NULL: digest only
     bool sealed_modules;
+    char *origins[GR_CONFIG_KEYS]; // where each key was last set, NULL: default; for printing
 };
-// path NULL: $GRAYLING_CONFIG, else /etc/grayling/grayling.conf. `sets` are "SECTION.KEY=VALUE"
-// (later than files). Relative --set values are taken as they are. Fails: -EINVAL with "FILE:LINE:
-// ..." , -ENOENT.
+// path NULL: $GRAYLING_CONFIG, else /etc/grayling/grayling.conf when it is there. `sets` are
+// "SECTION.KEY=VALUE" and win over files; relative directories are taken there as they are. A later
+// value replaces an earlier one; only Listen adds up, until an empty one or --set begins anew.
+// Fails: -EINVAL "FILE:LINE: ..."; -ENOENT and what else reading a file may give; -ENOMEM.
 GR_MUST_CHECK int gr_config_load(const char *path, char *const *sets, size_t n_sets,
                                  struct gr_config **ret, struct gr_error *e);
 void gr_config_free(struct gr_config *c);
@@ -34,5 +37,5 @@ static inline void gr_config_freep(struct gr_config **c)
 {
     gr_config_free(*c);
 }
-// The merge as it is in force, for `grayctl config cat`; caller frees.
+// The merge with "# from FILE" before each part, for `grayctl config cat`; caller frees.
 char *gr_config_format(const struct gr_config *c);
