@@ -4,7 +4,7 @@
 # cgroup would move the host's processes. RIG_NAME tells rigs apart; RIG_SETUP is run with the new root before the boot.
 # check and start exit with 77 and a reason where the machine cannot do it.
 set -u
-PATH=/usr/sbin:/usr/bin:/sbin:/bin
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 name=${RIG_NAME:?a name of its own for each rig} dir=/tmp/grayling-rig.$name group=rig-$name self=$(readlink -f "$0")
 
 host_cgroups() { awk '$3 == "cgroup2" {print $2; exit}' /proc/mounts; }

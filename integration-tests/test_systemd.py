@@ -22,7 +22,7 @@ FileRoots=/etc/grayling/incoming
 """
 SETUP = """#!/bin/sh
 set -e
-DESTDIR=$1 cmake --install {build} --prefix /usr >/dev/null
+DESTDIR=$1 cmake --install {build} >/dev/null
 mkdir -p $1/etc/grayling/modules.d $1/etc/grayling/incoming
 cp {conf} $1/etc/grayling/grayling.conf
 cp {modules}/pay-1.0.0.so {modules}/pay-1.1.0.so $1/etc/grayling/incoming/
