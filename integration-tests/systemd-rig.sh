@@ -38,7 +38,7 @@ boot() {
     echo $BASHPID >"/sys/fs/cgroup/$group/cgroup.procs"
     echo $BASHPID >"$dir/nspawn"
     exec systemd-nspawn -q -D $root --boot --machine="$name" --register=no --keep-unit --kill-signal=SIGRTMIN+4 \
-        --console=read-only --link-journal=no --resolv-conf=off --timezone=off --private-network \
+        --console=read-only --link-journal=no --resolv-conf=off --timezone=off --private-network --tmpfs=/var/lib/grayling \
         --system-call-filter='@keyring' systemd.show_status=0 </dev/null
 }
 
