@@ -116,6 +116,14 @@ bool client_closed(struct client *c)
     return c->len == 0 && !receive(c);
 }
 
+void client_rest(struct client *c)
+{
+    while (receive(c))
+        continue;
+    assert_true(c->len < sizeof c->buffer);
+    c->buffer[c->len] = '\0';
+}
+
 const char *answer_header(const struct answer *a, const char *name)
 {
     static char value[512];

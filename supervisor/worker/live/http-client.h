@@ -25,6 +25,8 @@ void client_text(struct client *c, const char *text);
 void client_read(struct client *c, struct answer *ret);
 // true: the peer closed (or reset) and there is nothing more to read.
 bool client_closed(struct client *c);
+// Reads up to the end; the bytes are in c->buffer, terminated.
+void client_rest(struct client *c);
 // Value of a header of an answer, copied to a static buffer; NULL: not there.
 const char *answer_header(const struct answer *a, const char *name);
 // "POST /path" with json and Content-Length, in one write.

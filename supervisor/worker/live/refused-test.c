@@ -144,11 +144,9 @@ static int provoke(const char *bytes, size_t len)
     client_send(c, bytes, len);
     client_text(c, BASE LENGTH "\r\n{}");
     client_read(c, &a);
-    while (!client_closed(c)) {
-        if (memmem(c->buffer, c->len, " 200 ", 5))
-            a.status = -abs(a.status);
-        c->len = 0;
-    }
+    client_rest(c);
+    if (strstr(c->buffer, " 200 "))
+        a.status = -a.status;
     client_free(c);
     return a.status;
 }
