@@ -139,7 +139,13 @@ static int op_undo(void *u, const char *module, const char *to, const char *acto
     if (k < 0)
         return k;
     bool aborted = undo_baking(m, row, actor, reason);
-    if (!to && !aborted && target && gr_desired_same_release(target, from)) {
+    const struct gr_told *told = gr_manager_told(m, &name);
+    bool refused =
+        told && (told->phase == GR_PHASE_REJECTED || told->phase == GR_PHASE_ROLLED_BACK);
+    if (!to && !aborted && refused) { // what serves is right; only the desired state has to follow
+        gr_desired_free(gr_steal(target));
+        k = gr_desired_copy(row->release, &target);
+    } else if (!to && !aborted && target && gr_desired_same_release(target, from)) {
         gr_desired_free(gr_steal(target)); // nothing bakes: the healthy version before this one
         struct gr_rollout_row *rows = NULL;
         size_t n = 0;

@@ -298,11 +298,41 @@ static int op_commit(void *u, struct gr_rollout *r, enum gr_direction d,
     return k;
 }
 
+// Old artifacts go when a release has become the last good one; never one that a row or a rollout
+// names.
+static void collect_store(struct gr_manager *m)
+{
+    size_t cap = 3 * m->table.n, n = 0;
+    for (size_t i = 0; i < m->n_rollouts; i++)
+        cap += gr_rollout_row(m->rollouts[i])->n;
+    GR_AUTO_FREE struct gr_digest *keep = calloc(cap + 1, sizeof *keep);
+    if (!keep)
+        return;
+    for (size_t i = 0; i < m->table.n; i++) {
+        const struct gr_committed *c = &m->table.rows[i];
+        const struct gr_desired *named[] = {c->release, c->previous, c->last_good};
+        for (size_t k = 0; k < GR_COUNT(named); k++)
+            if (named[k])
+                keep[n++] = named[k]->digest;
+    }
+    for (size_t i = 0; i < m->n_rollouts; i++) {
+        const struct gr_rollout_row *row = gr_rollout_row(m->rollouts[i]);
+        for (size_t k = 0; k < row->n; k++)
+            if (row->members[k].to)
+                keep[n++] = row->members[k].to->digest;
+    }
+    int k = gr_verifier_collect(m->verifier, keep, n);
+    if (k < 0)
+        gr_log(GR_LOG_WARNING, "the store could not be tidied: %s", strerror(-k));
+}
+
 static void op_release(void *u, struct gr_rollout *r, enum gr_direction d)
 {
     struct gr_manager *m = u;
     struct gr_hosted *h = m->active;
     const struct gr_rollout_row *row = gr_rollout_row(r);
+    if (d == GR_SETTLE)
+        collect_store(m);
     if (!h)
         return;
     if (d == GR_SETTLE) { // the table lets go of the versions before, then they leave
