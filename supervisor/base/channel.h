@@ -23,7 +23,8 @@
 //       -> {"type":"thawed","id"}
 //   {"type":"drain","id","limit_usec":N}                       then the worker exits 0
 //       -> {"type":"drained","id","remaining":N}
-//   {"type":"describe","id"} -> {"type":"description","id","pid","table","modules":[...]} + fds [listener...]: for a supervisor that
+//   {"type":"describe","id"} -> {"type":"description","id","pid","table","modules":[...]} + fds
+//   [listener...]: for a supervisor that
 //       finds an orphan at adopt_path
 // Worker to supervisor, unasked:
 //   {"type":"fault","instance":SLOT,"kind":"signal|abort|timeout","signal":"SIGSEGV",
