@@ -92,7 +92,7 @@ static int add(struct listing *l, int dir_fd, const char *name, size_t module_le
 static int list(const struct gr_store *s, const struct gr_digest *keep, size_t n_keep,
                 struct listing *l)
 {
-    DIR *d;
+    DIR *d = NULL;
     int r = gr_store_list(s->dir_fd, &d);
     if (r < 0)
         return r;

@@ -34,6 +34,7 @@ static const int ALLOWED[] = {
     SCMP_SYS(lseek),
     SCMP_SYS(close),
     SCMP_SYS(fstat),
+    SCMP_SYS(fstatfs),
     SCMP_SYS(newfstatat),
     SCMP_SYS(stat),
     SCMP_SYS(lstat),
