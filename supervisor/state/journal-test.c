@@ -24,8 +24,7 @@ static void journal_closep(struct gr_journal **j)
 #define AUTO_JOURNAL GR_CLEANUP(journal_closep)
 #define AUTO_TABLE GR_CLEANUP(gr_table_rows_done)
 
-// --- a state directory for each test
-// --------------------------------------------------------------
+// --- a state directory for each test -------------------------------------------------------------
 
 static int enter_place(void **state)
 {
@@ -81,8 +80,7 @@ static void run_sql(const char *dir, const char *sql)
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-// --- values
-// ---------------------------------------------------------------------------------------
+// --- values --------------------------------------------------------------------------------------
 
 static struct gr_name name_of(const char *text)
 {
@@ -163,8 +161,7 @@ static void free_rows(struct gr_rollout_row *rows, size_t n)
     free(rows);
 }
 
-// --- round trips
-// ----------------------------------------------------------------------------------
+// --- round trips ---------------------------------------------------------------------------------
 
 static void a_new_journal_is_empty(void **state)
 {
@@ -429,8 +426,7 @@ static void the_floor_comes_back(void **state)
     gr_journal_close(j);
 }
 
-// --- what can go wrong
-// ----------------------------------------------------------------------------
+// --- what can go wrong ---------------------------------------------------------------------------
 
 static void a_missing_directory_is_named(void **state)
 {

@@ -264,8 +264,7 @@ static void an_absence_that_was_planned_before_is_not_planned_again(void **state
     assert_item(p, 0, "auth", GR_PLAN_DEPLOY);
 }
 
-// --- seeded random histories
-// ----------------------------------------------------------------------
+// --- seeded random histories ---------------------------------------------------------------------
 
 static uint64_t next(uint64_t *s) // xorshift64*, so that a failure can be repeated
 {
