@@ -15,6 +15,9 @@ int gr_desired_no_memory(struct gr_error *e);
 // A value as a complaint shows it: its JSON, shortened.
 const char *gr_desired_show(const cJSON *v, char buf[GR_SHOWN_MAX]);
 
+// Takes `take` (NULL: out of memory) into the object. false: out of memory, nothing was added.
+bool gr_desired_add(cJSON *o, const char *field, cJSON *take);
+
 void gr_strategy_default(struct gr_strategy *s);
 void gr_strategy_done(struct gr_strategy *s);
 // *s holds the defaults before; on failure it may be half filled, and gr_strategy_done() frees it.

@@ -241,22 +241,14 @@ static bool add_harm(cJSON *o, const struct gr_strategy *s)
            (harm && cJSON_AddNumberToObject(harm, "bad_responses", (double)s->harm_bad_responses));
 }
 
-static bool add_tree(cJSON *o, const char *field, cJSON *take)
-{
-    if (take && cJSON_AddItemToObject(o, field, take))
-        return true;
-    cJSON_Delete(take);
-    return false;
-}
-
 cJSON *gr_strategy_format(const struct gr_strategy *s)
 {
     cJSON *o = cJSON_CreateObject();
     const char *on_failure = s->on_failure == GR_ON_FAILURE_ROLLBACK ? "rollback" : "pause";
     bool ok = o && add_steps(o, s) &&
-              (!s->match_json || add_tree(o, "match", cJSON_Parse(s->match_json))) &&
+              (!s->match_json || gr_desired_add(o, "match", cJSON_Parse(s->match_json))) &&
               (!s->sticky[0] || cJSON_AddStringToObject(o, "sticky", s->sticky)) &&
-              add_tree(o, "analysis", gr_analysis_format(&s->analysis)) && add_harm(o, s) &&
+              gr_desired_add(o, "analysis", gr_analysis_format(&s->analysis)) && add_harm(o, s) &&
               add_duration(o, "freeze_budget", s->freeze_budget_usec) &&
               add_duration(o, "bake", s->bake_usec) &&
               add_duration(o, "deadline", s->deadline_usec) &&

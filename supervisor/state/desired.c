@@ -253,7 +253,7 @@ int gr_desired_restore(const struct gr_name *module, int64_t mod_revision, const
 
 // --- writing -------------------------------------------------------------------------------------
 
-static bool add_tree(cJSON *o, const char *field, cJSON *take)
+bool gr_desired_add(cJSON *o, const char *field, cJSON *take)
 {
     if (take && cJSON_AddItemToObject(o, field, take))
         return true;
@@ -280,9 +280,9 @@ static bool add_all(cJSON *o, const struct gr_desired *d)
     return cJSON_AddStringToObject(o, "version", d->version.text) &&
            cJSON_AddStringToObject(o, "version_hash", gr_digest_format(&d->digest, hash)) &&
            add_sources(o, d) && (!d->size || cJSON_AddNumberToObject(o, "size", (double)d->size)) &&
-           (!d->config || add_tree(o, "config", cJSON_Parse(d->config))) &&
-           add_tree(o, "strategy", gr_strategy_format(&d->strategy)) &&
-           (!d->release_json || add_tree(o, "release", cJSON_Parse(d->release_json))) &&
+           (!d->config || gr_desired_add(o, "config", cJSON_Parse(d->config))) &&
+           gr_desired_add(o, "strategy", gr_strategy_format(&d->strategy)) &&
+           (!d->release_json || gr_desired_add(o, "release", cJSON_Parse(d->release_json))) &&
            (!d->actor[0] || cJSON_AddStringToObject(o, "actor", d->actor)) &&
            (!d->reason[0] || cJSON_AddStringToObject(o, "reason", d->reason));
 }
