@@ -135,7 +135,9 @@ static cJSON *receive(struct fake *f)
     struct pollfd p = {.fd = f->channel, .events = POLLIN};
     assert_int_equal(poll(&p, 1, STUCK_MSEC), 1);
     assert_int_equal(gr_channel_recv(f->channel, &m, fds, &n), 1);
-    assert_int_equal(n, 0);
+    for (size_t i = 0; i < n; i++)
+        close(fds[i]);
+    f->n_fds_seen = n;
     return m;
 }
 

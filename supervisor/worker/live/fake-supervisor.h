@@ -12,7 +12,8 @@ struct fake {
     char unix_path[108], adopt_path[108];
     struct gr_stats *stats;
     uint64_t next_id, next_table;
-    cJSON *unasked; // array of what the worker said by itself
+    cJSON *unasked;    // array of what the worker said by itself
+    size_t n_fds_seen; // descriptors that came with the last message; they are closed
 };
 
 // A worker that has said hello-ok, with one TCP and one unix listener.
