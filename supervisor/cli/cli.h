@@ -72,7 +72,8 @@ struct gr_cli {
         *etcd_url; // as given or from the environment; NULL: not
     const struct gr_verb *verbs;
     size_t n_verbs;
-    struct gr_config *config; // loaded at first need
+    struct gr_config *config;   // of the file; loaded at first need
+    struct gr_config *settings; // of the daemon; asked for at first need
 };
 // Reads the shared options and the environment.
 GR_MUST_CHECK int gr_cli_init(struct gr_cli *cli, const struct gr_args *args, struct gr_error *e);
@@ -80,6 +81,10 @@ void gr_cli_done(struct gr_cli *cli);
 // Borrowed. Fails as gr_config_load().
 GR_MUST_CHECK int gr_cli_config(struct gr_cli *cli, const struct gr_config **ret,
                                 struct gr_error *e);
+// The configuration that the daemon in question runs with: asked of the socket that was named, else
+// of the file; where there is no file, of the socket at its usual place. Borrowed. Fails: as both.
+GR_MUST_CHECK int gr_cli_settings(struct gr_cli *cli, const struct gr_config **ret,
+                                  struct gr_error *e);
 // One request to the daemon's control socket. *ret (may be NULL) is the caller's. Blocks.
 // Fails: -ECONNREFUSED (no daemon there), -ETIME, and what the daemon answered: its reason,
 // sentence and a code after the HTTP status.

@@ -7,30 +7,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-// What the daemon says of itself, for hosts where its configuration cannot be read.
-struct told {
-    cJSON *status;
-    struct gr_name service;
-};
-
-static void told_done(struct told *t)
-{
-    cJSON_Delete(t->status);
-}
-
-static int ask_daemon(struct gr_cli *cli, struct told *t, struct gr_error *e)
-{
-    int r = gr_cli_request(cli, "GET", "/v1/status", NULL, 0, &t->status, e);
-    if (r < 0)
-        return r;
-    const char *service = gr_output_text(t->status, "service");
-    if (gr_name_parse(service, strlen(service), &t->service) < 0)
-        return gr_error_set(
-            e, -EINVAL, GR_REASON_NONE,
-            "the daemon does not say which service it is; name it with --config FILE");
-    return 0;
-}
-
 static int open_configured(const struct gr_config *c, const char *url, struct gr_docstore **ret,
                            struct gr_error *e)
 {
@@ -49,34 +25,14 @@ static int open_configured(const struct gr_config *c, const char *url, struct gr
                             : gr_docstore_directory_new(c->directory, ret, e);
 }
 
-static int open_told(struct gr_cli *cli, struct gr_docstore **ret, struct gr_error *e)
-{
-    GR_CLEANUP(told_done) struct told t = {0};
-    int r = ask_daemon(cli, &t, e);
-    if (r < 0)
-        return r;
-    const char *endpoint =
-        cli->etcd_url ? cli->etcd_url : gr_output_text(t.status, "source.endpoint");
-    struct gr_etcd_config etcd = {.n_endpoints = 1, .endpoints = &endpoint};
-    if (cli->etcd_url || !strcmp(gr_output_text(t.status, "source.kind"), "etcd"))
-        return gr_docstore_etcd_new(&etcd, &t.service, ret, e);
-    return gr_docstore_directory_new(endpoint, ret, e);
-}
-
 int gr_docstore_open(struct gr_cli *cli, struct gr_docstore **ret, struct gr_error *e)
 {
     const struct gr_config *config;
-    struct gr_error why = {0}, unasked;
-    // a socket that was named means that daemon, a file that was named means that file
-    if (cli->control_path && !cli->config_path && open_told(cli, ret, &unasked) >= 0)
-        return 0;
-    int r = gr_cli_config(cli, &config, &why);
+    int r = gr_cli_settings(cli, &config, e);
     if (r >= 0)
         return open_configured(config, cli->etcd_url, ret, e);
-    if (!cli->control_path && !cli->config_path && open_told(cli, ret, &unasked) >= 0)
-        return 0;
-    return gr_error_set(e, r, why.reason, "where the desired state lives is not known: %.800s",
-                        why.message);
+    gr_error_wrap(e, "where the desired state lives is not known");
+    return r;
 }
 
 void gr_docstore_free(struct gr_docstore *s)
