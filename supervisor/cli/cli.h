@@ -91,6 +91,11 @@ GR_MUST_CHECK int gr_cli_settings(struct gr_cli *cli, const struct gr_config **r
 GR_MUST_CHECK int gr_cli_request(struct gr_cli *cli, const char *method, const char *path,
                                  const cJSON *body, uint64_t timeout_usec, cJSON **ret,
                                  struct gr_error *e);
+// Body of a command: {"actor","reason"}; the caller's.
+cJSON *gr_cli_command(const struct gr_args *args);
+// POST of a command, whose body it takes.
+GR_MUST_CHECK int gr_cli_post(struct gr_cli *cli, const char *path, cJSON *take_body, cJSON **ret,
+                              struct gr_error *e);
 // "error: Reason: sentence" on stderr; returns the exit status of it.
 enum gr_exit gr_cli_fail(struct gr_cli *cli, const struct gr_error *e);
 void gr_cli_say(struct gr_cli *cli, const char *format, ...) GR_PRINTF(2, 3); // talk, on stderr

@@ -135,3 +135,21 @@ int gr_cli_settings(struct gr_cli *cli, const struct gr_config **ret, struct gr_
         *ret = cli->settings;
     return r;
 }
+
+cJSON *gr_cli_command(const struct gr_args *args)
+{
+    const char *reason = gr_args_value(args, "reason");
+    cJSON *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "actor", gr_cli_actor());
+    if (reason)
+        cJSON_AddStringToObject(body, "reason", reason);
+    return body;
+}
+
+int gr_cli_post(struct gr_cli *cli, const char *path, cJSON *take_body, cJSON **ret,
+                struct gr_error *e)
+{
+    int r = gr_cli_request(cli, "POST", path, take_body, 0, ret, e);
+    cJSON_Delete(take_body);
+    return r;
+}
