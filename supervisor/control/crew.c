@@ -221,6 +221,8 @@ static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
 {
     struct gr_hosted *h = u;
     struct gr_manager *m = h->manager;
+    if (h->state == GR_HOSTED_DRAINING) // not wanted any more, though it came up
+        return;
     if (!reply) {
         if (e->code != -ECONNRESET)
             gr_worker_kill(h->worker);
@@ -303,6 +305,8 @@ static void on_hello(void *u, struct gr_worker *w)
 {
     (void)w;
     struct gr_hosted *h = u;
+    if (h->state == GR_HOSTED_DRAINING) // it drains, or is dead, before it was given anything
+        return;
     h->loading = 1; // guards against an answer before all are asked
     for (size_t i = 0; i < h->manager->table.n; i++) {
         const struct gr_committed *row = &h->manager->table.rows[i];
