@@ -74,8 +74,7 @@ void client_text(struct client *c, const char *text)
 static bool receive(struct client *c)
 {
     assert_true(c->len < sizeof c->buffer);
-    ssize_t n =
-        TEMP_FAILURE_RETRY(recv(c->fd, c->buffer + c->len, sizeof c->buffer - c->len, 0));
+    ssize_t n = TEMP_FAILURE_RETRY(recv(c->fd, c->buffer + c->len, sizeof c->buffer - c->len, 0));
     if (n == 0 || (n < 0 && errno == ECONNRESET))
         return false;
     if (n < 0)
