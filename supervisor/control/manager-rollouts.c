@@ -3,6 +3,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "control/manager-internal.h"
+#include "state/blame.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -423,7 +424,8 @@ static void report(struct gr_manager *m, const struct gr_rollout_row *row)
     for (size_t i = 0; i < row->n; i++) {
         const struct gr_rollout_member *mem = &row->members[i];
         struct gr_told *t = gr_manager_told(m, &mem->module);
-        const char *message = mem->message[0] ? mem->message : row->message;
+        char sentence[GR_MESSAGE_MAX];
+        const char *message = gr_rollout_row_sentence(row, i, sentence);
         if (t) {
             t->phase = row->phase;
             t->rollout = row->id;
