@@ -33,7 +33,7 @@ static void each_member_is_told_its_part(void **state)
     assert_string_equal(gr_rollout_row_sentence(&row, 1, buf), "other bytes came");
     const char *innocent = gr_rollout_row_sentence(&row, 0, buf);
     static const char *const told[] = {
-        "nothing was found wrong with auth", "pay (to be removed) of the same transaction failed",
+        "nothing was found wrong with auth", "because pay of the same transaction failed",
         "Mend pay, or write auth alone", "(DigestMismatch): other bytes came"};
     for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
         if (!strstr(innocent, told[i]))

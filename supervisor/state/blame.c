@@ -3,10 +3,8 @@
 #include "base/utf8.h"
 #include <stdio.h>
 
-static const char *version_of(const struct gr_rollout_member *m)
-{
-    return m->to ? m->to->version.text : "(to be removed)";
-}
+// " 1.0.0"; nothing for a removal and for a document that could not be read.
+#define BLANK_VERSION(m) (m)->to ? " " : "", (m)->to ? (m)->to->version.text : ""
 
 static const struct gr_rollout_member *culprit(const struct gr_rollout_row *row)
 {
@@ -28,10 +26,10 @@ const char *gr_rollout_row_sentence(const struct gr_rollout_row *row, size_t mem
         return row->message;
     // the long part comes last: it may be cut, the way out may not
     int n = snprintf(buf, GR_MESSAGE_MAX,
-                     "nothing was found wrong with %s %s; it did not change because %s %s of the "
+                     "nothing was found wrong with %s%s%s; it did not change because %s%s%s of the "
                      "same transaction failed, and a transaction changes all of its modules or "
                      "none. Mend %s, or write %s alone. What failed (%s): %s",
-                     m->module.s, version_of(m), other->module.s, version_of(other),
+                     m->module.s, BLANK_VERSION(m), other->module.s, BLANK_VERSION(other),
                      other->module.s, m->module.s, gr_reason_name(other->reason), other->message);
     if (n >= GR_MESSAGE_MAX)
         buf[gr_utf8_floor(buf, GR_MESSAGE_MAX - 1)] = '\0';
