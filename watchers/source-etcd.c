@@ -159,7 +159,7 @@ static void on_watch_deleted(void *userdata, struct gr_bytes key, int64_t mod_re
     struct gr_etcd_kv kv = {
         .key = (char *)key.data, .key_len = key.len, .mod_revision = mod_revision};
     struct gr_entry entry;
-    if (gr_etcd_entry_from_kv(prefix_of(s), &kv, &entry) && entry.module.s[0])
+    if (gr_etcd_entry_from_kv(&s->follows, &kv, &entry) && entry.module.s[0])
         gr_snapshot_note_gone(&s->notes, &entry.module, mod_revision);
 }
 

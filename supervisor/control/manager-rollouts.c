@@ -2,6 +2,7 @@
 // do to the worker and the quarantine.
 #include "base/log.h"
 #include "control/manager-internal.h"
+#include "state/blame.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -296,7 +297,8 @@ void gr_manager_report(struct gr_manager *m, const struct gr_rollout_row *row)
     for (size_t i = 0; i < row->n; i++) {
         const struct gr_rollout_member *mem = &row->members[i];
         struct gr_told *t = gr_manager_told(m, &mem->module);
-        const char *message = mem->message[0] ? mem->message : row->message;
+        char sentence[GR_MESSAGE_MAX];
+        const char *message = gr_rollout_row_sentence(row, i, sentence);
         if (t) {
             t->phase = row->phase;
             t->rollout = row->id;

@@ -149,17 +149,16 @@ static void drain_channel(struct gr_worker *w)
     }
 }
 
-// A pidfd can be readable a moment before the child can be waited for: sd-event's own source of
-// children asks once and then sleeps for ever. This one is asked again.
+// A plain, level-triggered source on the pidfd. An event loop's child source is armed for one shot,
+// and the pidfd was seen to become readable a moment before waitid() has anything to tell: that
+// shot is lost, and the worker's death would never be heard of.
 static int on_child(sd_event_source *s, int fd, uint32_t events, void *u)
 {
     (void)s, (void)events;
     struct gr_worker *w = u;
     siginfo_t si = {0};
-    if (waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG) < 0)
-        return -errno;
-    if (!si.si_pid)
-        return 0;
+    if (TEMP_FAILURE_RETRY(waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG)) == 0 && !si.si_pid)
+        return 0; // not yet: asked again at once
     w->reaped = true;
     drain_channel(w);
     w->channel_source = sd_event_source_disable_unref(w->channel_source);
