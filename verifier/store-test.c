@@ -31,7 +31,8 @@ static void item_init(struct item *i, const char *module, const char *version, c
     assert_int_equal(gr_bytes_new(1000, &i->bytes), 0);
     assert_int_equal(gr_bytes_append(i->bytes, content, strlen(content)), 0);
     assert_int_equal(gr_bytes_seal(i->bytes), 0);
-    i->key = (struct gr_store_key){&i->module, &i->version, gr_bytes_digest(i->bytes)};
+    i->key = (struct gr_store_key){
+        .module = &i->module, .version = &i->version, .digest = gr_bytes_digest(i->bytes)};
 }
 
 static void put(struct item *i)

@@ -84,11 +84,13 @@ static void answer(struct request *q, const cJSON *m)
     }
     struct gr_error e = {0};
     enum gr_reason why = GR_REASON_INTERNAL;
+    bool pinned = false;
     (void)!gr_json_string(m, "", "reason", GR_JSON_OPTIONAL, &reason, NULL);
     (void)!gr_json_string(m, "", "message", GR_JSON_OPTIONAL, &sentence, NULL);
+    (void)!gr_json_bool(m, "", "pinned", GR_JSON_OPTIONAL, &pinned, NULL);
     if (gr_reason_parse(reason, &why) < 0)
         why = GR_REASON_INTERNAL;
-    gr_error_set(&e, -EBADE, why, "%s", sentence);
+    gr_error_set(&e, pinned ? -EBUSY : -EBADE, why, "%s", sentence);
     request_finish(q, NULL, &e);
 }
 

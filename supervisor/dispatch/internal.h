@@ -39,7 +39,8 @@ struct gr_instance {
     _Atomic bool faulted; // something of it was left half-done: never destroyed, never unmapped
     _Atomic uint64_t allocated_bytes;
     void *handle; // dlopen's
-    char *path;
+    char *path;    // as the loader knows it
+    int sealed_fd; // what path names; -1: path is a file
     struct gr_text *text;
     struct gr_instance *next; // all loaded instances
 };

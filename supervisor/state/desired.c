@@ -306,3 +306,15 @@ bool gr_desired_same_release(const struct gr_desired *a, const struct gr_desired
            gr_digest_equal(&a->digest, &b->digest) &&
            strcmp(a->config ? a->config : "{}", b->config ? b->config : "{}") == 0;
 }
+
+int gr_desired_fingerprint(const struct gr_desired *d, struct gr_digest *ret)
+{
+    const char *config = d->config ? d->config : "{}";
+    GR_CLEANUP(gr_hasher_freep) struct gr_hasher *h = NULL;
+    int k = gr_hasher_new(&h);
+    if (k == 0)
+        k = gr_hasher_update(h, d->digest.bytes, sizeof d->digest.bytes);
+    if (k == 0)
+        k = gr_hasher_update(h, config, strlen(config));
+    return k < 0 ? k : gr_hasher_finish(h, ret);
+}

@@ -21,46 +21,53 @@ static const struct gr_desired *in_force(const struct gr_table_rows *t,
     return NULL;
 }
 
-static const struct gr_conviction *convicted(const struct gr_conviction *c, size_t n,
-                                             const struct gr_digest *d)
+// The code, or the code with this configuration.
+static int convicted(const struct gr_conviction *c, size_t n, const struct gr_desired *d,
+                     const struct gr_conviction **ret)
 {
-    for (size_t i = 0; i < n; i++)
-        if (gr_digest_equal(&c[i].digest, d))
-            return &c[i];
-    return NULL;
+    struct gr_digest both;
+    int k = n ? gr_desired_fingerprint(d, &both) : 0;
+    *ret = NULL;
+    for (size_t i = 0; k == 0 && i < n && !*ret; i++)
+        if (gr_digest_equal(&c[i].digest, &d->digest) || gr_digest_equal(&c[i].digest, &both))
+            *ret = &c[i];
+    return k;
 }
 
 static void refuse_quarantined(struct gr_plan_item *it, const struct gr_conviction *c)
 {
     char hex[GR_DIGEST_TEXT_MAX];
+    bool code = gr_digest_equal(&c->digest, &it->to->digest);
     it->kind = GR_PLAN_REFUSE;
     gr_error_set(&it->refusal, -EKEYREJECTED, GR_REASON_QUARANTINED,
-                 "%s %s is quarantined (%s: %.300s); expected a digest without a conviction. "
-                 "Publish a mended build, or lift it: "
+                 "%s %s is quarantined%s (%s: %.300s); expected %s without a conviction. "
+                 "Publish a mended %s, or lift it: "
                  "grayctl quarantine lift %s --reason TEXT",
-                 it->module.s, it->to->version.text, gr_reason_name(c->reason), c->evidence,
-                 gr_digest_format(&c->digest, hex));
+                 it->module.s, it->to->version.text, code ? "" : " with this configuration",
+                 gr_reason_name(c->reason), c->evidence, code ? "a digest" : "a configuration",
+                 code ? "build" : "configuration", gr_digest_format(&c->digest, hex));
 }
 
-// Returns whether there is anything to do for this wish.
-static bool item_of(const struct gr_wish *w, const struct gr_desired *from,
-                    const struct gr_conviction *c, size_t n, struct gr_plan_item *it)
+// 1: there is something to do for this wish; 0: nothing. Fails: -ENOMEM.
+static int item_of(const struct gr_wish *w, const struct gr_desired *from,
+                   const struct gr_conviction *c, size_t n, struct gr_plan_item *it)
 {
     *it = (struct gr_plan_item){.module = w->module, .to = w->desired, .from = from};
     if (!w->desired) {
         it->kind = GR_PLAN_REFUSE;
         it->refusal = w->error;
-        return true;
+        return 1;
     }
     if (from && gr_desired_same_release(from, w->desired))
-        return false;
+        return 0;
     it->kind = !from                                                 ? GR_PLAN_DEPLOY
                : gr_digest_equal(&from->digest, &w->desired->digest) ? GR_PLAN_RECONFIGURE
                                                                      : GR_PLAN_REPLACE;
-    const struct gr_conviction *guilty = convicted(c, n, &w->desired->digest);
+    const struct gr_conviction *guilty;
+    int k = convicted(c, n, w->desired, &guilty);
     if (guilty)
         refuse_quarantined(it, guilty);
-    return true;
+    return k < 0 ? k : 1;
 }
 
 int gr_plan_make(const struct gr_wishes *before, const struct gr_wishes *now,
@@ -80,7 +87,13 @@ int gr_plan_make(const struct gr_wishes *before, const struct gr_wishes *now,
         const struct gr_wish *w = &now->wishes[i], *old = find_wish(before, &w->module);
         if (old && old->mod_revision == w->mod_revision)
             continue;
-        if (item_of(w, in_force(actual, &w->module), convictions, n_convictions, &p->items[p->n]))
+        int k = item_of(w, in_force(actual, &w->module), convictions, n_convictions,
+                        &p->items[p->n]);
+        if (k < 0) {
+            gr_plan_free(p);
+            return k;
+        }
+        if (k > 0)
             p->refused |= p->items[p->n++].kind == GR_PLAN_REFUSE;
     }
     for (size_t i = 0; i < actual->n; i++) {

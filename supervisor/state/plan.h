@@ -42,7 +42,8 @@ struct gr_wishes {
 
 // `before`: the last snapshot that was planned (NULL at first start, when every module counts as
 // changed); `now`: the new one. `actual`: the committed table. A changed wish that equals what is
-// in force yields no item. A convicted digest yields REFUSE Quarantined. Owns: *ret by the caller.
+// in force yields no item. A convicted digest, or a convicted fingerprint
+// (gr_desired_fingerprint), yields REFUSE Quarantined. Owns: *ret by the caller.
 // Fails: -ENOMEM.
 GR_MUST_CHECK int gr_plan_make(const struct gr_wishes *before, const struct gr_wishes *now,
                                const struct gr_table_rows *actual,
