@@ -45,8 +45,7 @@ static const char *find_hex(const char *name)
     len -= suffix;
     if (len > 2 && name[len - 2] == '.' && name[len - 1] > '0' && name[len - 1] <= '9')
         len -= 2;
-    if (len <= 17 || name[len - 17] != '-' ||
-        strspn(name + len - 16, "0123456789abcdef") != 16)
+    if (len <= 17 || name[len - 17] != '-' || strspn(name + len - 16, "0123456789abcdef") != 16)
         return NULL;
     return name + len - 16;
 }

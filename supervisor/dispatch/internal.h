@@ -40,6 +40,7 @@ struct gr_instance {
     _Atomic uint64_t allocated_bytes;
     void *handle; // dlopen's
     char *path;    // as the loader knows it
+    char *name;    // of the file, for evidence
     int sealed_fd; // what path names; -1: path is a file
     struct gr_text *text;
     struct gr_instance *next; // all loaded instances

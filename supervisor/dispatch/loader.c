@@ -21,6 +21,7 @@ static void free_record(struct gr_instance *i)
     gr_contract_free(i->contract);
     gr_closep(&i->sealed_fd);
     free(i->held);
+    free(i->name);
     free(i->path);
     free(i);
 }
@@ -328,10 +329,8 @@ static int start(struct gr_instance *i, const struct gr_load *l, const struct gr
                  struct gr_error *e)
 {
     struct gr_dispatch *d = i->dispatch;
-    const char *slash = strrchr(l->path, '/');
     pthread_mutex_lock(&d->lock);
-    i->text = gr_text_add(image->text_start, image->text_end, image->base, i->slot,
-                          slash ? slash + 1 : l->path);
+    i->text = gr_text_add(image->text_start, image->text_end, image->base, i->slot, i->name);
     pthread_mutex_unlock(&d->lock);
     if (!i->text)
         return gr_error_set(e, -ENOSPC, GR_REASON_LOAD_FAILED,
@@ -361,9 +360,11 @@ static struct gr_instance *new_record(struct gr_dispatch *d, const struct gr_loa
     i->dispatch = d;
     i->slot = l->slot;
     i->sealed_fd = l->sealed ? fcntl(l->fd, F_DUPFD_CLOEXEC, 3) : -1;
+    const char *slash = strrchr(l->path, '/');
+    i->name = strdup(slash ? slash + 1 : l->path);
     i->path = i->sealed_fd >= 0 ? sealed_path(i->sealed_fd) : strdup(l->path);
     i->held = aligned_alloc(_Alignof(struct gr_held), d->max_threads * sizeof(*i->held));
-    if (!i->path || !i->held || (l->sealed && i->sealed_fd < 0)) {
+    if (!i->name || !i->path || !i->held || (l->sealed && i->sealed_fd < 0)) {
         free_record(i);
         return NULL;
     }
@@ -405,6 +406,8 @@ int gr_instance_load(struct gr_dispatch *d, const struct gr_load *l, struct gr_i
                                       "asked to load %s, but memory ran out", l->path);
     struct gr_image image = {0};
     r = open_object(i->path, &i->handle, e);
+    if (r == -EEXIST) // the loader now knows the mapped version by this number too: never again
+        i->sealed_fd = -1;
     if (r == 0)
         r = examine(i, l, &image, e);
     if (r == 0)

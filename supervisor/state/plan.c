@@ -87,8 +87,8 @@ int gr_plan_make(const struct gr_wishes *before, const struct gr_wishes *now,
         const struct gr_wish *w = &now->wishes[i], *old = find_wish(before, &w->module);
         if (old && old->mod_revision == w->mod_revision)
             continue;
-        int k = item_of(w, in_force(actual, &w->module), convictions, n_convictions,
-                        &p->items[p->n]);
+        int k =
+            item_of(w, in_force(actual, &w->module), convictions, n_convictions, &p->items[p->n]);
         if (k < 0) {
             gr_plan_free(p);
             return k;
