@@ -3,6 +3,7 @@
 #define GR_DOCUMENT_BYTES_MAX (256u * 1024) // one etcd value
 #define GR_CONFIG_BYTES_MAX (64u * 1024)    // a module's `config`, must fit one channel message
 #define GR_JSON_DEPTH_MAX 64
+#define GR_JSON_TEXT_BYTES_MAX (64u << 20) // of a tree that is printed
 #define GR_ARTIFACT_BYTES_DEFAULT (64ull << 20) // [Artifacts] MaxBytes
 #define GR_ARTIFACT_BYTES_CEILING (1ull << 30)
 #define GR_FETCH_USEC_MAX (120ull * 1000000)  // all mirrors and retries together

@@ -157,8 +157,8 @@ static void all_loaded(struct gr_hosted *h)
 {
     cJSON *m = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "swap");
-    cJSON_AddNumberToObject(m, "table", (double)h->manager->table.number);
-    cJSON_AddNumberToObject(m, "budget_usec", (double)GR_FREEZE_BUDGET_DEFAULT_USEC);
+    gr_json_add_int(m, "table", h->manager->table.number);
+    gr_json_add_uint(m, "budget_usec", GR_FREEZE_BUDGET_DEFAULT_USEC);
     cJSON *set = cJSON_AddArrayToObject(m, "set");
     cJSON_AddArrayToObject(m, "remove");
     for (size_t i = 0; i < h->n_places; i++) {
@@ -440,7 +440,7 @@ static void drain(struct gr_hosted *h)
         return;
     cJSON *m = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "drain");
-    cJSON_AddNumberToObject(m, "limit_usec", (double)DRAIN_USEC);
+    gr_json_add_uint(m, "limit_usec", DRAIN_USEC);
     if (gr_worker_request(h->worker, m, -1, 0, NULL, NULL) < 0 ||
         sd_event_add_time_relative(h->manager->event, &h->limit, CLOCK_MONOTONIC,
                                    DRAIN_USEC + 5 * GR_USEC_PER_SEC, 1000, on_drain_limit, h) < 0)

@@ -30,7 +30,7 @@ struct gr_hosted { // a worker and what it holds
         struct gr_digest digest;
         unsigned copy;
     } held[GR_INSTANCES_MAX]; // what a used slot has mapped
-    size_t loading; // answers outstanding while it is built
+    size_t loading;           // answers outstanding while it is built
     struct gr_mono spawned;
     sd_event_source *limit; // ends a drain that does not end
     bool tainted;

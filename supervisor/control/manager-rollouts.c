@@ -142,8 +142,8 @@ static cJSON *swap_message(struct gr_manager *m, struct gr_rollout *r, enum gr_d
         else if (p && p->stable >= 0)
             add_set(set, removals, mem->module.s, p->stable, -1);
     }
-    cJSON_AddNumberToObject(msg, "table", (double)(m->table.number + 1));
-    cJSON_AddNumberToObject(msg, "budget_usec", (double)budget);
+    gr_json_add_int(msg, "table", m->table.number + 1);
+    gr_json_add_uint(msg, "budget_usec", budget);
     *ret_budget = budget;
     return msg;
 }

@@ -45,8 +45,8 @@ void gr_dispatch_free(struct gr_dispatch *d);
 // --- versions ----------------------------------------------------------------------------------
 
 struct gr_load {
-    const char *path; // absolute, unique among what is mapped: glibc finds libraries by it, and then
-                      // by inode
+    const char *path; // absolute, unique among what is mapped: glibc finds libraries by it, and
+                      // then by inode
     int fd; // the descriptor that was hashed: device and inode are compared with what got mapped;
             // -1: not compared
     bool sealed; // load what is behind fd (a sealed memfd) instead of path, which only names it in

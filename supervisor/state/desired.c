@@ -279,7 +279,7 @@ static bool add_all(cJSON *o, const struct gr_desired *d)
     char hash[GR_DIGEST_TEXT_MAX];
     return cJSON_AddStringToObject(o, "version", d->version.text) &&
            cJSON_AddStringToObject(o, "version_hash", gr_digest_format(&d->digest, hash)) &&
-           add_sources(o, d) && (!d->size || cJSON_AddNumberToObject(o, "size", (double)d->size)) &&
+           add_sources(o, d) && (!d->size || gr_json_add_uint(o, "size", d->size)) &&
            (!d->config || gr_desired_add(o, "config", cJSON_Parse(d->config))) &&
            gr_desired_add(o, "strategy", gr_strategy_format(&d->strategy)) &&
            (!d->release_json || gr_desired_add(o, "release", cJSON_Parse(d->release_json))) &&

@@ -92,7 +92,7 @@ static cJSON *run_load(struct gr_loader *l, struct job *j, uint64_t id, struct g
         return answer;
     gr_inventory_put(l->o.inventory, what.slot, &item);
     cJSON_AddNumberToObject(answer, "instance", what.slot);
-    cJSON_AddNumberToObject(answer, "load_usec", (double)(gr_mono_now().usec - begin.usec));
+    gr_json_add_uint(answer, "load_usec", gr_mono_now().usec - begin.usec);
     return answer;
 }
 
@@ -188,8 +188,8 @@ static cJSON *run_swap(struct gr_loader *l, struct job *j, uint64_t id, struct g
         return NULL;
     gr_inventory_route(l->o.inventory, s->table, s->routes, s->n);
     cJSON *answer = gr_wire_answer("swapped", id);
-    cJSON_AddNumberToObject(answer, "table", (double)s->table);
-    cJSON_AddNumberToObject(answer, "freeze_usec", (double)result.freeze_usec);
+    gr_json_add_uint(answer, "table", s->table);
+    gr_json_add_uint(answer, "freeze_usec", result.freeze_usec);
     cJSON_AddNumberToObject(answer, "parked", result.parked);
     return answer;
 }
@@ -210,7 +210,7 @@ static cJSON *run_unload(struct gr_loader *l, struct job *j, uint64_t id, struct
     }
     gr_inventory_drop(l->o.inventory, (unsigned)slot);
     cJSON *answer = gr_wire_answer("unloaded", id);
-    cJSON_AddNumberToObject(answer, "instance", (double)slot);
+    gr_json_add_uint(answer, "instance", slot);
     cJSON_AddBoolToObject(answer, "pinned", r == -EBUSY);
     return answer;
 }
