@@ -31,7 +31,8 @@ static void item_init(struct item *i, const char *module, const char *version, c
     assert_int_equal(gr_bytes_new(1000, &i->bytes), 0);
     assert_int_equal(gr_bytes_append(i->bytes, content, strlen(content)), 0);
     assert_int_equal(gr_bytes_seal(i->bytes), 0);
-    i->key = (struct gr_store_key){&i->module, &i->version, gr_bytes_digest(i->bytes)};
+    i->key = (struct gr_store_key){
+        .module = &i->module, .version = &i->version, .digest = gr_bytes_digest(i->bytes)};
 }
 
 static void put(struct item *i)
@@ -87,6 +88,8 @@ static void a_name_has_one_content(void **state)
     gr_bytes_free(i.bytes);
 }
 
+_Static_assert(GR_STORE_COPIES_MAX == GR_STORE_KEEP_COUNT, "the test of copies counts on it");
+
 static void collecting_keeps_the_newest_and_the_needed(void **state)
 {
     enum { EXTRA = 3, N = GR_STORE_KEEP_COUNT + EXTRA };
@@ -115,6 +118,36 @@ static void collecting_keeps_the_newest_and_the_needed(void **state)
     gr_bytes_free(other.bytes);
 }
 
+// A needed digest keeps its copies; those of another count as files of their module.
+static void copies_are_collected_like_the_others(void **state)
+{
+    struct item old, needed;
+    (void)state;
+    item_init(&old, "cart", "1.0.0", "old");
+    item_init(&needed, "cart", "2.0.0-0123456789abcdef.1", "needed");
+    assert_true(gr_store_collect(store, NULL, 0) >= 0); // of other tests
+    for (unsigned copy = 0; copy < GR_STORE_COPIES_MAX; copy++) {
+        old.key.copy = needed.key.copy = copy;
+        put(&old);
+        put(&needed);
+    }
+    assert_int_equal(gr_store_collect(store, needed.key.digest, 1), 0);
+    struct item newer;
+    item_init(&newer, "cart", "1.1.0", "newer");
+    put(&newer);
+    assert_int_equal(gr_store_collect(store, needed.key.digest, 1), 1);
+    unsigned left = 0;
+    for (old.key.copy = 0; old.key.copy < GR_STORE_COPIES_MAX; old.key.copy++)
+        left += has(&old);
+    assert_int_equal(left, GR_STORE_COPIES_MAX - 1);
+    for (needed.key.copy = 0; needed.key.copy < GR_STORE_COPIES_MAX; needed.key.copy++)
+        assert_true(has(&needed));
+    assert_true(has(&newer));
+    gr_bytes_free(old.bytes);
+    gr_bytes_free(needed.bytes);
+    gr_bytes_free(newer.bytes);
+}
+
 static int set_up(void **state)
 {
     char path[256];
@@ -137,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_has_one_content),
         cmocka_unit_test(collecting_keeps_the_newest_and_the_needed),
+        cmocka_unit_test(copies_are_collected_like_the_others),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -12,9 +12,11 @@
 
 static int key_name(const struct gr_store_key *k, char name[GR_STORE_NAME_MAX])
 {
-    char hex[17];
-    int n = snprintf(name, GR_STORE_NAME_MAX, "%s-%s-%s" GR_STORE_SUFFIX, k->module->s,
-                     k->version->text, gr_digest_short(k->digest, hex));
+    char hex[17], copy[16] = "";
+    if (k->copy)
+        snprintf(copy, sizeof copy, ".%u", k->copy);
+    int n = snprintf(name, GR_STORE_NAME_MAX, "%s-%s-%s%s" GR_STORE_SUFFIX, k->module->s,
+                     k->version->text, gr_digest_short(k->digest, hex), copy);
     return (size_t)n < GR_STORE_NAME_MAX ? 0 : -ENAMETOOLONG;
 }
 

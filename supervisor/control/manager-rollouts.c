@@ -40,11 +40,11 @@ static int op_stage(void *u, struct gr_rollout *r, size_t member, const struct g
     if (!s)
         return m->active ? -ENOMEM : -ECONNRESET;
     *s = (struct staging){r, member};
-    int k =
-        gr_hosted_load(m->active, v, gr_rollout_row(r)->members[member].to->config, on_staged, s);
-    if (k < 0)
-        free(s);
-    return k;
+    struct gr_error e = {0};
+    if (gr_hosted_load(m->active, v, gr_rollout_row(r)->members[member].to->config, on_staged, s,
+                       &e) < 0)
+        on_staged(s, -1, &e);
+    return 0;
 }
 
 static void op_unstage(void *u, int slot)
@@ -134,8 +134,8 @@ static cJSON *swap_message(struct gr_manager *m, struct gr_rollout *r, enum gr_d
         else if (p && p->stable >= 0)
             add_set(set, removals, mem->module.s, p->stable, -1);
     }
-    cJSON_AddNumberToObject(msg, "table", (double)(m->table.number + 1));
-    cJSON_AddNumberToObject(msg, "budget_usec", (double)budget);
+    gr_json_add_int(msg, "table", m->table.number + 1);
+    gr_json_add_uint(msg, "budget_usec", budget);
     *ret_budget = budget;
     return msg;
 }
@@ -261,6 +261,13 @@ void gr_manager_reload_convictions(struct gr_manager *m)
     m->n_convictions = n;
 }
 
+bool gr_member_reconfigures(const struct gr_rollout_member *mem)
+{
+    return mem->to && mem->from && gr_digest_equal(&mem->to->digest, &mem->from->digest);
+}
+
+// A change of configuration alone convicts code and configuration together: the code by itself
+// served well.
 static void op_convict(void *u, struct gr_rollout *r, size_t member)
 {
     struct gr_manager *m = u;
@@ -269,6 +276,11 @@ static void op_convict(void *u, struct gr_rollout *r, size_t member)
                               .module = mem->module,
                               .reason = mem->reason,
                               .at = gr_wall_now()};
+    if (gr_member_reconfigures(mem) && gr_desired_fingerprint(mem->to, &c.digest) < 0) {
+        gr_log(GR_LOG_ERROR, "out of memory: the configuration of %s is not quarantined",
+               mem->module.s);
+        return;
+    }
     snprintf(c.version, sizeof c.version, "%s", mem->to->version.text);
     snprintf(c.evidence, sizeof c.evidence, "%s", mem->message);
     snprintf(c.instance, sizeof c.instance, "%s", m->config->instance.s);
