@@ -3,7 +3,8 @@ import os
 import platform
 import subprocess
 
-from front_door import GRPC, RATES
+from clients import failed
+from front_door import GRPC, RATES, median
 from harness import BUILD
 from swaps import quantile
 
@@ -43,14 +44,16 @@ def front_door(contestants, missing, rounds, seconds):
             f = lambda name, c=c, rate=rate: usec(c.figure(rate, name))
             spread = sorted(r["all"]["p99_usec"] for r in c.samples[rate])
             rows.append([f"{rate:,}", c.name, f("p50_usec"), f("p99_usec"), f"{usec(spread[0])}–{usec(spread[-1])}", f("p999_usec"),
-                         f("max_usec"), f("late_p99_usec"), f"{c.figure(rate, 'cpu_usec'):.1f}", sum(r["answered"] for r in c.samples[rate]),
-                         sum(sum(r["failed"].values()) for r in c.samples[rate])])
+                         f("max_usec"), f("late_p99_usec"), f"{c.figure(rate, 'cpu_usec'):.1f}",
+                         f"{sum(r['answered'] for r in c.samples[rate]):,}", sum(failed(r) for r in c.samples[rate])])
     head = ["requests/s", "", "p50 µs", "p99 µs", "p99 least–most", "p99.9 µs", "max µs", "client late p99 µs", "server CPU µs a request",
             "answered", "failed"]
     text = f"Medians of {rounds} interleaved rounds of {seconds} s, all servers idle but the one that is asked.\n\n" + table(head, rows)
     for reason in missing:
         text += f"\n\nLeft out: {reason}."
-    return text + "\n\n" + claim(contestants)
+    most = table(["", "most requests/s", "least–most"],
+                 [[c.name, usec(median(c.throughput)), f"{usec(min(c.throughput))}–{usec(max(c.throughput))}"] for c in contestants])
+    return f"{text}\n\n{claim(contestants)}\n\nAnswered when more was asked than could be:\n\n{most}"
 
 
 def claim(contestants):

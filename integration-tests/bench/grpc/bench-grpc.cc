@@ -74,14 +74,15 @@ class Load
         std::thread receiver([this, record] { Receive(record); });
         Send(record);
         receiver.join();
+        elapsed_nsec_ = NowNsec() - start_nsec_;
         return true;
     }
 
     void Print(const bench_record *record) const
     {
-        printf("{\"rate\":%" PRIu64 ",\"due\":%" PRIu64 ",\"answered\":%" PRIu64
+        printf("{\"rate\":%" PRIu64 ",\"seconds\":%.3f,\"due\":%" PRIu64 ",\"answered\":%" PRIu64
                ",\"failed\":{\"status\":%" PRIu64 "},",
-               rate_, total_, answered_, failed_);
+               rate_, static_cast<double>(elapsed_nsec_) / 1e9, total_, answered_, failed_);
         (void)!bench_record_print(record, stdout);
         printf("}\n");
     }
@@ -125,7 +126,7 @@ class Load
         }
     }
 
-    uint64_t rate_, total_, start_nsec_ = 0, answered_ = 0, failed_ = 0;
+    uint64_t rate_, total_, start_nsec_ = 0, elapsed_nsec_ = 0, answered_ = 0, failed_ = 0;
     bool connected_ = false;
     Payload in_;
     std::vector<std::unique_ptr<Echo::Stub>> stubs_;
