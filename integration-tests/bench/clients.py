@@ -80,14 +80,17 @@ class Load:
                 raise RuntimeError("no request of the load was answered")
         return self
 
-    def __exit__(self, *_):
-        self.process.stdin.close()  # the client drains and prints
+    def __exit__(self, kind, *_):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()  # the client drains and prints
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(PATIENCE)
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         self.reader.join(PATIENCE)
+        if kind is None and self.result is None:
+            raise RuntimeError(f"the load ended with status {self.process.returncode} and without a result")
 
 
 class Schedule:

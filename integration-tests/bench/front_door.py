@@ -33,9 +33,6 @@ class Contestant:
     def figure(self, rate, name):
         return median([r[name] if name in r else r["all"][name] for r in self.samples[rate]])
 
-    def failed(self):
-        return sum(clients.failed(r) for results in self.samples.values() for r in results)
-
 
 def grayling_contestants(g):
     g.deploy("echo", MODULES / "echo-1.0.0.so")

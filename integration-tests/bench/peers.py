@@ -1,6 +1,7 @@
 """What Grayling is measured beside: nginx and gRPC C++, each with its own configuration as its users would write it, on free ports of
 loopback, ended by pid. A peer that is not installed is left out with the reason."""
 import contextlib
+import ctypes
 import os
 import pathlib
 import shutil
@@ -12,6 +13,7 @@ from harness import BUILD, PATIENCE, free_port
 
 THREADS = 2  # of every server: workers of nginx, threads of Grayling's dispatch, queues of the asynchronous gRPC server
 TICK = os.sysconf("SC_CLK_TCK")
+LIBC = ctypes.CDLL(None)
 
 
 class Missing(Exception):
@@ -19,15 +21,15 @@ class Missing(Exception):
 
 
 def cpu_seconds(pids):
-    """What the processes have used so far; one that has ended counts for nothing."""
+    """What these processes have run so far, their ended threads included; one that has ended counts for nothing. Exact, where the ticks
+    of /proc/PID/stat are samples."""
     total = 0
     for pid in pids:
-        try:
-            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        except FileNotFoundError:
-            continue
-        total += int(fields[11]) + int(fields[12])
-    return total / TICK
+        clock = ctypes.c_int()
+        if LIBC.clock_getcpuclockid(pid, ctypes.byref(clock)) == 0:
+            with contextlib.suppress(OSError):
+                total += time.clock_gettime(clock.value)
+    return total
 
 
 def children(pid):

@@ -9,6 +9,9 @@ from harness import BUILD
 from swaps import quantile
 
 CLAIM = 62  # percent under gRPC's p99
+QUIET = 0.1  # share of the processors that others may use before the claim cannot be judged, but under a real-time scheduler
+REAL_TIME = (os.SCHED_FIFO, os.SCHED_RR)
+SCHEDULERS = {os.SCHED_OTHER: "usual", os.SCHED_FIFO: "SCHED_FIFO", os.SCHED_RR: "SCHED_RR", os.SCHED_BATCH: "SCHED_BATCH"}
 
 
 def table(head, rows):
@@ -29,15 +32,15 @@ def package_version(package):
     return run.stdout if run.returncode == 0 else "absent"
 
 
-def machine(noise):
+def machine(load_before, others):
     cpu = next((line.split(": ", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     versions = ", ".join(f"{p} {package_version(p)}" for p in ("nginx", "libgrpc++1.51", "etcd-server", "libmicrohttpd12"))
     return (f"{len(os.sched_getaffinity(0))} processors ({cpu}), Linux {platform.release()}; {versions}. "
-            f"Load average before {noise[0]:.2f}, after {noise[1]:.2f}; other processes used {100 * noise[2]:.0f} % of the processors "
-            "during the run.")
+            f"Load average before {load_before:.2f}, after {os.getloadavg()[0]:.2f}; other processes used {100 * others:.0f} % of the "
+            f"processors during the run; scheduled as {SCHEDULERS.get(os.sched_getscheduler(0), '?')}.")
 
 
-def front_door(contestants, missing, rounds, seconds):
+def front_door(contestants, missing, rounds, seconds, others):
     rows = []
     for rate in RATES:
         for c in contestants:
@@ -53,24 +56,31 @@ def front_door(contestants, missing, rounds, seconds):
         text += f"\n\nLeft out: {reason}."
     most = table(["", "most requests/s", "least–most"],
                  [[c.name, usec(median(c.throughput)), f"{usec(min(c.throughput))}–{usec(max(c.throughput))}"] for c in contestants])
-    return f"{text}\n\n{claim(contestants)}\n\nAnswered when more was asked than could be:\n\n{most}"
+    return f"{text}\n\n{claim(contestants, others)}\n\nAnswered when more was asked than could be:\n\n{most}"
 
 
-def claim(contestants):
+def lower(ours, theirs):
+    return 100 * (1 - ours / theirs)
+
+
+def claim(contestants, others):
+    """Our p99 beside theirs: medians of the rounds, and the best round of each, which noise spoils least."""
     by_name = {c.name: c for c in contestants}
+    best = lambda name, rate: min(r["all"]["p99_usec"] for r in by_name[name].samples[rate])
+    noisy = others > QUIET and os.sched_getscheduler(0) not in REAL_TIME
     rows = []
     for rate in RATES:
         ours = by_name["Grayling, echo"].figure(rate, "p99_usec")
         for name in ("nginx return 200", *GRPC):
             if name not in by_name:
                 continue
-            theirs = by_name[name].figure(rate, "p99_usec")
-            lower = 100 * (1 - ours / theirs)
-            verdict = "–" if name not in GRPC else "met" if lower >= CLAIM else "not met"
-            rows.append([f"{rate:,}", name, f"{ours / theirs:.2f}", f"{lower:.0f} %", verdict])
+            by = lower(ours, by_name[name].figure(rate, "p99_usec"))
+            verdict = ("–" if name not in GRPC else f"not judged: others used {100 * others:.0f} % of the processors" if noisy
+                       else "met" if by >= CLAIM else "not met")
+            rows.append([f"{rate:,}", name, f"{by:.0f} %", f"{lower(best('Grayling, echo', rate), best(name, rate)):.0f} %", verdict])
     if not rows:
         return f"No peer ran: whether the p99 is {CLAIM} % under gRPC's was not measured."
-    return table(["requests/s", "peer", "Grayling's p99 / the peer's", "lower by", f"claim: {CLAIM} % under gRPC's"], rows)
+    return table(["requests/s", "peer", "Grayling's p99 is lower by (medians)", "(best rounds)", f"claim: {CLAIM} % under gRPC's"], rows)
 
 
 def load_row(name, load, first, rest):

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 import time
@@ -36,12 +37,23 @@ def arguments():
     return a.parse_args()
 
 
-def busy_seconds():
-    """(all, ours): processor time that this machine and that we and our children have used."""
-    ticks = [int(x) for x in open("/proc/stat").readline().split()[1:]]
-    idle = ticks[3] + ticks[4]
-    own = os.times()
-    return (sum(ticks[:8]) - idle) / peers.TICK, own.user + own.system + own.children_user + own.children_system
+class Noise:
+    """How much of the processors others used, from its making until share() is asked; our children must have been waited for by then."""
+
+    def __init__(self):
+        self.began, self.before = time.monotonic(), self._used()
+
+    @staticmethod
+    def _used():
+        ticks = [int(x) for x in open("/proc/stat").readline().split()[1:9]]
+        own = os.times()
+        return (sum(ticks) - ticks[3] - ticks[4]) / peers.TICK - (own.user + own.system + own.children_user + own.children_system)
+
+    def seconds(self):
+        return time.monotonic() - self.began
+
+    def share(self):
+        return max(0, self._used() - self.before) / self.seconds() / len(os.sched_getaffinity(0))
 
 
 @contextlib.contextmanager
@@ -52,8 +64,12 @@ def supervisor(root, name, etcd=None):
     try:
         yield g.start()
     finally:
-        g.stop()
-        g.kill()
+        with contextlib.suppress(Exception):
+            g.stop()
+        worker = g.kill()
+        if worker:  # the supervisor could not end it
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
 
 
 def say(text):
@@ -62,11 +78,12 @@ def say(text):
 
 def run(a, root, sections, lost):
     """Fills the sections of the report in order, and what must not have been lost."""
+    noise = Noise()
     with contextlib.ExitStack() as stack:
         g = stack.enter_context(supervisor(root, "front-door"))
         say(f"front door: {a.rounds} rounds at {', '.join(map(str, front_door.RATES))} requests/s")
         contestants, missing = front_door.measure(g, root, stack, a.rounds, a.seconds)
-        sections["The front door beside its peers"] = report.front_door(contestants, missing, a.rounds, a.seconds)
+    sections["The front door beside its peers"] = report.front_door(contestants, missing, a.rounds, a.seconds, noise.share())
     with supervisor(root, "swaps") as g:
         say(f"swaps: {a.swaps} at {swaps.RATE} requests/s")
         (root / "nginx").mkdir()
@@ -90,15 +107,13 @@ def run(a, root, sections, lost):
 
 def main():
     a = arguments()
-    began, before, load = time.monotonic(), busy_seconds(), os.getloadavg()[0]
+    noise, load = Noise(), os.getloadavg()[0]
     sections, lost = {}, {}
     with tempfile.TemporaryDirectory(prefix="grayling-bench-") as d:
         root = pathlib.Path(d)
         root.chmod(0o755)
         run(a, root, sections, lost)
-    after, took = busy_seconds(), time.monotonic() - began
-    others = max(0, after[0] - before[0] - (after[1] - before[1])) / took / len(os.sched_getaffinity(0))
-    text = report.machine((load, os.getloadavg()[0], others)) + f" The run took {took:.0f} s.\n"
+    text = report.machine(load, noise.share()) + f" The run took {noise.seconds():.0f} s.\n"
     for name, body in sections.items():
         text += f"\n## {name}\n\n{body}\n"
     a.output.write_text(text)
