@@ -4,7 +4,7 @@
     service.py [--rounds N] [--seconds N] [--swaps N] [--releases N] [--output FILE]
 
 Prints Markdown. Fails when a request was lost or refused in Grayling's changes, or a server did not run; no time is asserted. The whole
-takes about five minutes."""
+takes about seven minutes."""
 import argparse
 import contextlib
 import os
