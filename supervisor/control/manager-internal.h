@@ -44,6 +44,8 @@ enum gr_tally { // the supervisor's own counters
     GR_TALLY_COUNT
 };
 
+enum { GR_STATION_LOAD = GR_VERIFY_STATIONS, GR_STATIONS }; // the verifier's come first
+
 struct gr_manager {
     sd_event *event;
     struct gr_config *config;
@@ -95,6 +97,7 @@ struct gr_manager {
     size_t n_told;
     uint64_t tally[GR_TALLY_COUNT];
     uint64_t rollbacks[GR_REASON_COUNT], refused[GR_REASON_COUNT], faults;
+    struct gr_view_station stations[GR_STATIONS]; // since the start
     struct gr_view view;
     void *view_memory;
 };

@@ -147,6 +147,7 @@ static void on_verified(void *u, struct gr_verified *v, const struct gr_error *e
     }
     m->verified = v;
     m->fetched = true;
+    r->env.ops->verified(r->env.ops->userdata, v);
     if (!all_verified(r))
         return;
     if (r->row.phase == GR_PHASE_FETCHING && set_phase(r, GR_ROLLOUT_FETCHED) < 0)
