@@ -393,7 +393,7 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
         l[i] = (struct gr_worker_listener){m->listeners.fd[i], m->listeners.address[i]};
     char store[4096], adopt[4096];
     snprintf(store, sizeof store, "%s/store", m->config->state_dir);
-    snprintf(adopt, sizeof adopt, "%s/worker.sock", m->config->runtime_dir);
+    snprintf(adopt, sizeof adopt, "%s/worker.sock", m->config->state_dir);
     const struct gr_worker_config c = {.service = m->config->service.s,
                                        .instance = m->config->instance.s,
                                        .store_dir = store,

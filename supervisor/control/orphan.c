@@ -47,7 +47,7 @@ static bool is_wanted(const struct gr_config *c, const char *address)
 int gr_orphan_adopt(const struct gr_config *c, struct gr_orphan *orphan, struct gr_listeners *ret)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/worker.sock", c->runtime_dir);
+    snprintf(path, sizeof path, "%s/worker.sock", c->state_dir);
     int fd GR_AUTO_CLOSE = meet(path);
     if (fd < 0)
         return -ENOENT;
