@@ -86,7 +86,7 @@ static void test_one_interface_has_one_provider(void **state)
 {
     struct fixture *f = *state;
     route(f, "peer", load_module(f, "peer-1.0.0"), NULL);
-    struct gr_change change = {"rival", load_module(f, "rival-1.0.0"), NULL};
+    struct gr_change change = {.module = "rival", .stable = load_module(f, "rival-1.0.0")};
     struct gr_swap_result result;
     assert_int_equal(gr_dispatch_swap(f->d, &change, 1, SECOND, &result, &f->e), -EINVAL);
     assert_int_equal(f->e.reason, GR_REASON_CONTRACT_INCOMPATIBLE);
@@ -188,7 +188,7 @@ static void test_freeze_timeout_names_the_culprit(void **state)
     struct holder h;
     route(f, "probe", load_module(f, "probe-1.0.0"), NULL);
     start_holder(&h, f, PROBE);
-    struct gr_change change = {"probe", load_module(f, "probe-2.0.0"), NULL};
+    struct gr_change change = {.module = "probe", .stable = load_module(f, "probe-2.0.0")};
     struct gr_swap_result result;
     assert_int_equal(gr_dispatch_swap(f->d, &change, 1, 1000, &result, &f->e), -ETIMEDOUT);
     assert_int_equal(f->e.reason, GR_REASON_FREEZE_TIMEOUT);
@@ -235,8 +235,9 @@ static void test_modules_come_and_go(void **state)
     struct gr_instance *probe = load_module(f, "probe-1.0.0");
     for (int i = 0; i < 3; i++) {
         struct gr_instance *peer = load_module(f, "peer-1.0.0");
-        const struct gr_change in[] = {{"peer", peer, NULL}, {"probe", probe, NULL}};
-        const struct gr_change out[] = {{"probe", NULL, NULL}, {"peer", NULL, NULL}};
+        const struct gr_change in[] = {{.module = "peer", .stable = peer},
+                                       {.module = "probe", .stable = probe}};
+        const struct gr_change out[] = {{.module = "probe"}, {.module = "peer"}};
         struct gr_swap_result result;
         assert_int_equal(gr_dispatch_swap(f->d, in, 2, SECOND, &result, &f->e), 0);
         assert_int_equal(call_text(f, PROBE, "Relay", "", answer), GRAYLING_OK);

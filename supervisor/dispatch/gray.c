@@ -10,7 +10,6 @@
 
 struct turns { // what all grays of one rollout share
     _Alignas(128) _Atomic uint64_t next;
-    _Atomic uint64_t given_up;
     _Atomic unsigned refs;
 };
 
@@ -52,10 +51,7 @@ bool gr_gray_decide(const struct gr_gray *g, const struct grayling_request *requ
 {
     *ret = (struct gr_gray_decision){.rule = -1, .bucket = -1};
     if (g->rules) {
-        unsigned given_up = 0;
-        ret->rule = gr_rules_match(g->rules, request, &ret->candidate, &given_up);
-        if (given_up)
-            atomic_fetch_add_explicit(&g->turns->given_up, given_up, memory_order_relaxed);
+        ret->rule = gr_rules_match(g->rules, request, &ret->candidate, &ret->given_up);
         if (ret->rule >= 0)
             return true;
     }
@@ -83,11 +79,6 @@ unsigned gr_gray_weight(const struct gr_gray *g)
 unsigned gr_gray_shadow(const struct gr_gray *g)
 {
     return g->shadow;
-}
-
-uint64_t gr_gray_given_up(const struct gr_gray *g)
-{
-    return atomic_load_explicit(&g->turns->given_up, memory_order_relaxed);
 }
 
 // --- life --------------------------------------------------------------------------------------

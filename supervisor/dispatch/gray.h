@@ -40,14 +40,12 @@ static inline void gr_gray_unrefp(struct gr_gray **g)
 int64_t gr_gray_rollout(const struct gr_gray *g);
 unsigned gr_gray_weight(const struct gr_gray *g); // permyriad
 unsigned gr_gray_shadow(const struct gr_gray *g); // permyriad
-// Patterns that were given up at a bound of their cost, over all grays of the rollout; each counted
-// as no match.
-uint64_t gr_gray_given_up(const struct gr_gray *g);
 
 struct gr_gray_decision {
     bool candidate;
-    int rule;   // index of the match rule that decided; -1: none did
-    int bucket; // 0..9999 of the sticky key; -1: none was asked for or found
+    int rule;          // index of the match rule that decided; -1: none did
+    int bucket;        // 0..9999 of the sticky key; -1: none was asked for or found
+    unsigned given_up; // patterns that met a bound of their cost, which is no match
 };
 // Decides by rules and sticky key. The path that rules see is "/interface/method" of `request`;
 // header names of `request` are in lower case. false: neither decides, the next turn does

@@ -114,7 +114,7 @@ static __attribute__((unused)) void route(struct fixture *f, const char *module,
                                           struct gr_instance *stable, struct gr_instance *rescue)
 {
     struct gr_swap_result result;
-    struct gr_change change = {module, stable, rescue};
+    struct gr_change change = {.module = module, .stable = stable, .rescue = rescue};
     if (gr_dispatch_swap(f->d, &change, 1, 5 * SECOND, &result, &f->e) < 0)
         fail_msg("%s", f->e.message);
 }
