@@ -140,47 +140,6 @@ static void test_leak_is_told(void **state)
 
 // --- a call that does not end ------------------------------------------------------------------
 
-struct holder { // a thread inside Hold until release_holder()
-    struct fixture *f;
-    const char *interface_name;
-    pthread_t thread;
-    int entered[2], go[2];
-    struct gr_response response;
-};
-
-static void *hold_call(void *arg)
-{
-    struct holder *h = arg;
-    struct gr_thread *t;
-    assert_int_equal(gr_thread_attach(h->f->d, &t), 0);
-    int fds[2] = {h->entered[1], h->go[0]};
-    struct grayling_request q = request_to(h->interface_name, "Hold", fds, sizeof(fds));
-    q.request_id = "the-stuck-one";
-    assert_int_equal(gr_dispatch_call(t, &q, &h->response), GR_CALL_DONE);
-    gr_thread_detach(t);
-    return NULL;
-}
-
-static void start_holder(struct holder *h, struct fixture *f, const char *interface_name)
-{
-    char c;
-    h->f = f;
-    h->interface_name = interface_name;
-    assert_true(pipe(h->entered) == 0 && pipe(h->go) == 0);
-    assert_int_equal(pthread_create(&h->thread, NULL, hold_call, h), 0);
-    assert_int_equal(read(h->entered[0], &c, 1), 1);
-}
-
-static void release_holder(struct holder *h)
-{
-    assert_int_equal(write(h->go[1], "x", 1), 1);
-    pthread_join(h->thread, NULL);
-    for (int i = 0; i < 2; i++) {
-        close(h->entered[i]);
-        close(h->go[i]);
-    }
-}
-
 static void test_freeze_timeout_names_the_culprit(void **state)
 {
     struct fixture *f = *state;
