@@ -98,9 +98,13 @@ void gr_gate_conclude(struct gr_analysis_state *s, const struct gr_analysis_inpu
         s->peak[gate] = evidence;
     g->evidence = s->peak[gate];
     g->evidence_limit = 1 / gr_analysis_level(in, gate);
-    if (g->evidence >= g->evidence_limit)
+    if (g->evidence >= g->evidence_limit) {
         g->verdict = GR_VERDICT_FAILED;
-    else if (enough && within && evidence < SUSPICION)
+        if (g->low < g->limit) // all that keeps the limit is refuted
+            g->low = g->limit;
+        if (g->high < g->low)
+            g->high = g->low;
+    } else if (enough && within && evidence < SUSPICION)
         g->verdict = GR_VERDICT_SUCCESSFUL;
     else
         g->verdict = GR_VERDICT_INCONCLUSIVE;
