@@ -269,6 +269,15 @@ static void the_bake_is_held_against_what_was(void **state)
     assert_int_equal(look(&l), GR_VERDICT_FAILED);
     assert_int_equal(l.verdict.gate, GR_GATE_ERRORS_ALONE);
 
+    l = begin(); // too short a time side by side holds nobody for ever
+    serve(&l, 2, 0, 0, 10, 10);
+    l.in.concurrent = false;
+    assert_int_equal(look(&l), GR_VERDICT_INCONCLUSIVE); // 40 requests
+    fixture_serve(&l.in.candidate, 3000, 0, 10);
+    assert_int_equal(look(&l), GR_VERDICT_SUCCESSFUL);
+    assert_false(l.verdict.gates[GR_GATE_ERRORS].enabled);
+    assert_false(l.verdict.gates[GR_GATE_LATENCY_P99].enabled);
+
     l = begin(); // no steps at all: everything is held against before
     l.in.concurrent = false;
     fixture_serve(&l.in.reference, 10000, 100, 10);

@@ -110,6 +110,13 @@ void gr_gate_conclude(struct gr_analysis_state *s, const struct gr_analysis_inpu
         g->verdict = GR_VERDICT_INCONCLUSIVE;
 }
 
+void gr_gate_leave_if_over(const struct gr_analysis_input *in, struct gr_gate_verdict *g,
+                           bool enough)
+{
+    if (!in->concurrent && !enough && g->verdict == GR_VERDICT_INCONCLUSIVE)
+        g->enabled = false;
+}
+
 void gr_gate_hold_to_promise(const struct gr_analysis_input *in, struct gr_gate_verdict *g,
                              double stable_evidence, struct gr_analysis_verdict *v)
 {
