@@ -36,7 +36,8 @@
 #define GR_CHANNEL_FDS_MAX 16
 #define GR_ETCD_LINE_MAX (16u << 20)
 #define GR_ETCD_RANGE_BYTES_MAX (64u << 20)
-#define GR_STORE_KEEP_COUNT 8 // per module, besides those in use
+#define GR_STORE_KEEP_COUNT 8            // per module, besides those in use
+#define GR_STORE_MARGIN_BYTES (4u << 20) // of the disk, which artifacts leave to the journal
 #define GR_HISTORY_ROWS_MAX 10000
 #define GR_HISTORY_BYTES_MAX (64u << 20) // documents of ended rollouts
 #define GR_EVENTS_MAX 1000
