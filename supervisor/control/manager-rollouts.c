@@ -534,7 +534,9 @@ int gr_manager_advance_rollouts(struct gr_manager *m)
     return 0;
 }
 
-static void record_refusal(struct gr_manager *m, const struct gr_plan *p)
+// `why` refuses all of it; NULL: each item says for itself.
+static void record_refusal(struct gr_manager *m, const struct gr_plan *p,
+                           const struct gr_error *why)
 {
     struct gr_rollout_row row = {.id = p->rollout,
                                  .phase = GR_PHASE_REJECTED,
@@ -546,18 +548,21 @@ static void record_refusal(struct gr_manager *m, const struct gr_plan *p)
         return;
     for (size_t i = 0; i < p->n; i++) {
         const struct gr_plan_item *it = &p->items[i];
+        const struct gr_error *refusal = why                          ? why
+                                         : it->kind == GR_PLAN_REFUSE ? &it->refusal
+                                                                      : NULL;
         struct gr_rollout_member *mem = &row.members[i];
         mem->module = it->module;
         if (copy_or_null(it->to, &mem->to) < 0 || copy_or_null(it->from, &mem->from) < 0)
             gr_log(GR_LOG_ERROR, "out of memory: the record of rollout %" PRId64 " is incomplete",
                    row.id);
-        if (it->kind == GR_PLAN_REFUSE && row.reason == GR_REASON_NONE) {
-            row.reason = it->refusal.reason;
-            snprintf(row.message, sizeof row.message, "%s", it->refusal.message);
+        if (refusal && row.reason == GR_REASON_NONE) {
+            row.reason = refusal->reason;
+            snprintf(row.message, sizeof row.message, "%s", refusal->message);
         }
-        if (it->kind == GR_PLAN_REFUSE) {
-            mem->reason = it->refusal.reason;
-            snprintf(mem->message, sizeof mem->message, "%s", it->refusal.message);
+        if (refusal) {
+            mem->reason = refusal->reason;
+            snprintf(mem->message, sizeof mem->message, "%s", refusal->message);
         }
     }
     struct gr_error e = {0};
@@ -592,11 +597,11 @@ void gr_manager_plan(struct gr_manager *m)
         p->rollout = gr_rollout_row(m->rollouts[m->n_rollouts - 1])->id +
                      1; // two reads at one revision cannot be, but an id stays unique
     if (p->n && p->refused)
-        record_refusal(m, p);
+        record_refusal(m, p, NULL);
     else if (p->n && m->n_rollouts + m->n_ended < GR_ROLLOUTS_MAX) {
-        if (gr_rollout_new(&m->env, p, &r, &e) < 0)
-            gr_log(GR_LOG_ERROR, "rollout %" PRId64 " did not begin: %s", p->rollout, e.message);
-        else {
+        if (gr_rollout_new(&m->env, p, &r, &e) < 0) {
+            record_refusal(m, p, &e); // whoever wrote the keys must see it, also without a journal
+        } else {
             m->rollouts[m->n_rollouts++] = r;
             op_changed(m, r);
         }
