@@ -221,6 +221,8 @@ static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
 {
     struct gr_hosted *h = u;
     struct gr_manager *m = h->manager;
+    if (h->state == GR_HOSTED_DRAINING) // not wanted any more, though it came up
+        return;
     if (!reply) {
         if (e->code != -ECONNRESET)
             gr_worker_kill(h->worker);
@@ -303,6 +305,8 @@ static void on_hello(void *u, struct gr_worker *w)
 {
     (void)w;
     struct gr_hosted *h = u;
+    if (h->state == GR_HOSTED_DRAINING) // it drains, or is dead, before it was given anything
+        return;
     h->loading = 1; // guards against an answer before all are asked
     for (size_t i = 0; i < h->manager->table.n; i++) {
         const struct gr_committed *row = &h->manager->table.rows[i];
@@ -399,7 +403,7 @@ static struct gr_place *culprit(struct gr_hosted *h, const struct gr_worker_deat
     bool foreign = d->by_signal && (d->status == SIGKILL || d->status == SIGTERM);
     size_t n = foreign && !evident ? 0 : gr_stats_in_calls(s, calls, GR_COUNT(calls));
     struct gr_place *p = evident ? place_of_slot(h, ev.slot) : NULL;
-    const char *method = evident ? ev.method : "";
+    const char *method = evident ? ev.method : "", *request = evident ? ev.request_id : "";
     size_t member;
     for (size_t i = 0; i < n && !p; i++)
         if (!evident || ev.thread < 0 || calls[i].thread == (unsigned)ev.thread) {
@@ -409,13 +413,18 @@ static struct gr_place *culprit(struct gr_hosted *h, const struct gr_worker_deat
                 method = calls[i].method;
             }
         }
-    gr_error_set(e, -EFAULT, GR_REASON_CRASHED,
-                 "the worker ended with %s %d%s%s%s%s; expected it to serve. %s",
-                 d->by_signal ? "signal" : "status", d->status, p ? " inside " : "",
-                 p ? p->module.s : "", *method ? " " : "", method,
-                 p ? "If the version was in its bake, the one before is put in force and the "
-                     "digest is quarantined"
-                   : "No module could be blamed; a new worker takes the same table");
+    const struct gr_committed *row = p ? gr_manager_row(h->manager, &p->module) : NULL;
+    gr_error_set(
+        e, -EFAULT, GR_REASON_CRASHED,
+        "the worker ended with %s %d%s%s%s%s%s%s%s%s; expected it to serve. %s",
+        d->by_signal ? "signal" : "status", d->status, p ? " inside " : "", p ? p->module.s : "",
+        row ? " " : "", row ? row->release->version.text : "", *method ? ", method " : "", method,
+        *request ? ", request " : "", request,
+        !p ? "No module could be blamed; a new worker takes the same table"
+        : baking(h->manager, &p->module, &member)
+            ? "The version before is put in force and this digest is quarantined: publish a "
+              "mended build"
+            : "A new worker takes the same table");
     return p;
 }
 

@@ -100,16 +100,44 @@ static void wishes_done(struct gr_wishes *w)
     for (size_t i = 0; i < w->n; i++)
         gr_desired_free(w->wishes[i].desired);
     free(w->wishes);
+    free(w->gone);
     *w = (struct gr_wishes){0};
 }
 
-static void on_snapshot(void *u, const struct gr_snapshot *s)
+// Who was refused or taken back, and is now asked for as it serves, is well again: there is nothing
+// to roll out that could say so.
+static void forgive_what_is_in_force(struct gr_manager *m)
 {
-    struct gr_manager *m = u;
+    for (size_t i = 0; i < m->now.n; i++) {
+        const struct gr_wish *w = &m->now.wishes[i];
+        const struct gr_committed *row = gr_manager_row(m, &w->module);
+        struct gr_told *t = row ? gr_manager_told(m, &w->module) : NULL;
+        if (!t || (t->phase != GR_PHASE_REJECTED && t->phase != GR_PHASE_ROLLED_BACK) ||
+            w->mod_revision <= t->revision || !w->desired ||
+            !gr_desired_same_release(row->release, w->desired))
+            continue;
+        *t = (struct gr_told){.module = w->module,
+                              .at = gr_wall_now(),
+                              .phase = GR_PHASE_HEALTHY,
+                              .rollout = t->rollout,
+                              .revision = w->mod_revision,
+                              .message = "what is asked for is in force already"};
+        gr_manager_tell(m, GR_MSG_HEALTHY, GR_LOG_INFO, w->module.s, w->desired->version.text, 0,
+                        gr_phase_name(t->phase), GR_REASON_NONE, t->message);
+    }
+}
+
+static int wishes_of(const struct gr_snapshot *s, struct gr_wishes *ret)
+{
     struct gr_wishes w = {.revision = s->revision, .cluster_id = s->cluster_id};
-    w.wishes = calloc(s->n ? s->n : 1, sizeof *w.wishes);
-    if (!w.wishes)
-        return;
+    w.wishes = calloc(s->n + 1, sizeof *w.wishes);
+    w.gone = calloc(s->n_gone + 1, sizeof *w.gone);
+    if (!w.wishes || !w.gone) {
+        wishes_done(&w);
+        return -ENOMEM;
+    }
+    for (; w.n_gone < s->n_gone; w.n_gone++)
+        w.gone[w.n_gone] = s->gone[w.n_gone];
     for (size_t i = 0; i < s->n; i++) {
         const struct gr_entry *en = &s->entries[i];
         if (!en->module.s[0]) {
@@ -123,9 +151,22 @@ static void on_snapshot(void *u, const struct gr_snapshot *s)
             (void)!gr_desired_parse(&en->module, en->mod_revision, en->value, en->value_len,
                                     &x->desired, &x->error);
     }
+    *ret = w;
+    return 0;
+}
+
+static void on_snapshot(void *u, const struct gr_snapshot *s)
+{
+    struct gr_manager *m = u;
+    struct gr_wishes w;
+    if (wishes_of(s, &w) < 0) {
+        gr_log(GR_LOG_ERROR, "out of memory: revision %" PRId64 " is not taken up", s->revision);
+        return;
+    }
     wishes_done(&m->before);
     m->before = m->now;
     m->now = w;
+    forgive_what_is_in_force(m);
     gr_manager_plan(m);
     const struct gr_floor floor = {.cluster_id = s->cluster_id, .revision = s->revision};
     struct gr_error e = {0};
@@ -136,12 +177,13 @@ static void on_snapshot(void *u, const struct gr_snapshot *s)
 static void on_health(void *u, const struct gr_source_health *h)
 {
     struct gr_manager *m = u;
-    bool was_up = m->health.up, was_held = m->health.held;
+    bool was_held = m->health.held, was_up = m->health.up;
+    bool was_away = !was_up && m->health.reason; // at a start it is neither up nor away yet
     m->health = *h;
     if (h->held && !was_held)
         gr_manager_tell(m, GR_MSG_SOURCE_REWOUND, GR_LOG_ERROR, NULL, NULL, 0, NULL, h->reason,
                         h->message);
-    else if (was_up && !h->up)
+    else if (!h->up && h->reason && !was_away)
         gr_manager_tell(m, GR_MSG_SOURCE_LOST, GR_LOG_WARNING, NULL, NULL, 0, NULL, h->reason,
                         h->message);
     else if (!was_up && h->up)
@@ -170,18 +212,17 @@ static int open_source(struct gr_manager *m, struct gr_error *e)
 {
     const struct gr_source_callbacks cb = {
         .snapshot = on_snapshot, .health = on_health, .userdata = m};
-    struct gr_floor floor = {0};
-    int k = gr_journal_get_floor(m->journal, &floor, e);
+    int k = gr_journal_get_floor(m->journal, &m->floor, e);
     if (k < 0)
         return k;
     if (!m->config->n_endpoints) {
         k = gr_source_directory_new(m->event, m->config->directory, &cb, &m->source, e);
     } else {
         const struct gr_etcd_config c = etcd_config(m->config);
-        const struct gr_source_floor f = {.cluster_id = floor.cluster_id,
-                                          .revision = floor.revision};
-        k = gr_source_etcd_new(m->event, m->transport, &c, &m->config->service, &cb, f, &m->source,
-                               e);
+        const struct gr_source_floor f = {.cluster_id = m->floor.cluster_id,
+                                          .revision = m->floor.revision};
+        const struct gr_source_keys keys = gr_source_keys_documents(&m->config->service);
+        k = gr_source_etcd_new(m->event, m->transport, &c, &keys, &cb, f, &m->source, e);
         if (k == 0)
             k = gr_status_writer_new(m->event, m->transport, &c, &m->config->service,
                                      &m->config->instance, view_for_status, m, &m->status, e);

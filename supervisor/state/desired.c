@@ -220,6 +220,26 @@ static int parse_document(struct gr_desired *d, const cJSON *o, struct gr_error 
     return k < 0 ? k : parse_text(o, "reason", d->reason, sizeof d->reason, e);
 }
 
+// A text that is no JSON object has no field that could be named: the module and the way out are.
+static int parse_object(const struct gr_name *module, const char *bytes, size_t len, size_t max,
+                        cJSON **ret, struct gr_error *e)
+{
+    struct gr_error why = {0};
+    static const char *const any = NULL;
+    GR_AUTO_JSON cJSON *o = NULL;
+    int k = gr_json_parse(bytes, len, max, &o, &why);
+    if (k == 0 && !cJSON_IsObject(o))
+        k = gr_json_check_fields(o, "", &any, &why);
+    if (k == 0)
+        *ret = gr_steal(o);
+    if (k == 0 || why.reason != GR_REASON_DOCUMENT_INVALID)
+        return k == 0 ? 0 : gr_desired_no_memory(e);
+    return gr_error_set(e, k, why.reason,
+                        "%s. This is the document of module %s; expected one JSON object in UTF-8. "
+                        "Mend it and write it again: grayctl lint FILE finds such mistakes before",
+                        why.message, module->s);
+}
+
 static int parse(const struct gr_name *module, int64_t mod_revision, const char *bytes, size_t len,
                  size_t max, struct gr_desired **ret, struct gr_error *e)
 {
@@ -230,7 +250,7 @@ static int parse(const struct gr_name *module, int64_t mod_revision, const char 
     d->module = *module;
     d->mod_revision = mod_revision;
     gr_strategy_default(&d->strategy);
-    int k = gr_json_parse(bytes, len, max, &o, e);
+    int k = parse_object(module, bytes, len, max, &o, e);
     if (k == 0)
         k = parse_document(d, o, e);
     if (k == 0)
