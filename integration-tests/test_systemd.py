@@ -141,8 +141,11 @@ def rig(tmp_path_factory):
 def service(rig):
     s = Service(rig)
     yield s.serve()
-    for d in s.drop_ins.iterdir():
+    left = list(s.drop_ins.iterdir())
+    for d in left:
         d.unlink()
+    if left:
+        rig.run("systemctl", "try-restart", UNIT)
 
 
 @pytest.fixture
