@@ -4,12 +4,15 @@
 #include "verifier/testing/harness.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -148,6 +151,52 @@ static void copies_are_collected_like_the_others(void **state)
     gr_bytes_free(newer.bytes);
 }
 
+#define NO_MOUNTS 77
+
+// In a child with mounts of its own. A failed assertion does not come back.
+static int fill_a_small_disk(void)
+{
+    char at[256], inside[256], options[64];
+    struct gr_store *small = NULL;
+    struct gr_error e;
+    struct item first, second;
+    int fd = -1;
+    snprintf(options, sizeof options, "size=%u", GR_STORE_MARGIN_BYTES + 16 * 4096);
+    assert_int_equal(mkdir(test_path(&bench, "small", at), 0755), 0);
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("small", at, "tmpfs", 0, options) < 0)
+        return NO_MOUNTS;
+    assert_int_equal(gr_store_open(test_path(&bench, "small/store", inside), &small, &e), 0);
+    item_init(&first, "pay", "1.0.0", "fits above the margin");
+    assert_int_equal(gr_store_put(small, &first.key, first.bytes, &fd, &e), 0);
+    close(fd);
+    static const char pages[16 * 4096];
+    test_write(&bench, "small/other", pages, sizeof pages - 4096);
+    item_init(&second, "pay", "2.0.0", "does not");
+    assert_int_equal(gr_store_put(small, &second.key, second.bytes, &fd, &e), -ENOSPC);
+    TEST_ASSERT_ERROR(&e, GR_REASON_DISK_FULL, "pay 2.0.0", "it has 8 bytes", "4194304 of them",
+                      "make room there");
+    assert_true(e.retryable);
+    assert_int_equal(gr_store_get(small, &second.key, &fd), -ENOENT);
+    assert_int_equal(gr_store_get(small, &first.key, &fd), 0);
+    return 42;
+}
+
+static void the_end_of_the_disk_is_left_to_the_journal(void **state)
+{
+    int status;
+    (void)state;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(fill_a_small_disk());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == NO_MOUNTS)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 42);
+}
+
 static int set_up(void **state)
 {
     char path[256];
@@ -168,6 +217,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_end_of_the_disk_is_left_to_the_journal),
         cmocka_unit_test(a_name_has_one_content),
         cmocka_unit_test(collecting_keeps_the_newest_and_the_needed),
         cmocka_unit_test(copies_are_collected_like_the_others),

@@ -39,6 +39,7 @@
 #define GR_ETCD_RANGE_BYTES_MAX (64u << 20)
 #define GR_STORE_KEEP_COUNT 8 // per module, besides those in use
 #define GR_STORE_COPIES_MAX 8 // of one artifact, each for one more load of it into the same worker
+#define GR_STORE_MARGIN_BYTES (4u << 20) // of the disk, which artifacts leave to the journal
 #define GR_HISTORY_ROWS_MAX 10000
 #define GR_HISTORY_BYTES_MAX (64u << 20) // documents of ended rollouts
 #define GR_EVENTS_MAX 1000
