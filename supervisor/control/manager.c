@@ -157,12 +157,27 @@ static void on_snapshot(void *u, const struct gr_snapshot *s)
         gr_log(GR_LOG_WARNING, "the source's revision could not be journaled: %s", e.message);
 }
 
+// A restart must not forget that what etcd holds was not accepted.
+static void remember_hold(struct gr_manager *m)
+{
+    struct gr_floor floor = {0};
+    struct gr_error e = {0};
+    int k = gr_journal_get_floor(m->journal, &floor, &e);
+    if (k < 0 || floor.held)
+        return;
+    floor.held = true;
+    if (gr_journal_set_floor(m->journal, &floor, &e) < 0)
+        gr_log(GR_LOG_WARNING, "the hold of the source could not be journaled: %s", e.message);
+}
+
 static void on_health(void *u, const struct gr_source_health *h)
 {
     struct gr_manager *m = u;
     bool was_held = m->health.held, was_up = m->health.up;
     bool was_away = !was_up && m->health.reason; // at a start it is neither up nor away yet
     m->health = *h;
+    if (h->rewound)
+        remember_hold(m);
     if (h->held && !was_held)
         gr_manager_tell(m, GR_MSG_SOURCE_REWOUND, GR_LOG_ERROR, NULL, NULL, 0, NULL, h->reason,
                         h->message);
@@ -203,8 +218,8 @@ static int open_source(struct gr_manager *m, struct gr_error *e)
         k = gr_source_directory_new(m->event, m->config->directory, &cb, &m->source, e);
     } else {
         const struct gr_etcd_config c = etcd_config(m->config);
-        const struct gr_source_floor f = {.cluster_id = floor.cluster_id,
-                                          .revision = floor.revision};
+        const struct gr_source_floor f = {
+            .cluster_id = floor.cluster_id, .revision = floor.revision, .rewound = floor.held};
         k = gr_source_etcd_new(m->event, m->transport, &c, &m->config->service, &cb, f, &m->source,
                                e);
         if (k == 0)
