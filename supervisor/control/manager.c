@@ -289,11 +289,10 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
     m->n_sets = n_sets;
     m->config_path = config_path ? strdup(config_path) : NULL;
     m->started = gr_wall_now();
-    m->orphan.channel = -1;
     int k = open_state(m, e);
     struct gr_listeners adopted GR_CLEANUP(gr_listeners_done) = {0};
     if (k == 0)
-        (void)!gr_orphan_adopt(m->config, &m->orphan, &adopted);
+        gr_orphans_adopt(m->config, &m->orphans, &adopted);
     if (k == 0)
         k = gr_listeners_open(m->config, &adopted, &m->listeners, e);
     if (k == 0) {
@@ -334,7 +333,7 @@ void gr_manager_free(struct gr_manager *m)
     gr_verifier_free(m->verifier);
     gr_transport_free(m->transport);
     gr_journal_close(m->journal);
-    gr_orphan_release(&m->orphan);
+    gr_orphans_release(&m->orphans);
     gr_listeners_done(&m->listeners);
     gr_table_rows_done(&m->table);
     wishes_done(&m->before);
