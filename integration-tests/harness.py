@@ -344,12 +344,17 @@ class Traffic:
 
     def take(self):
         """(codes, versions, lost) since the last take, after each client began and ended a call of its own."""
+        self.await_turns(2)
         with self.turned:
-            want = [n + 2 for n in self.turns]
-            assert self.turned.wait_for(lambda: all(n >= w for n, w in zip(self.turns, want)), PATIENCE), "the clients wait\n" + self.g.log()
             seen = self.codes, self.versions, self.lost
             self.codes, self.versions, self.lost = {}, {}, []
         return seen
+
+    def await_turns(self, n):
+        """Until each client has ended n more calls."""
+        with self.turned:
+            want = [turns + n for turns in self.turns]
+            assert self.turned.wait_for(lambda: all(n >= w for n, w in zip(self.turns, want)), PATIENCE), "the clients wait\n" + self.g.log()
 
     def assert_served(self, *versions):
         """Since the last look every call was answered, and by these versions only."""
