@@ -118,7 +118,7 @@ static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
     }
     h->state = GR_HOSTED_SERVING;
     m->active = h;
-    gr_orphan_release(&m->orphan);
+    gr_orphans_release(&m->orphans);
     char text[128];
     snprintf(text, sizeof text, "worker %d serves %zu modules", gr_worker_pid(h->worker),
              h->n_places);
@@ -346,6 +346,9 @@ static void hosted_free(struct gr_hosted *h)
         m->active = NULL;
     sd_event_source_disable_unref(h->limit);
     gr_worker_free(h->worker);
+    if (h->adopt_path)
+        unlink(h->adopt_path);
+    free(h->adopt_path);
     free(h);
 }
 
@@ -393,7 +396,8 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
         l[i] = (struct gr_worker_listener){m->listeners.fd[i], m->listeners.address[i]};
     char store[4096], adopt[4096];
     snprintf(store, sizeof store, "%s/store", m->config->state_dir);
-    snprintf(adopt, sizeof adopt, "%s/worker.sock", m->config->state_dir);
+    snprintf(adopt, sizeof adopt, "%s/worker-%d-%u.sock", m->config->state_dir, getpid(),
+             m->workers_spawned++);
     const struct gr_worker_config c = {.service = m->config->service.s,
                                        .instance = m->config->instance.s,
                                        .store_dir = store,
@@ -408,6 +412,7 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
         free(h);
         return k;
     }
+    h->adopt_path = strdup(adopt);
     h->next = m->crew;
     m->crew = h;
     return 0;

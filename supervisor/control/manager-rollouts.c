@@ -138,7 +138,7 @@ static cJSON *swap_message(struct gr_manager *m, struct gr_rollout *r, enum gr_d
     cJSON_AddStringToObject(msg, "type", "swap");
     cJSON *set = cJSON_AddArrayToObject(msg, "set"),
           *removals = cJSON_AddArrayToObject(msg, "remove");
-    uint64_t budget = GR_FREEZE_BUDGET_DEFAULT_USEC;
+    uint64_t budget = d == GR_FORWARD ? 0 : GR_FREEZE_BUDGET_DEFAULT_USEC;
     for (size_t i = 0; i < row->n; i++) {
         const struct gr_rollout_member *mem = &row->members[i];
         struct gr_place *p = gr_hosted_place(m->active, &mem->module);
@@ -154,6 +154,8 @@ static cJSON *swap_message(struct gr_manager *m, struct gr_rollout *r, enum gr_d
         else if (p && p->stable >= 0)
             add_set(set, removals, mem->module.s, p->stable, -1);
     }
+    if (!budget) // removals only
+        budget = GR_FREEZE_BUDGET_DEFAULT_USEC;
     gr_json_add_int(msg, "table", m->table.number + 1);
     gr_json_add_uint(msg, "budget_usec", budget);
     *ret_budget = budget;

@@ -101,8 +101,8 @@ static char *format(const struct gr_journal_copy *c)
     GR_AUTO_JSON cJSON *o = cJSON_CreateObject();
     GR_AUTO_FREE char *table = format_table(&c->table);
     char numbers[96];
-    snprintf(numbers, sizeof numbers, "%" PRId64 " %" PRIu64 " %" PRId64, c->table.number,
-             c->floor.cluster_id, c->floor.revision);
+    snprintf(numbers, sizeof numbers, "%" PRId64 " %" PRIu64 " %" PRId64 " %d", c->table.number,
+             c->floor.cluster_id, c->floor.revision, c->floor.held);
     cJSON *list = NULL;
     bool ok = o && table && cJSON_AddStringToObject(o, "numbers", numbers) &&
               cJSON_AddRawToObject(o, "committed", table) &&
@@ -237,9 +237,11 @@ static int parse(const char *text, size_t len, struct gr_journal_copy *ret)
     int k = gr_json_parse(text, len, COPY_BYTES_MAX, &doc, NULL);
     if (k == 0)
         k = gr_json_string(doc, "", "numbers", GR_JSON_REQUIRED, &numbers, NULL);
-    if (k == 0 && sscanf(numbers, "%" SCNd64 " %" SCNu64 " %" SCNd64, &c.table.number,
-                         &c.floor.cluster_id, &c.floor.revision) != 3)
+    int held = 0;
+    if (k == 0 && sscanf(numbers, "%" SCNd64 " %" SCNu64 " %" SCNd64 " %d", &c.table.number,
+                         &c.floor.cluster_id, &c.floor.revision, &held) != 4)
         k = -EUCLEAN;
+    c.floor.held = held != 0;
     if (k == 0)
         k = parse_lists(doc, &c);
     if (k < 0)
