@@ -18,6 +18,15 @@ const struct gr_committed *gr_manager_row(const struct gr_manager *m, const stru
     return NULL;
 }
 
+bool gr_manager_row_names(const struct gr_committed *row, const struct gr_digest *digest)
+{
+    const struct gr_desired *named[] = {row->release, row->previous, row->last_good};
+    for (size_t i = 0; i < GR_COUNT(named); i++)
+        if (named[i] && gr_digest_equal(&named[i]->digest, digest))
+            return true;
+    return false;
+}
+
 bool gr_manager_is_waiting(const struct gr_manager *m)
 {
     for (size_t i = 0; i < m->n_rollouts; i++)
