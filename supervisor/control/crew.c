@@ -28,18 +28,15 @@ static void all_loaded(struct gr_hosted *h);
 static void seat_load(struct gr_hosted *h, const struct gr_committed *row,
                       const struct gr_desired *d, bool previous, bool fallback);
 
-static void degraded(struct gr_manager *m, const struct gr_desired *d, const struct gr_error *e)
+// A healthy worker that serves is not given up for one that lacks something.
+static bool can_wait(const struct gr_manager *m)
 {
-    struct gr_told *t = gr_manager_told(m, &d->module);
-    if (t) {
-        t->reason = e->reason;
-        snprintf(t->message, sizeof t->message, "%s", e->message);
-    }
-    gr_manager_tell(m, GR_MSG_DEGRADED, GR_LOG_ERROR, d->module.s, d->version.text, 0, "Degraded",
-                    e->reason, e->message);
+    return m->active && m->active->state == GR_HOSTED_SERVING && !m->active->tainted;
 }
 
-static void seat_failed(struct gr_hosted *h, const struct seat *s, const struct gr_error *e)
+// `lost`: the store has no such bytes any more.
+static void seat_failed(struct gr_hosted *h, const struct seat *s, const struct gr_error *e,
+                        bool lost)
 {
     const struct gr_committed *row = gr_manager_row(h->manager, &s->module);
     if (!row)
@@ -48,8 +45,12 @@ static void seat_failed(struct gr_hosted *h, const struct seat *s, const struct 
                                  : s->fallback ? row->last_good
                                                : row->release;
     const struct gr_desired *other = row->last_good ? row->last_good : row->previous;
-    degraded(h->manager, d, e);
-    if (!s->previous && !s->fallback && other && !gr_desired_same_release(other, row->release))
+    gr_manager_lacks(h->manager, d, e, h->number, true);
+    if (lost)
+        gr_mend_want(h->manager, d, h->number);
+    if (can_wait(h->manager))
+        h->incomplete = true;
+    else if (!s->previous && !s->fallback && other && !gr_desired_same_release(other, row->release))
         seat_load(h, row, other, false, true);
 }
 
@@ -64,7 +65,7 @@ static void on_seated(void *u, int slot, const struct gr_error *e)
     else if (p)
         p->stable = slot;
     else if (e && e->code != -ECONNRESET)
-        seat_failed(h, s, e);
+        seat_failed(h, s, e, false);
     free(s);
     if (!h->loading && !(e && e->code == -ECONNRESET))
         all_loaded(h);
@@ -81,6 +82,8 @@ static void seat_load(struct gr_hosted *h, const struct gr_committed *row,
     struct gr_error e = {0};
     struct gr_verified *v GR_CLEANUP(gr_verified_freep) = NULL;
     int k = gr_verified_reopen(h->manager->verifier, &d->module, &d->version, &d->digest, &v, &e);
+    bool lost =
+        k < 0 && (e.reason == GR_REASON_LOAD_FAILED || e.reason == GR_REASON_DIGEST_MISMATCH);
     if (k == 0) {
         h->loading++;
         k = gr_hosted_load(h, v, d->config, on_seated, s, &e);
@@ -88,8 +91,21 @@ static void seat_load(struct gr_hosted *h, const struct gr_committed *row,
             h->loading--;
     }
     if (k < 0) {
-        seat_failed(h, s, &e);
+        seat_failed(h, s, &e, lost);
         free(s);
+    }
+}
+
+// What earlier workers lacked and this one has is mended.
+static void has_all_but_its_own(struct gr_hosted *h)
+{
+    struct gr_manager *m = h->manager;
+    for (size_t i = 0; i < m->n_told; i++) {
+        struct gr_told *t = &m->told[i];
+        if (!t->lack.reason || t->lack.worker >= h->number)
+            continue;
+        t->lack.reason = GR_REASON_NONE;
+        gr_mend_forget(m, &t->module);
     }
 }
 
@@ -118,6 +134,7 @@ static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
     }
     h->state = GR_HOSTED_SERVING;
     m->active = h;
+    has_all_but_its_own(h);
     gr_orphans_release(&m->orphans);
     char text[128];
     snprintf(text, sizeof text, "worker %d serves %zu modules", gr_worker_pid(h->worker),
@@ -157,6 +174,14 @@ static void on_table_set(void *u, const cJSON *reply, const struct gr_error *e)
 
 static void all_loaded(struct gr_hosted *h)
 {
+    if (h->incomplete && can_wait(h->manager)) {
+        gr_log(GR_LOG_WARNING,
+               "worker %d lacks something of the table and is not taken; worker %d serves on",
+               gr_worker_pid(h->worker), gr_worker_pid(h->manager->active->worker));
+        h->state = GR_HOSTED_DRAINING;
+        gr_worker_kill(h->worker);
+        return;
+    }
     cJSON *m = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "swap");
     gr_json_add_int(m, "table", h->manager->table.number);
@@ -374,7 +399,11 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
             respawn(m, h);
     }
     (void)w;
+    bool was_incomplete = h->incomplete;
     hosted_free(h);
+    if (was_incomplete && m->active && !m->stopping) // what waited for it goes on with the old one
+        for (size_t i = 0; i < m->n_rollouts; i++)
+            gr_rollout_worker_ready(m->rollouts[i]);
     if (m->stopping && !m->crew)
         sd_event_exit(m->event, 0);
     gr_manager_advance(m);
@@ -390,14 +419,15 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
     if (!h)
         return -ENOMEM;
     h->manager = m;
+    h->number = ++m->n_workers;
     h->spawned = gr_mono_now();
     struct gr_worker_listener l[GR_LISTEN_MAX];
     for (size_t i = 0; i < m->listeners.n; i++)
         l[i] = (struct gr_worker_listener){m->listeners.fd[i], m->listeners.address[i]};
     char store[4096], adopt[4096];
     snprintf(store, sizeof store, "%s/store", m->config->state_dir);
-    snprintf(adopt, sizeof adopt, "%s/worker-%d-%u.sock", m->config->state_dir, getpid(),
-             m->workers_spawned++);
+    snprintf(adopt, sizeof adopt, "%s/worker-%d-%" PRIu64 ".sock", m->config->state_dir, getpid(),
+             h->number);
     const struct gr_worker_config c = {.service = m->config->service.s,
                                        .instance = m->config->instance.s,
                                        .store_dir = store,
