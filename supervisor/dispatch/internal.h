@@ -25,7 +25,7 @@ struct gr_thread { // one calling thread's seat
     const struct grayling_request *request;
     struct gr_instance *broken;       // a candidate that failed where only the whole request can be
                                       // answered again
-    uint8_t cohorts[GR_ROLLOUTS_MAX]; // GR_COHORT_, by the table's rollouts
+    uint8_t cohorts[GR_GRAYS_MAX]; // GR_COHORT_, by the table's rollouts
 };
 
 struct gr_held { // responses of one version that point into its memory, counted by the thread that
