@@ -153,8 +153,6 @@ static int print(struct printer *p, const cJSON *j)
         return put(p, "true");
     case cJSON_False:
         return put(p, "false");
-    case cJSON_Raw: // a text that was printed before
-        return put(p, j->valuestring);
     default:
         return put(p, "null");
     }
