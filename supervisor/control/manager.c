@@ -60,6 +60,23 @@ void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, co
         gr_control_notify(m->control);
 }
 
+void gr_manager_lacks(struct gr_manager *m, const struct gr_desired *d, const struct gr_error *why,
+                      uint64_t worker, bool loud)
+{
+    struct gr_told *t = gr_manager_told(m, &d->module);
+    if (t) {
+        t->lack.reason = why->reason;
+        t->lack.digest = d->digest;
+        t->lack.worker = worker;
+        t->at = gr_wall_now();
+        snprintf(t->lack.message, sizeof t->lack.message, "%s", why->message);
+    }
+    if (loud)
+        gr_manager_tell(m, GR_MSG_DEGRADED, GR_LOG_ERROR, d->module.s, d->version.text, 0,
+                        "Degraded", why->reason, why->message);
+    gr_manager_changed(m);
+}
+
 void gr_manager_changed(struct gr_manager *m)
 {
     if (m->status)
@@ -100,16 +117,44 @@ static void wishes_done(struct gr_wishes *w)
     for (size_t i = 0; i < w->n; i++)
         gr_desired_free(w->wishes[i].desired);
     free(w->wishes);
+    free(w->gone);
     *w = (struct gr_wishes){0};
 }
 
-static void on_snapshot(void *u, const struct gr_snapshot *s)
+// Who was refused or taken back, and is now asked for as it serves, is well again: there is nothing
+// to roll out that could say so.
+static void forgive_what_is_in_force(struct gr_manager *m)
 {
-    struct gr_manager *m = u;
+    for (size_t i = 0; i < m->now.n; i++) {
+        const struct gr_wish *w = &m->now.wishes[i];
+        const struct gr_committed *row = gr_manager_row(m, &w->module);
+        struct gr_told *t = row ? gr_manager_told(m, &w->module) : NULL;
+        if (!t || (t->phase != GR_PHASE_REJECTED && t->phase != GR_PHASE_ROLLED_BACK) ||
+            w->mod_revision <= t->revision || !w->desired ||
+            !gr_desired_same_release(row->release, w->desired))
+            continue;
+        *t = (struct gr_told){.module = w->module,
+                              .at = gr_wall_now(),
+                              .phase = GR_PHASE_HEALTHY,
+                              .rollout = t->rollout,
+                              .revision = w->mod_revision,
+                              .message = "what is asked for is in force already"};
+        gr_manager_tell(m, GR_MSG_HEALTHY, GR_LOG_INFO, w->module.s, w->desired->version.text, 0,
+                        gr_phase_name(t->phase), GR_REASON_NONE, t->message);
+    }
+}
+
+static int wishes_of(const struct gr_snapshot *s, struct gr_wishes *ret)
+{
     struct gr_wishes w = {.revision = s->revision, .cluster_id = s->cluster_id};
-    w.wishes = calloc(s->n ? s->n : 1, sizeof *w.wishes);
-    if (!w.wishes)
-        return;
+    w.wishes = calloc(s->n + 1, sizeof *w.wishes);
+    w.gone = calloc(s->n_gone + 1, sizeof *w.gone);
+    if (!w.wishes || !w.gone) {
+        wishes_done(&w);
+        return -ENOMEM;
+    }
+    for (; w.n_gone < s->n_gone; w.n_gone++)
+        w.gone[w.n_gone] = s->gone[w.n_gone];
     for (size_t i = 0; i < s->n; i++) {
         const struct gr_entry *en = &s->entries[i];
         if (!en->module.s[0]) {
@@ -123,9 +168,22 @@ static void on_snapshot(void *u, const struct gr_snapshot *s)
             (void)!gr_desired_parse(&en->module, en->mod_revision, en->value, en->value_len,
                                     &x->desired, &x->error);
     }
+    *ret = w;
+    return 0;
+}
+
+static void on_snapshot(void *u, const struct gr_snapshot *s)
+{
+    struct gr_manager *m = u;
+    struct gr_wishes w;
+    if (wishes_of(s, &w) < 0) {
+        gr_log(GR_LOG_ERROR, "out of memory: revision %" PRId64 " is not taken up", s->revision);
+        return;
+    }
     wishes_done(&m->before);
     m->before = m->now;
     m->now = w;
+    forgive_what_is_in_force(m);
     gr_manager_plan(m);
     const struct gr_floor floor = {.cluster_id = s->cluster_id, .revision = s->revision};
     struct gr_error e = {0};
@@ -133,15 +191,31 @@ static void on_snapshot(void *u, const struct gr_snapshot *s)
         gr_log(GR_LOG_WARNING, "the source's revision could not be journaled: %s", e.message);
 }
 
+// A restart must not forget that what etcd holds was not accepted.
+static void remember_hold(struct gr_manager *m)
+{
+    struct gr_floor floor = {0};
+    struct gr_error e = {0};
+    int k = gr_journal_get_floor(m->journal, &floor, &e);
+    if (k < 0 || floor.held)
+        return;
+    floor.held = true;
+    if (gr_journal_set_floor(m->journal, &floor, &e) < 0)
+        gr_log(GR_LOG_WARNING, "the hold of the source could not be journaled: %s", e.message);
+}
+
 static void on_health(void *u, const struct gr_source_health *h)
 {
     struct gr_manager *m = u;
-    bool was_up = m->health.up, was_held = m->health.held;
+    bool was_held = m->health.held, was_up = m->health.up;
+    bool was_away = !was_up && m->health.reason; // at a start it is neither up nor away yet
     m->health = *h;
+    if (h->rewound)
+        remember_hold(m);
     if (h->held && !was_held)
         gr_manager_tell(m, GR_MSG_SOURCE_REWOUND, GR_LOG_ERROR, NULL, NULL, 0, NULL, h->reason,
                         h->message);
-    else if (was_up && !h->up)
+    else if (!h->up && h->reason && !was_away)
         gr_manager_tell(m, GR_MSG_SOURCE_LOST, GR_LOG_WARNING, NULL, NULL, 0, NULL, h->reason,
                         h->message);
     else if (!was_up && h->up)
@@ -170,18 +244,18 @@ static int open_source(struct gr_manager *m, struct gr_error *e)
 {
     const struct gr_source_callbacks cb = {
         .snapshot = on_snapshot, .health = on_health, .userdata = m};
-    struct gr_floor floor = {0};
-    int k = gr_journal_get_floor(m->journal, &floor, e);
+    int k = gr_journal_get_floor(m->journal, &m->floor, e);
     if (k < 0)
         return k;
     if (!m->config->n_endpoints) {
         k = gr_source_directory_new(m->event, m->config->directory, &cb, &m->source, e);
     } else {
         const struct gr_etcd_config c = etcd_config(m->config);
-        const struct gr_source_floor f = {.cluster_id = floor.cluster_id,
-                                          .revision = floor.revision};
-        k = gr_source_etcd_new(m->event, m->transport, &c, &m->config->service, &cb, f, &m->source,
-                               e);
+        const struct gr_source_floor f = {.cluster_id = m->floor.cluster_id,
+                                          .revision = m->floor.revision,
+                                          .rewound = m->floor.held};
+        const struct gr_source_keys keys = gr_source_keys_documents(&m->config->service);
+        k = gr_source_etcd_new(m->event, m->transport, &c, &keys, &cb, f, &m->source, e);
         if (k == 0)
             k = gr_status_writer_new(m->event, m->transport, &c, &m->config->service,
                                      &m->config->instance, view_for_status, m, &m->status, e);
@@ -249,11 +323,10 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
     m->n_sets = n_sets;
     m->config_path = config_path ? strdup(config_path) : NULL;
     m->started = gr_wall_now();
-    m->orphan.channel = -1;
     int k = open_state(m, e);
     struct gr_listeners adopted GR_CLEANUP(gr_listeners_done) = {0};
     if (k == 0)
-        (void)!gr_orphan_adopt(m->config, &m->orphan, &adopted);
+        gr_orphans_adopt(m->config, &m->orphans, &adopted);
     if (k == 0)
         k = gr_listeners_open(m->config, &adopted, &m->listeners, e);
     if (k == 0) {
@@ -271,6 +344,9 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
         gr_manager_free(m);
         return k;
     }
+    if (*gr_journal_damage(m->journal))
+        gr_manager_tell(m, GR_MSG_JOURNAL_DAMAGED, GR_LOG_ERROR, NULL, NULL, 0, "Degraded",
+                        GR_REASON_INTERNAL, gr_journal_damage(m->journal));
     if (!m->config->trust_root_file)
         gr_manager_tell(m, GR_MSG_UNTRUSTED, GR_LOG_WARNING, NULL, NULL, 0, NULL, GR_REASON_NONE,
                         "no trust root is configured: whoever can write the etcd keys decides what "
@@ -289,12 +365,13 @@ void gr_manager_free(struct gr_manager *m)
     gr_source_free(m->source);
     gr_status_writer_free(gr_steal(m->status));
     gr_crew_free(m);
+    gr_mend_free_all(m);
     gr_manager_free_rollouts(m);
     m->advance = sd_event_source_disable_unref(m->advance);
     gr_verifier_free(m->verifier);
     gr_transport_free(m->transport);
     gr_journal_close(m->journal);
-    gr_orphan_release(&m->orphan);
+    gr_orphans_release(&m->orphans);
     gr_listeners_done(&m->listeners);
     gr_table_rows_done(&m->table);
     wishes_done(&m->before);
