@@ -222,6 +222,45 @@ static int op_commit(void *u, struct gr_rollout *r, enum gr_direction d,
     return k;
 }
 
+struct settling { // versions that leave once no table names them
+    struct gr_hosted *hosted;
+    size_t n;
+    int slots[GR_MODULES_MAX];
+};
+
+static void on_settled(void *u, const cJSON *reply, const struct gr_error *e)
+{
+    struct settling *s = u;
+    if (!reply && e->code != -ECONNRESET)
+        gr_log(GR_LOG_WARNING,
+               "the versions before a release stay loaded, since the table did not let go of them: "
+               "%s",
+               e->message);
+    for (size_t i = 0; reply && i < s->n; i++)
+        gr_hosted_unload(s->hosted, s->slots[i]);
+    free(s);
+}
+
+// The worker exchanges tables and unloads on two threads: an unload that is asked for before the
+// exchange was answered may overtake it, and is then refused for ever.
+static void settle(struct gr_manager *m, struct gr_rollout *r)
+{
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    struct settling *s = malloc(sizeof *s);
+    if (!s)
+        return;
+    *s = (struct settling){.hosted = m->active};
+    for (size_t i = 0; i < row->n && s->n < GR_COUNT(s->slots); i++) {
+        const struct gr_place *p = gr_hosted_place(m->active, &row->members[i].module);
+        if (p && p->previous >= 0)
+            s->slots[s->n++] = p->previous;
+    }
+    uint64_t budget;
+    cJSON *message = swap_message(m, r, GR_SETTLE, &budget);
+    if (gr_worker_request(m->active->worker, message, -1, 0, on_settled, s) < 0)
+        free(s);
+}
+
 static void op_release(void *u, struct gr_rollout *r, enum gr_direction d)
 {
     struct gr_manager *m = u;
@@ -231,18 +270,13 @@ static void op_release(void *u, struct gr_rollout *r, enum gr_direction d)
         gr_manager_collect_store(m);
     if (!h)
         return;
-    if (d == GR_SETTLE) { // the table lets go of the versions before, then they leave
-        uint64_t budget;
-        (void)!gr_worker_request(h->worker, swap_message(m, r, GR_SETTLE, &budget), -1, 0, NULL,
-                                 NULL);
-    }
+    if (d == GR_SETTLE)
+        settle(m, r);
     for (size_t i = 0; i < row->n; i++) {
         struct gr_place *p = gr_hosted_place(h, &row->members[i].module);
         if (!p)
             continue;
-        if (d == GR_SETTLE) {
-            gr_hosted_unload(h, p->previous);
-        } else {
+        if (d != GR_SETTLE) {
             p->stable = p->previous;
             p->carried = p->baseline;
             if (!row->members[i].to && p->stable < 0)
