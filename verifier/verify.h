@@ -47,7 +47,9 @@ struct gr_verify_request { // borrowed until gr_verification_start returns
     uint64_t size;              // 0: unknown; else the body must have exactly this many bytes
     const char *const *sources; // tried in order
     size_t n_sources;
-    const char *config;    // JSON text or NULL, given to preflight's init
+    const char *config; // JSON text or NULL, given to preflight's init
+    bool again;         // the same bytes run already and will be loaded beside themselves: a copy
+                        // is stored as well (gr_verified_copy)
     uint64_t timeout_usec; // whole verification; 0: GR_FETCH_USEC_MAX + GR_PREFLIGHT_USEC_MAX
 };
 struct gr_verify_callbacks {
@@ -74,6 +76,13 @@ GR_MUST_CHECK int gr_verified_reopen(struct gr_verifier *v, const struct gr_name
                                      const struct gr_version *version,
                                      const struct gr_digest *digest, struct gr_verified **ret,
                                      struct gr_error *e);
+// The same bytes under a path and inode of their own (copy 1 to GR_STORE_COPIES_MAX - 1), for a
+// process that has `of` mapped: the dynamic loader would hand out the running instance for the same
+// path or inode. Written from the verified descriptor when it is not in the store yet, and hashed
+// through one descriptor as every file of the store. Blocks. Fails: -EINVAL for a sealed one, which
+// is an inode of its own already; LoadFailed, DiskFull.
+GR_MUST_CHECK int gr_verified_copy(struct gr_verifier *v, const struct gr_verified *of,
+                                   unsigned copy, struct gr_verified **ret, struct gr_error *e);
 void gr_verified_free(struct gr_verified *v);
 static inline void gr_verified_freep(struct gr_verified **v)
 {

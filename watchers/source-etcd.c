@@ -20,19 +20,19 @@
 
 #define PROBE_INTERVAL_USEC (5 * GR_USEC_PER_SEC)
 #define PROBE_TIMEOUT_USEC (3 * GR_USEC_PER_SEC)
-#define PREFIX_BYTES_MAX 256
 
 enum state { IDLE, WAITING, READING, RESUMING, OPENING, WATCHING, HELD };
 
 struct etcd_source {
     struct gr_source base;
     struct gr_etcd *client;
-    struct gr_buf prefix;
+    struct gr_source_keys follows;
     enum state state;
     struct gr_source_floor floor; // newest that was accepted
     int64_t processed;            // revision of the last read; 0: all must be read again
     int64_t keys;                 // below the prefix at that read
     int64_t told;                 // newest mod_revision that the watch told of
+    struct gr_snapshot notes;     // deletions that the watch told of; nothing else is in it
     enum gr_resync read_cause;    // of the next or present whole read
     bool read_again;              // something changed while a read was under way
     bool settled;                 // the present watch has been probed since it was created
@@ -53,7 +53,7 @@ static void begin_probe(struct etcd_source *s);
 
 static struct gr_bytes prefix_of(const struct etcd_source *s)
 {
-    return gr_bytes(s->prefix.data, s->prefix.len);
+    return gr_bytes_text(s->follows.prefix);
 }
 
 static void set_timer(struct etcd_source *s, uint64_t usec)
@@ -154,6 +154,16 @@ static void on_watch_changed(void *userdata, int64_t mod_revision)
     (void)sd_event_source_set_enabled(s->wake, SD_EVENT_ONESHOT);
 }
 
+static void on_watch_deleted(void *userdata, struct gr_bytes key, int64_t mod_revision)
+{
+    struct etcd_source *s = userdata;
+    struct gr_etcd_kv kv = {
+        .key = (char *)key.data, .key_len = key.len, .mod_revision = mod_revision};
+    struct gr_entry entry;
+    if (gr_etcd_entry_from_kv(&s->follows, &kv, &entry) && entry.module.s[0])
+        gr_snapshot_note_gone(&s->notes, &entry.module, mod_revision);
+}
+
 static int on_wake(sd_event_source *source, void *userdata)
 {
     (void)source;
@@ -184,6 +194,7 @@ static void open_watch(struct etcd_source *s)
 {
     struct gr_etcd_watch_callbacks cb = {.created = on_watch_created,
                                          .changed = on_watch_changed,
+                                         .deleted = on_watch_deleted,
                                          .ended = on_watch_ended,
                                          .userdata = s};
     struct gr_error e = {0};
@@ -210,6 +221,8 @@ static void on_read(void *userdata, struct gr_snapshot *snapshot, int64_t keys,
     s->base.health.resyncs[s->read_cause]++;
     s->processed = snapshot->revision;
     s->keys = keys;
+    gr_snapshot_forget_gone(&s->notes, snapshot);
+    gr_snapshot_inherit_gone(snapshot, &s->notes);
     raise_floor(s, snapshot->cluster_id, snapshot->revision);
     gr_source_offer(&s->base, snapshot);
     if (s->read_again && s->told > s->processed)
@@ -231,7 +244,7 @@ static void begin_read(struct etcd_source *s, enum gr_resync cause)
     s->read_floor = s->floor;
     if (!s->watch)
         s->state = READING;
-    if (gr_etcd_read_start(s->client, prefix_of(s), &cb, &s->read, &e) < 0)
+    if (gr_etcd_read_start(s->client, &s->follows, &cb, &s->read, &e) < 0)
         lose(s, &e);
 }
 
@@ -369,7 +382,7 @@ static void done(struct gr_source *base)
     struct etcd_source *s = (struct etcd_source *)base;
     stop_all(s);
     gr_etcd_free(s->client);
-    gr_buf_done(&s->prefix);
+    free(s->notes.gone);
     sd_event_source_disable_unref(s->timer);
     sd_event_source_disable_unref(s->wake);
 }
@@ -384,6 +397,7 @@ static void accept_rewind(struct gr_source *base)
     s->rewound = s->base.health.rewound = false;
     gr_source_forget(&s->base);
     s->processed = s->told = 0;
+    s->notes.n_gone = 0; // of another history
     s->read_cause = GR_RESYNC_RECONNECT;
     s->state = WAITING;
     set_timer(s, 0);
@@ -393,7 +407,7 @@ static const struct gr_source_ops ops = {
     .start = start, .done = done, .accept_rewind = accept_rewind};
 
 int gr_source_etcd_new(sd_event *event, struct gr_transport *t, const struct gr_etcd_config *config,
-                       const struct gr_name *service, const struct gr_source_callbacks *cb,
+                       const struct gr_source_keys *keys, const struct gr_source_callbacks *cb,
                        struct gr_source_floor floor, struct gr_source **ret, struct gr_error *e)
 {
     struct etcd_source *s = calloc(1, sizeof *s);
@@ -402,10 +416,8 @@ int gr_source_etcd_new(sd_event *event, struct gr_transport *t, const struct gr_
     if (floor.cluster_id) // a directory's revisions say nothing here
         s->floor = floor;
     s->read_cause = GR_RESYNC_START;
-    s->prefix = GR_BUF(PREFIX_BYTES_MAX);
+    s->follows = *keys;
     int r = gr_source_init(&s->base, &ops, event, cb);
-    if (r >= 0)
-        r = gr_etcd_service_prefix(service, &s->prefix);
     if (r >= 0)
         r = sd_event_add_time(event, &s->timer, CLOCK_MONOTONIC, 0, GR_USEC_PER_MSEC, on_timer, s);
     if (r >= 0)

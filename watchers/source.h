@@ -6,6 +6,7 @@
 #include "base/name.h"
 #include "watchers/etcd.h"
 #include "watchers/transport/transport.h"
+#include <limits.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
@@ -14,13 +15,22 @@ struct gr_entry {          // one document
     int64_t mod_revision, create_revision;
     char *value; // NUL-terminated after value_len bytes; NULL when error is set
     size_t value_len;
-    struct gr_error error; // reason NONE, or why this key could not be used
+    struct gr_error error;     // reason NONE, or why this key could not be used
+    char origin[NAME_MAX + 1]; // the file of a directory that holds it; "": etcd
+};
+struct gr_gone { // a document that was deleted, and the revision that deleted it
+    struct gr_name module;
+    int64_t revision;
 };
 struct gr_snapshot {     // all documents at one revision
     uint64_t cluster_id; // 0: directory
     int64_t revision;
     size_t n;
     struct gr_entry *entries; // sorted by module (strcmp); nameless ones first
+    // Deletions that were seen, of modules that are not there now; capped, and never complete: what
+    // nobody watched is not in it.
+    size_t n_gone;
+    struct gr_gone *gone;
 };
 GR_MUST_CHECK int gr_snapshot_copy(const struct gr_snapshot *s, struct gr_snapshot **ret);
 void gr_snapshot_free(struct gr_snapshot *s);
@@ -82,11 +92,21 @@ struct gr_source_floor { // what was accepted before the restart; zero: nothing
     int64_t revision;
     bool rewound; // and health said so: stays held, whatever the revision has become since
 };
+
+// Which keys of etcd are followed: prefix, a name, suffix. Others below the prefix are ignored.
+struct gr_source_keys {
+    char prefix[GR_NAME_MAX + 64], suffix[8];
+    const char *what; // for sentences: "module"
+    size_t max;       // more are refused
+};
+struct gr_source_keys gr_source_keys_documents(const struct gr_name *service);
+struct gr_source_keys gr_source_keys_intents(const struct gr_name *service);
+
 struct gr_source;
-// Copies config and service. Fails: -EINVAL (no endpoint, bad URL), -ENOMEM.
+// Copies config and keys. Fails: -EINVAL (no endpoint, bad URL), -ENOMEM.
 GR_MUST_CHECK int
 gr_source_etcd_new(sd_event *event, struct gr_transport *t, const struct gr_etcd_config *config,
-                   const struct gr_name *service, const struct gr_source_callbacks *cb,
+                   const struct gr_source_keys *keys, const struct gr_source_callbacks *cb,
                    struct gr_source_floor floor, struct gr_source **ret, struct gr_error *e);
 // The directory need not exist yet: health says so until it does.
 GR_MUST_CHECK int gr_source_directory_new(sd_event *event, const char *path,

@@ -3,6 +3,7 @@
 #define GR_DOCUMENT_BYTES_MAX (256u * 1024) // one etcd value
 #define GR_CONFIG_BYTES_MAX (64u * 1024)    // a module's `config`, must fit one channel message
 #define GR_JSON_DEPTH_MAX 64
+#define GR_JSON_TEXT_BYTES_MAX (64u << 20)      // of a tree that is printed
 #define GR_ARTIFACT_BYTES_DEFAULT (64ull << 20) // [Artifacts] MaxBytes
 #define GR_ARTIFACT_BYTES_CEILING (1ull << 30)
 #define GR_FETCH_USEC_MAX (120ull * 1000000)  // all mirrors and retries together
@@ -36,7 +37,11 @@
 #define GR_CHANNEL_FDS_MAX 16
 #define GR_ETCD_LINE_MAX (16u << 20)
 #define GR_ETCD_RANGE_BYTES_MAX (64u << 20)
-#define GR_STORE_KEEP_COUNT 8 // per module, besides those in use
+#define GR_STORE_KEEP_COUNT 8           // per module, besides those in use
+#define GR_MEND_BACKOFF_USEC 1000000ull // between the first tries for a lost artifact; doubles
+#define GR_MEND_BACKOFF_USEC_MAX (300ull * 1000000)
+#define GR_STORE_COPIES_MAX 8 // of one artifact, each for one more load of it into the same worker
+#define GR_STORE_MARGIN_BYTES (4u << 20) // of the disk, which artifacts leave to the journal
 #define GR_HISTORY_ROWS_MAX 10000
 #define GR_HISTORY_BYTES_MAX (64u << 20) // documents of ended rollouts
 #define GR_EVENTS_MAX 1000
@@ -49,15 +54,22 @@
 #define GR_CONTROL_CONNECTIONS_MAX 64              // per server: control socket, admin address
 #define GR_CONTROL_IDLE_SEC 60                     // a silent connection is closed
 #define GR_CONTROL_WAIT_USEC_MAX (60ull * 1000000) // longest long poll
-#define GR_ROLLOUTS_MAX 128 // in progress at once; a further one waits for the next snapshot
-#define GR_HEADERS_MAX 100  // header fields of one request
-#define GR_HEAD_SEC_MAX 10  // a request's head must be complete by then
-#define GR_BODY_SEC_MAX 120 // ... and its body
-#define GR_IDLE_SEC_MAX 75  // an idle connection is closed
-#define GR_DISCARD_BYTES_MAX (16u << 20)          // read past an oversized body, to answer in order
-#define GR_FREEZES_MAX 16                         // operators' freezes at once
+#define GR_ROLLOUTS_MAX (2 * GR_MODULES_MAX) // in progress at once: one that goes, one that comes
+#define GR_HEADERS_MAX 100                   // header fields of one request
+#define GR_HEAD_SEC_MAX 10                   // a request's head must be complete by then
+#define GR_BODY_SEC_MAX 120                  // ... and its body
+#define GR_IDLE_SEC_MAX 75                   // an idle connection is closed
+#define GR_DISCARD_BYTES_MAX (16u << 20)     // read past an oversized body, to answer in order
+#define GR_FREEZES_MAX 16                    // operators' freezes at once
 #define GR_FREEZE_FOR_USEC_MAX (300ull * 1000000) // longest operators' freeze
 #define GR_UNLOAD_USEC_MAX (10ull * 1000000)      // wait for calls still inside, then pin
 #define GR_DRAIN_DEFAULT_USEC (10ull * 1000000)   // SIGTERM, or orphaned without a successor
 #define GR_ORPHAN_DEFAULT_USEC                                                                     \
-    (120ull * 1000000) // a worker serves on for so long without supervisor
+    (120ull * 1000000)             // a worker serves on for so long without supervisor
+#define GR_MATCH_RULES_MAX 32      // of one strategy
+#define GR_MATCH_TEXT_MAX 256      // bytes of a rule's name, text or pattern
+#define GR_REGEX_SUBJECT_MAX 8192  // bytes that a rule's pattern is tried on
+#define GR_REGEX_STEPS_MAX 50000   // pattern items and bytes passed, for one rule and text
+#define GR_REGEX_MATCH_MAX 10000   // PCRE2's match limit: backtracking from one starting place
+#define GR_REGEX_DEPTH_MAX 2000    // ... how deep
+#define GR_REGEX_HEAP_KIB_MAX 1024 // ... and in how much memory

@@ -14,127 +14,6 @@
 #define RESPAWN_MAX_USEC (5 * GR_USEC_PER_SEC)
 #define QUICK_DEATH_USEC (10 * GR_USEC_PER_SEC)
 
-// --- places and slots
-// -----------------------------------------------------------------------------
-
-struct gr_place *gr_hosted_place(struct gr_hosted *h, const struct gr_name *module)
-{
-    for (size_t i = 0; i < h->n_places; i++)
-        if (gr_name_equal(&h->places[i].module, module))
-            return &h->places[i];
-    return NULL;
-}
-
-struct gr_place *gr_hosted_make_place(struct gr_hosted *h, const struct gr_name *module)
-{
-    struct gr_place *p = gr_hosted_place(h, module);
-    if (p || h->n_places == GR_COUNT(h->places))
-        return p;
-    p = &h->places[h->n_places++];
-    *p = (struct gr_place){.module = *module, .stable = -1, .previous = -1};
-    return p;
-}
-
-void gr_hosted_drop_place(struct gr_hosted *h, const struct gr_name *module)
-{
-    struct gr_place *p = gr_hosted_place(h, module);
-    if (p)
-        *p = h->places[--h->n_places];
-}
-
-static int slot_take(struct gr_hosted *h)
-{
-    for (int i = 0; i < GR_INSTANCES_MAX; i++)
-        if (!h->slot_used[i]) {
-            h->slot_used[i] = true;
-            return i;
-        }
-    return -1;
-}
-
-// --- load and unload
-// ------------------------------------------------------------------------------
-
-struct load {
-    struct gr_hosted *hosted;
-    int slot;
-    gr_loaded done;
-    void *userdata;
-};
-
-static void on_loaded(void *u, const cJSON *reply, const struct gr_error *e)
-{
-    struct load *l = u;
-    if (!reply && e->code != -ETIME) // a load that hangs keeps its slot: the worker goes
-        l->hosted->slot_used[l->slot] = false;
-    if (!reply && e->code == -ETIME)
-        gr_manager_replace_worker(l->hosted->manager, "a load did not end");
-    l->done(l->userdata, reply ? l->slot : -1, e);
-    free(l);
-}
-
-int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config,
-                   gr_loaded done, void *userdata)
-{
-    int slot = slot_take(h);
-    struct load *l = slot >= 0 ? malloc(sizeof *l) : NULL;
-    if (!l)
-        return slot < 0 ? -ENOSPC : -ENOMEM;
-    *l = (struct load){.hosted = h, .slot = slot, .done = done, .userdata = userdata};
-    char digest[GR_DIGEST_TEXT_MAX];
-    gr_stats_bind(gr_worker_stats(h->worker), (unsigned)slot, gr_verified_module(v)->s,
-                  gr_verified_version(v)->text);
-    cJSON *m = cJSON_CreateObject();
-    cJSON_AddStringToObject(m, "type", "load");
-    cJSON_AddNumberToObject(m, "instance", slot);
-    cJSON_AddStringToObject(m, "module", gr_verified_module(v)->s);
-    cJSON_AddStringToObject(m, "version", gr_verified_version(v)->text);
-    cJSON_AddStringToObject(m, "digest", gr_digest_format(gr_verified_digest(v), digest));
-    cJSON_AddStringToObject(m, "path", gr_verified_path(v));
-    cJSON_AddStringToObject(m, "build_id", gr_verified_build_id(v));
-    cJSON_AddItemToObject(m, "config", config ? cJSON_Parse(config) : cJSON_CreateNull());
-    int k = GR_FAULT("crew.load");
-    if (k == 0)
-        k = gr_worker_request(h->worker, m, gr_verified_fd(v), GR_INIT_USEC_MAX, on_loaded, l);
-    else
-        cJSON_Delete(m);
-    if (k < 0) {
-        h->slot_used[slot] = false;
-        free(l);
-    }
-    return k;
-}
-
-struct unload {
-    struct gr_hosted *hosted;
-    int slot;
-};
-
-static void on_unloaded(void *u, const cJSON *reply, const struct gr_error *e)
-{
-    (void)e;
-    struct unload *l = u;
-    bool pinned = true;
-    if (reply)
-        (void)!gr_json_bool(reply, "", "pinned", GR_JSON_REQUIRED, &pinned, NULL);
-    if (!pinned) // a pinned version keeps its slot: something of it may still run
-        l->hosted->slot_used[l->slot] = false;
-    free(l);
-}
-
-void gr_hosted_unload(struct gr_hosted *h, int slot)
-{
-    struct unload *l = slot >= 0 ? malloc(sizeof *l) : NULL;
-    if (!l)
-        return;
-    *l = (struct unload){h, slot};
-    cJSON *m = cJSON_CreateObject();
-    cJSON_AddStringToObject(m, "type", "unload");
-    cJSON_AddNumberToObject(m, "instance", slot);
-    if (gr_worker_request(h->worker, m, -1, 0, on_unloaded, l) < 0)
-        free(l);
-}
-
 // --- building one from the table
 // ------------------------------------------------------------------
 
@@ -149,18 +28,15 @@ static void all_loaded(struct gr_hosted *h);
 static void seat_load(struct gr_hosted *h, const struct gr_committed *row,
                       const struct gr_desired *d, bool previous, bool fallback);
 
-static void degraded(struct gr_manager *m, const struct gr_desired *d, const struct gr_error *e)
+// A healthy worker that serves is not given up for one that lacks something.
+static bool can_wait(const struct gr_manager *m)
 {
-    struct gr_told *t = gr_manager_told(m, &d->module);
-    if (t) {
-        t->reason = e->reason;
-        snprintf(t->message, sizeof t->message, "%s", e->message);
-    }
-    gr_manager_tell(m, GR_MSG_DEGRADED, GR_LOG_ERROR, d->module.s, d->version.text, 0, "Degraded",
-                    e->reason, e->message);
+    return m->active && m->active->state == GR_HOSTED_SERVING && !m->active->tainted;
 }
 
-static void seat_failed(struct gr_hosted *h, const struct seat *s, const struct gr_error *e)
+// `lost`: the store has no such bytes any more.
+static void seat_failed(struct gr_hosted *h, const struct seat *s, const struct gr_error *e,
+                        bool lost)
 {
     const struct gr_committed *row = gr_manager_row(h->manager, &s->module);
     if (!row)
@@ -169,8 +45,12 @@ static void seat_failed(struct gr_hosted *h, const struct seat *s, const struct 
                                  : s->fallback ? row->last_good
                                                : row->release;
     const struct gr_desired *other = row->last_good ? row->last_good : row->previous;
-    degraded(h->manager, d, e);
-    if (!s->previous && !s->fallback && other && !gr_desired_same_release(other, row->release))
+    gr_manager_lacks(h->manager, d, e, h->number, true);
+    if (lost)
+        gr_mend_want(h->manager, d, h->number);
+    if (can_wait(h->manager))
+        h->incomplete = true;
+    else if (!s->previous && !s->fallback && other && !gr_desired_same_release(other, row->release))
         seat_load(h, row, other, false, true);
 }
 
@@ -185,7 +65,7 @@ static void on_seated(void *u, int slot, const struct gr_error *e)
     else if (p)
         p->stable = slot;
     else if (e && e->code != -ECONNRESET)
-        seat_failed(h, s, e);
+        seat_failed(h, s, e, false);
     free(s);
     if (!h->loading && !(e && e->code == -ECONNRESET))
         all_loaded(h);
@@ -202,18 +82,30 @@ static void seat_load(struct gr_hosted *h, const struct gr_committed *row,
     struct gr_error e = {0};
     struct gr_verified *v GR_CLEANUP(gr_verified_freep) = NULL;
     int k = gr_verified_reopen(h->manager->verifier, &d->module, &d->version, &d->digest, &v, &e);
+    bool lost =
+        k < 0 && (e.reason == GR_REASON_LOAD_FAILED || e.reason == GR_REASON_DIGEST_MISMATCH);
     if (k == 0) {
         h->loading++;
-        k = gr_hosted_load(h, v, d->config, on_seated, s);
-        if (k < 0) {
+        k = gr_hosted_load(h, v, d->config, on_seated, s, &e);
+        if (k < 0)
             h->loading--;
-            gr_error_set(&e, k, GR_REASON_LOAD_FAILED, "%s %s could not be given to the worker: %s",
-                         d->module.s, d->version.text, strerror(-k));
-        }
     }
     if (k < 0) {
-        seat_failed(h, s, &e);
+        seat_failed(h, s, &e, lost);
         free(s);
+    }
+}
+
+// What earlier workers lacked and this one has is mended.
+static void has_all_but_its_own(struct gr_hosted *h)
+{
+    struct gr_manager *m = h->manager;
+    for (size_t i = 0; i < m->n_told; i++) {
+        struct gr_told *t = &m->told[i];
+        if (!t->lack.reason || t->lack.worker >= h->number)
+            continue;
+        t->lack.reason = GR_REASON_NONE;
+        gr_mend_forget(m, &t->module);
     }
 }
 
@@ -242,6 +134,7 @@ static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
     }
     h->state = GR_HOSTED_SERVING;
     m->active = h;
+    has_all_but_its_own(h);
     gr_orphans_release(&m->orphans);
     char text[128];
     snprintf(text, sizeof text, "worker %d serves %zu modules", gr_worker_pid(h->worker),
@@ -281,10 +174,18 @@ static void on_table_set(void *u, const cJSON *reply, const struct gr_error *e)
 
 static void all_loaded(struct gr_hosted *h)
 {
+    if (h->incomplete && can_wait(h->manager)) {
+        gr_log(GR_LOG_WARNING,
+               "worker %d lacks something of the table and is not taken; worker %d serves on",
+               gr_worker_pid(h->worker), gr_worker_pid(h->manager->active->worker));
+        h->state = GR_HOSTED_DRAINING;
+        gr_worker_kill(h->worker);
+        return;
+    }
     cJSON *m = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "swap");
-    cJSON_AddNumberToObject(m, "table", (double)h->manager->table.number);
-    cJSON_AddNumberToObject(m, "budget_usec", (double)GR_FREEZE_BUDGET_DEFAULT_USEC);
+    gr_json_add_int(m, "table", h->manager->table.number);
+    gr_json_add_uint(m, "budget_usec", GR_FREEZE_BUDGET_DEFAULT_USEC);
     cJSON *set = cJSON_AddArrayToObject(m, "set");
     cJSON_AddArrayToObject(m, "remove");
     for (size_t i = 0; i < h->n_places; i++) {
@@ -368,9 +269,12 @@ static void on_fault(struct gr_hosted *h, const cJSON *msg)
         "%s %s faulted in %s: %s at address %s, code at %s, request %s; expected it to return. %s",
         p ? p->module.s : "a module", version, method, *name ? name : kind, address,
         cJSON_IsString(frame) ? frame->valuestring : "?", request,
-        r ? "The version before is put in force and this digest is quarantined: publish a mended "
-            "build"
-          : "The worker is replaced, since its memory is not trusted any more");
+        !r ? "The worker is replaced, since its memory is not trusted any more"
+        : gr_member_reconfigures(&gr_rollout_row(r)->members[member])
+            ? "The configuration before is put in force and this one is quarantined for this "
+              "digest: publish a mended configuration"
+            : "The version before is put in force and this digest is quarantined: publish a "
+              "mended build");
     gr_manager_tell(m, GR_MSG_FAULT, GR_LOG_ERROR, p ? p->module.s : NULL, version,
                     r ? gr_rollout_row(r)->id : 0, NULL, GR_REASON_CRASHED, e.message);
     bool first = !h->tainted;
@@ -422,8 +326,8 @@ static struct gr_place *culprit(struct gr_hosted *h, const struct gr_worker_deat
         *request ? ", request " : "", request,
         !p ? "No module could be blamed; a new worker takes the same table"
         : baking(h->manager, &p->module, &member)
-            ? "The version before is put in force and this digest is quarantined: publish a "
-              "mended build"
+            ? "The version before is put in force and what changed, digest or configuration, is "
+              "quarantined: publish a mended one"
             : "A new worker takes the same table");
     return p;
 }
@@ -495,7 +399,11 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
             respawn(m, h);
     }
     (void)w;
+    bool was_incomplete = h->incomplete;
     hosted_free(h);
+    if (was_incomplete && m->active && !m->stopping) // what waited for it goes on with the old one
+        for (size_t i = 0; i < m->n_rollouts; i++)
+            gr_rollout_worker_ready(m->rollouts[i]);
     if (m->stopping && !m->crew)
         sd_event_exit(m->event, 0);
     gr_manager_advance(m);
@@ -511,14 +419,15 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
     if (!h)
         return -ENOMEM;
     h->manager = m;
+    h->number = ++m->n_workers;
     h->spawned = gr_mono_now();
     struct gr_worker_listener l[GR_LISTEN_MAX];
     for (size_t i = 0; i < m->listeners.n; i++)
         l[i] = (struct gr_worker_listener){m->listeners.fd[i], m->listeners.address[i]};
     char store[4096], adopt[4096];
     snprintf(store, sizeof store, "%s/store", m->config->state_dir);
-    snprintf(adopt, sizeof adopt, "%s/worker-%d-%u.sock", m->config->runtime_dir, getpid(),
-             m->workers_spawned++);
+    snprintf(adopt, sizeof adopt, "%s/worker-%d-%" PRIu64 ".sock", m->config->state_dir, getpid(),
+             h->number);
     const struct gr_worker_config c = {.service = m->config->service.s,
                                        .instance = m->config->instance.s,
                                        .store_dir = store,
@@ -575,7 +484,7 @@ static void drain(struct gr_hosted *h)
         return;
     cJSON *m = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "drain");
-    cJSON_AddNumberToObject(m, "limit_usec", (double)DRAIN_USEC);
+    gr_json_add_uint(m, "limit_usec", DRAIN_USEC);
     if (gr_worker_request(h->worker, m, -1, 0, NULL, NULL) < 0 ||
         sd_event_add_time_relative(h->manager->event, &h->limit, CLOCK_MONOTONIC,
                                    DRAIN_USEC + 5 * GR_USEC_PER_SEC, 1000, on_drain_limit, h) < 0)

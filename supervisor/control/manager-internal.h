@@ -3,6 +3,7 @@
 #include "control/control-api.h"
 #include "control/listeners.h"
 #include "control/manager.h"
+#include "control/mend.h"
 #include "control/orphan.h"
 #include "control/status-writer.h"
 #include "control/worker.h"
@@ -26,11 +27,17 @@ struct gr_hosted { // a worker and what it holds
     size_t n_places;
     struct gr_place places[GR_MODULES_MAX];
     bool slot_used[GR_INSTANCES_MAX];
-    size_t loading; // answers outstanding while it is built
+    struct gr_held_file {
+        struct gr_digest digest;
+        unsigned copy;
+    } held[GR_INSTANCES_MAX]; // what a used slot has mapped
+    size_t loading;           // answers outstanding while it is built
     struct gr_mono spawned;
     sd_event_source *limit; // ends a drain that does not end
     bool tainted;
     char *adopt_path; // where it waits when this supervisor dies
+    bool incomplete;  // built while another serves, it lacks something of the table: not taken
+    uint64_t number;  // of the workers of this supervisor
 };
 
 enum gr_tally { // the supervisor's own counters
@@ -40,6 +47,8 @@ enum gr_tally { // the supervisor's own counters
     GR_TALLY_RESTART_REPLACE,
     GR_TALLY_COUNT
 };
+
+enum { GR_STATION_LOAD = GR_VERIFY_STATIONS, GR_STATIONS }; // the verifier's come first
 
 struct gr_manager {
     sd_event *event;
@@ -60,6 +69,7 @@ struct gr_manager {
     // state
     struct gr_table_rows table;
     struct gr_wishes before, now;
+    struct gr_floor floor; // how far the run before had followed the source
     bool planned_once;
     struct gr_conviction *convictions;
     size_t n_convictions;
@@ -73,6 +83,8 @@ struct gr_manager {
     // crew
     struct gr_hosted *crew;   // all that live
     struct gr_hosted *active; // the one that serves; NULL: none now
+    uint64_t n_workers;       // ever
+    struct gr_mend *mends;    // artifacts that the store lost
     bool replace_wanted;
     char replace_why[128];
     unsigned deaths_in_a_row;
@@ -87,11 +99,17 @@ struct gr_manager {
         int64_t rollout, revision;
         enum gr_phase phase;
         struct gr_wall at;
+        struct {                   // what of the committed table cannot be served
+            enum gr_reason reason; // NONE: nothing
+            char message[GR_MESSAGE_MAX];
+            struct gr_digest digest;
+            uint64_t worker; // number of the one that found out
+        } lack;
     } * told;
     size_t n_told;
-    unsigned workers_spawned;
     uint64_t tally[GR_TALLY_COUNT];
     uint64_t rollbacks[GR_REASON_COUNT], refused[GR_REASON_COUNT], faults;
+    struct gr_view_station stations[GR_STATIONS]; // since the start
     struct gr_view view;
     void *view_memory;
 };
@@ -101,32 +119,56 @@ void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, co
                      const char *version, int64_t rollout, const char *phase, enum gr_reason reason,
                      const char *message);
 struct gr_told *gr_manager_told(struct gr_manager *m, const struct gr_name *module); // makes it
+// Part of what is committed cannot be served now: Degraded until a worker newer than the one of
+// this number has it, or no row names it any more. `loud`: also an event.
+void gr_manager_lacks(struct gr_manager *m, const struct gr_desired *d, const struct gr_error *why,
+                      uint64_t worker, bool loud);
 void gr_manager_advance(struct gr_manager *m); // look again at the next turn of the loop
 void gr_manager_changed(struct gr_manager *m); // status keys, READY, waiting operators
+
+// manager-plan.c
+// Borrows from before, now and the manager's state.
+GR_MUST_CHECK int gr_manager_make_plans(struct gr_manager *m, const struct gr_wishes *before,
+                                        const struct gr_wishes *now, struct gr_plans **ret);
+void gr_manager_plan(struct gr_manager *m);
+
+// manager-table.c
 const struct gr_committed *gr_manager_row(const struct gr_manager *m, const struct gr_name *module);
+// Journals what `row` makes of its modules' rows in direction d together with the rollout's row
+// `as`, and takes it up in memory. Fails (disk full): FORWARD changed nothing; BACK and SETTLE are
+// taken up in memory all the same.
+GR_MUST_CHECK int gr_manager_commit_rows(struct gr_manager *m, const struct gr_rollout_row *row,
+                                         enum gr_direction d, const struct gr_rollout_row *as,
+                                         struct gr_error *e);
+void gr_manager_collect_store(struct gr_manager *m);
+bool gr_manager_row_names(const struct gr_committed *row, const struct gr_digest *digest);
 
 // manager-rollouts.c
 void gr_manager_init_ops(struct gr_manager *m);
-void gr_manager_plan(struct gr_manager *m);
+void gr_manager_report(struct gr_manager *m, const struct gr_rollout_row *row);
 int gr_manager_advance_rollouts(struct gr_manager *m);
 int gr_manager_recover(struct gr_manager *m, struct gr_error *e);
 void gr_manager_free_rollouts(struct gr_manager *m);
 void gr_manager_reload_convictions(struct gr_manager *m);
 bool gr_manager_is_waiting(const struct gr_manager *m);
+// The member changes the configuration and keeps the code.
+bool gr_member_reconfigures(const struct gr_rollout_member *mem);
 
 // crew.c
 int gr_crew_start(struct gr_manager *m, struct gr_error *e);
 void gr_crew_replace_when_quiet(struct gr_manager *m);
 void gr_crew_drain_all(struct gr_manager *m);
 void gr_crew_free(struct gr_manager *m);
+// hosted.c
 struct gr_place *gr_hosted_place(struct gr_hosted *h, const struct gr_name *module); // NULL: none
 struct gr_place *gr_hosted_make_place(struct gr_hosted *h,
                                       const struct gr_name *module); // NULL: full
 void gr_hosted_drop_place(struct gr_hosted *h, const struct gr_name *module);
 typedef void (*gr_loaded)(void *userdata, int slot, const struct gr_error *e);
-// Sends `load`; done is called from the loop.
+// Sends `load`, of a copy when this worker has the file mapped already; done is called from the
+// loop. Fails: LoadFailed, DiskFull; *e always has the sentence, and done is not called.
 int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config,
-                   gr_loaded done, void *userdata);
+                   gr_loaded done, void *userdata, struct gr_error *e);
 void gr_hosted_unload(struct gr_hosted *h, int slot);
 
 // manager-view.c

@@ -46,12 +46,19 @@ static const struct gr_rollout *rollout_of(const struct gr_manager *m, const str
     return NULL;
 }
 
-static const char *module_phase(const struct gr_rollout *r, const struct gr_told *t)
+static bool lacks(const struct gr_committed *row, const struct gr_told *t)
+{
+    return row && t && t->lack.reason && gr_manager_row_names(row, &t->lack.digest);
+}
+
+static const char *module_phase(const struct gr_rollout *r, const struct gr_committed *row,
+                                const struct gr_told *t)
 {
     if (r)
         return "Progressing";
-    bool bad = t && (t->phase == GR_PHASE_REJECTED || t->phase == GR_PHASE_ROLLED_BACK ||
-                     (t->phase == GR_PHASE_COUNT && t->reason));
+    bool bad = lacks(row, t);
+    bad |= t && (t->phase == GR_PHASE_REJECTED || t->phase == GR_PHASE_ROLLED_BACK ||
+                 (t->phase == GR_PHASE_COUNT && t->reason));
     return bad ? "Degraded" : "Healthy";
 }
 
@@ -66,7 +73,7 @@ static void fill_module(struct gr_manager *m, struct memory *mem, const struct g
     struct gr_hosted *h = m->active;
     struct gr_place *p = h ? gr_hosted_place(h, name) : NULL;
     *v = (struct gr_view_module){.module = *name, .updated = t ? t->at : gr_wall_now()};
-    snprintf(v->phase, sizeof v->phase, "%s", module_phase(r, t));
+    snprintf(v->phase, sizeof v->phase, "%s", module_phase(r, row, t));
     if (t) {
         v->reason = t->reason;
         snprintf(v->message, sizeof v->message, "%s", t->message);
@@ -74,6 +81,10 @@ static void fill_module(struct gr_manager *m, struct memory *mem, const struct g
         v->observed_revision = t->revision;
         snprintf(v->rollout_phase, sizeof v->rollout_phase, "%s",
                  t->phase < GR_PHASE_COUNT ? gr_phase_name(t->phase) : "");
+    }
+    if (lacks(row, t)) {
+        v->reason = t->lack.reason;
+        snprintf(v->message, sizeof v->message, "%s", t->lack.message);
     }
     if (!v->observed_revision && row)
         v->observed_revision = row->release->mod_revision;
@@ -141,10 +152,28 @@ static void fill_series(struct gr_manager *m, struct gr_view *v, struct memory *
               results, &m->tally[GR_TALLY_SWAP_OK], 2);
     add_tally(v, mem, "worker_restarts_total", "Workers started anew, by reason.", "reason",
               restarts, &m->tally[GR_TALLY_RESTART_CRASH], 2);
+    mem->values[v->n_series][0] =
+        (struct gr_view_count){.value = *gr_journal_damage(m->journal) != 0};
+    add_series(v, mem, "journal_damaged",
+               "1 when the journal was found damaged at the start of this process.", 1);
+    mem->series[v->n_series - 1].type = "gauge";
     add_reasons(v, mem, "rollbacks_total", "Rollouts that were taken back, by reason.",
                 m->rollbacks);
     add_reasons(v, mem, "artifact_refused_total",
                 "Rollouts that were refused before they served, by reason.", m->refused);
+}
+
+static void fill_stations(struct gr_manager *m, struct gr_view *v)
+{
+    static const char *const names[GR_STATIONS] = {
+        [GR_VERIFY_FETCH] = "fetch", [GR_VERIFY_CHECK] = "check",
+        [GR_VERIFY_STORE] = "store", [GR_VERIFY_PREFLIGHT] = "preflight",
+        [GR_STATION_LOAD] = "load",
+    };
+    for (size_t i = 0; i < GR_STATIONS; i++)
+        m->stations[i].name = names[i];
+    v->stations = m->stations;
+    v->n_stations = GR_STATIONS;
 }
 
 static size_t fill_modules(struct gr_manager *m, struct memory *mem)
@@ -180,7 +209,8 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
     v->admin = m->control ? gr_control_admin_address(m->control) : NULL;
     v->n_convictions = m->n_convictions;
     v->convictions = m->convictions;
-    bool degraded = false;
+    v->message = gr_journal_damage(m->journal);
+    bool degraded = v->message[0] != 0;
     if (mem) {
         mem->n_counters = 0;
         v->modules = mem->modules;
@@ -188,6 +218,7 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
         for (size_t i = 0; i < v->n_modules; i++)
             degraded |= strcmp(v->modules[i].phase, "Degraded") == 0;
         fill_series(m, v, mem);
+        fill_stations(m, v);
     }
     if (m->active) {
         gr_stats_gauges(gr_worker_stats(m->active->worker), &v->gauges);

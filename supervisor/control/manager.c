@@ -60,6 +60,23 @@ void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, co
         gr_control_notify(m->control);
 }
 
+void gr_manager_lacks(struct gr_manager *m, const struct gr_desired *d, const struct gr_error *why,
+                      uint64_t worker, bool loud)
+{
+    struct gr_told *t = gr_manager_told(m, &d->module);
+    if (t) {
+        t->lack.reason = why->reason;
+        t->lack.digest = d->digest;
+        t->lack.worker = worker;
+        t->at = gr_wall_now();
+        snprintf(t->lack.message, sizeof t->lack.message, "%s", why->message);
+    }
+    if (loud)
+        gr_manager_tell(m, GR_MSG_DEGRADED, GR_LOG_ERROR, d->module.s, d->version.text, 0,
+                        "Degraded", why->reason, why->message);
+    gr_manager_changed(m);
+}
+
 void gr_manager_changed(struct gr_manager *m)
 {
     if (m->status)
@@ -100,6 +117,7 @@ static void wishes_done(struct gr_wishes *w)
     for (size_t i = 0; i < w->n; i++)
         gr_desired_free(w->wishes[i].desired);
     free(w->wishes);
+    free(w->gone);
     *w = (struct gr_wishes){0};
 }
 
@@ -126,13 +144,17 @@ static void forgive_what_is_in_force(struct gr_manager *m)
     }
 }
 
-static void on_snapshot(void *u, const struct gr_snapshot *s)
+static int wishes_of(const struct gr_snapshot *s, struct gr_wishes *ret)
 {
-    struct gr_manager *m = u;
     struct gr_wishes w = {.revision = s->revision, .cluster_id = s->cluster_id};
-    w.wishes = calloc(s->n ? s->n : 1, sizeof *w.wishes);
-    if (!w.wishes)
-        return;
+    w.wishes = calloc(s->n + 1, sizeof *w.wishes);
+    w.gone = calloc(s->n_gone + 1, sizeof *w.gone);
+    if (!w.wishes || !w.gone) {
+        wishes_done(&w);
+        return -ENOMEM;
+    }
+    for (; w.n_gone < s->n_gone; w.n_gone++)
+        w.gone[w.n_gone] = s->gone[w.n_gone];
     for (size_t i = 0; i < s->n; i++) {
         const struct gr_entry *en = &s->entries[i];
         if (!en->module.s[0]) {
@@ -145,6 +167,18 @@ static void on_snapshot(void *u, const struct gr_snapshot *s)
         if (en->error.reason == GR_REASON_NONE)
             (void)!gr_desired_parse(&en->module, en->mod_revision, en->value, en->value_len,
                                     &x->desired, &x->error);
+    }
+    *ret = w;
+    return 0;
+}
+
+static void on_snapshot(void *u, const struct gr_snapshot *s)
+{
+    struct gr_manager *m = u;
+    struct gr_wishes w;
+    if (wishes_of(s, &w) < 0) {
+        gr_log(GR_LOG_ERROR, "out of memory: revision %" PRId64 " is not taken up", s->revision);
+        return;
     }
     wishes_done(&m->before);
     m->before = m->now;
@@ -210,18 +244,18 @@ static int open_source(struct gr_manager *m, struct gr_error *e)
 {
     const struct gr_source_callbacks cb = {
         .snapshot = on_snapshot, .health = on_health, .userdata = m};
-    struct gr_floor floor = {0};
-    int k = gr_journal_get_floor(m->journal, &floor, e);
+    int k = gr_journal_get_floor(m->journal, &m->floor, e);
     if (k < 0)
         return k;
     if (!m->config->n_endpoints) {
         k = gr_source_directory_new(m->event, m->config->directory, &cb, &m->source, e);
     } else {
         const struct gr_etcd_config c = etcd_config(m->config);
-        const struct gr_source_floor f = {
-            .cluster_id = floor.cluster_id, .revision = floor.revision, .rewound = floor.held};
-        k = gr_source_etcd_new(m->event, m->transport, &c, &m->config->service, &cb, f, &m->source,
-                               e);
+        const struct gr_source_floor f = {.cluster_id = m->floor.cluster_id,
+                                          .revision = m->floor.revision,
+                                          .rewound = m->floor.held};
+        const struct gr_source_keys keys = gr_source_keys_documents(&m->config->service);
+        k = gr_source_etcd_new(m->event, m->transport, &c, &keys, &cb, f, &m->source, e);
         if (k == 0)
             k = gr_status_writer_new(m->event, m->transport, &c, &m->config->service,
                                      &m->config->instance, view_for_status, m, &m->status, e);
@@ -310,6 +344,9 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
         gr_manager_free(m);
         return k;
     }
+    if (*gr_journal_damage(m->journal))
+        gr_manager_tell(m, GR_MSG_JOURNAL_DAMAGED, GR_LOG_ERROR, NULL, NULL, 0, "Degraded",
+                        GR_REASON_INTERNAL, gr_journal_damage(m->journal));
     if (!m->config->trust_root_file)
         gr_manager_tell(m, GR_MSG_UNTRUSTED, GR_LOG_WARNING, NULL, NULL, 0, NULL, GR_REASON_NONE,
                         "no trust root is configured: whoever can write the etcd keys decides what "
@@ -328,6 +365,7 @@ void gr_manager_free(struct gr_manager *m)
     gr_source_free(m->source);
     gr_status_writer_free(gr_steal(m->status));
     gr_crew_free(m);
+    gr_mend_free_all(m);
     gr_manager_free_rollouts(m);
     m->advance = sd_event_source_disable_unref(m->advance);
     gr_verifier_free(m->verifier);

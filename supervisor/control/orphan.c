@@ -1,6 +1,7 @@
 // Owns the meeting with the workers of a supervisor that died.
 #include "control/orphan.h"
 #include "base/channel.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include <dirent.h>
@@ -12,7 +13,7 @@
 #include <sys/un.h>
 
 #define ANSWER_MSEC 1000
-#define DRAIN_USEC 10e6
+#define DRAIN_USEC (10 * GR_USEC_PER_SEC)
 
 static int meet(const char *path)
 {
@@ -95,7 +96,7 @@ static int adopt(const struct gr_config *c, const char *path, struct gr_orphan *
 void gr_orphans_adopt(const struct gr_config *c, struct gr_orphans *ret,
                       struct gr_listeners *ret_listeners)
 {
-    DIR *dir = opendir(c->runtime_dir);
+    DIR *dir = opendir(c->state_dir);
     if (!dir)
         return;
     for (struct dirent *d; ret->n < GR_ORPHANS_MAX && (d = readdir(dir));) {
@@ -104,7 +105,7 @@ void gr_orphans_adopt(const struct gr_config *c, struct gr_orphans *ret,
         if (strncmp(d->d_name, "worker", 6) != 0 || len < 5 ||
             strcmp(d->d_name + len - 5, ".sock") != 0)
             continue;
-        int k = snprintf(path, sizeof path, "%s/%s", c->runtime_dir, d->d_name);
+        int k = snprintf(path, sizeof path, "%s/%s", c->state_dir, d->d_name);
         if (k > 0 && (size_t)k < sizeof path &&
             adopt(c, path, &ret->list[ret->n], ret_listeners) == 0)
             ret->n++;
@@ -117,7 +118,7 @@ static void release(struct gr_orphan *orphan)
     cJSON *m GR_AUTO_JSON = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "drain");
     cJSON_AddNumberToObject(m, "id", 2);
-    cJSON_AddNumberToObject(m, "limit_usec", DRAIN_USEC);
+    gr_json_add_uint(m, "limit_usec", DRAIN_USEC);
     int k = gr_channel_send(orphan->channel, m, NULL, 0);
     if (k < 0)
         gr_log(GR_LOG_WARNING, "the orphaned worker %d could not be told to drain: %s", orphan->pid,

@@ -1,8 +1,8 @@
-// A worker that lost its supervisor serves on and waits at a socket of its own in RuntimeDirectory,
-// worker-*.sock. There may be two: a supervisor can die while it replaces one by another. The next
-// supervisor takes the listening sockets over from them, builds a worker of its own from the
-// journal, and then lets all of them drain: nothing is refused, and what serves is what the journal
-// says.
+// A worker that lost its supervisor serves on and waits at a socket of its own in StateDirectory,
+// worker-*.sock (systemd clears the runtime directory of a service that died). There may be two: a
+// supervisor can die while it replaces one by another. The next supervisor takes the listening
+// sockets over from them, builds a worker of its own from the journal, and then lets all of them
+// drain: nothing is refused, and what serves is what the journal says.
 #pragma once
 #include "control/listeners.h"
 

@@ -2,34 +2,27 @@
 // fields, it never renames one.
 #include "control/view-json.h"
 #include "base/code.h"
+#include "base/json.h"
 #include "control/json-add.h"
 #include <stdio.h>
 #include <string.h>
 
-static cJSON *add_number(cJSON *o, const char *name, uint64_t n)
-{
-    return cJSON_AddNumberToObject(o, name, (double)n);
-}
-
-static cJSON *add_revision(cJSON *o, const char *name, int64_t n)
-{
-    return cJSON_AddNumberToObject(o, name, (double)n);
-}
-
 static bool add_counters(cJSON *o, const struct gr_counters *c)
 {
     cJSON *codes = cJSON_AddObjectToObject(o, "codes");
-    bool ok = codes && add_number(o, "requests", gr_counters_total(c)) &&
-              add_number(o, "errors", gr_counters_server_errors(c)) &&
-              add_number(o, "in_flight", c->in_flight) && add_number(o, "faults", c->faults) &&
-              add_number(o, "rescued", c->rescued) && add_number(o, "timeouts", c->timeouts) &&
-              cJSON_AddNumberToObject(
-                  o, "p50_usec", (double)gr_histogram_quantile_nsec(&c->latency, 0.5) / 1000) &&
-              cJSON_AddNumberToObject(o, "p99_usec",
-                                      (double)gr_histogram_quantile_nsec(&c->latency, 0.99) / 1000);
+    bool ok =
+        codes && gr_json_add_uint(o, "requests", gr_counters_total(c)) &&
+        gr_json_add_uint(o, "errors", gr_counters_server_errors(c)) &&
+        gr_json_add_uint(o, "in_flight", c->in_flight) &&
+        gr_json_add_uint(o, "faults", c->faults) && gr_json_add_uint(o, "rescued", c->rescued) &&
+        gr_json_add_uint(o, "timeouts", c->timeouts) &&
+        cJSON_AddNumberToObject(o, "p50_usec",
+                                (double)gr_histogram_quantile_nsec(&c->latency, 0.5) / 1000) &&
+        cJSON_AddNumberToObject(o, "p99_usec",
+                                (double)gr_histogram_quantile_nsec(&c->latency, 0.99) / 1000);
     for (unsigned i = 0; ok && i < GR_CODES; i++)
         if (c->requests[i])
-            ok = add_number(codes, gr_code_name(i), c->requests[i]);
+            ok = gr_json_add_uint(codes, gr_code_name(i), c->requests[i]);
     return ok;
 }
 
@@ -58,10 +51,10 @@ static bool add_verdict(cJSON *o, const struct gr_error_verdict *v)
         return cJSON_AddNullToObject(o, "verdict");
     cJSON *j = cJSON_AddObjectToObject(o, "verdict");
     return j && cJSON_AddStringToObject(j, "error_rate", gr_verdict_name(v->verdict)) &&
-           add_number(j, "requests", v->candidate.requests) &&
-           add_number(j, "errors", v->candidate.errors) &&
-           add_number(j, "baseline_requests", v->baseline.requests) &&
-           add_number(j, "baseline_errors", v->baseline.errors) &&
+           gr_json_add_uint(j, "requests", v->candidate.requests) &&
+           gr_json_add_uint(j, "errors", v->candidate.errors) &&
+           gr_json_add_uint(j, "baseline_requests", v->baseline.requests) &&
+           gr_json_add_uint(j, "baseline_errors", v->baseline.errors) &&
            cJSON_AddNumberToObject(j, "limit", v->limit) &&
            cJSON_AddNumberToObject(j, "evidence", v->evidence);
 }
@@ -71,7 +64,7 @@ static bool add_module_fields(cJSON *o, const struct gr_view_module *m, bool cou
     return cJSON_AddStringToObject(o, "phase", m->phase) &&
            gr_json_add_text(o, "reason", gr_reason_name(m->reason)) &&
            gr_json_add_text(o, "message", m->message) &&
-           add_revision(o, "observed_revision", m->observed_revision) &&
+           gr_json_add_int(o, "observed_revision", m->observed_revision) &&
            add_version(o, "stable", &m->stable, false, counters) &&
            add_version(o, "candidate", &m->candidate, true, counters) &&
            gr_json_add_text(o, "last_good", m->last_good) && add_verdict(o, m->verdict) &&
@@ -93,9 +86,9 @@ cJSON *gr_view_module_to_json(const struct gr_view_module *m)
                                 add_module_fields(o, m, true) &&
                                 add_version(o, "previous", &m->previous, false, true) &&
                                 (rollout = cJSON_AddObjectToObject(o, "rollout")) &&
-                                add_revision(rollout, "id", m->rollout) &&
+                                gr_json_add_int(rollout, "id", m->rollout) &&
                                 gr_json_add_text(rollout, "phase", m->rollout_phase) &&
-                                add_number(rollout, "bake_left_usec", m->bake_left_usec));
+                                gr_json_add_uint(rollout, "bake_left_usec", m->bake_left_usec));
 }
 
 cJSON *gr_view_find_module_json(const struct gr_view *v, const char *module)
@@ -116,8 +109,9 @@ static bool add_instance_fields(cJSON *o, const struct gr_view *v)
               (endpoints = cJSON_AddArrayToObject(o, "endpoints"));
     for (size_t i = 0; ok && i < v->n_endpoints; i++)
         ok = gr_json_push(endpoints, cJSON_CreateString(v->endpoints[i]));
-    return ok && add_revision(o, "source_revision", v->source.revision) &&
-           cJSON_AddStringToObject(o, "phase", v->phase);
+    return ok && gr_json_add_int(o, "source_revision", v->source.revision) &&
+           cJSON_AddStringToObject(o, "phase", v->phase) &&
+           gr_json_add_text(o, "message", v->message);
 }
 
 cJSON *gr_view_instance_key(const struct gr_view *v)
@@ -151,7 +145,7 @@ static bool add_source(cJSON *o, const struct gr_view *v)
            gr_json_add_text(j, "reason", gr_reason_name(s->reason)) &&
            gr_json_add_text(j, "message", s->message) &&
            gr_json_add_text(j, "endpoint", s->endpoint) &&
-           add_revision(j, "revision", s->revision) &&
+           gr_json_add_int(j, "revision", s->revision) &&
            gr_json_add_text(j, "cluster_id", s->cluster_id ? cluster : NULL);
 }
 
@@ -160,16 +154,16 @@ static bool add_worker(cJSON *o, const struct gr_view *v)
     const struct gr_worker_gauges *g = &v->gauges;
     cJSON *j = cJSON_AddObjectToObject(o, "worker");
     return j && cJSON_AddNumberToObject(j, "pid", v->worker_pid) &&
-           add_number(j, "connections", g->connections) &&
-           add_number(j, "connections_total", g->connections_total) &&
-           add_number(j, "parked", g->parked) &&
-           add_number(j, "refused_framing", g->refused_framing) &&
-           add_number(j, "swaps_ok", g->swaps_ok) &&
-           add_number(j, "swaps_failed", g->swaps_failed) &&
-           add_number(j, "freeze_last_usec", g->freeze_last_usec) &&
+           gr_json_add_uint(j, "connections", g->connections) &&
+           gr_json_add_uint(j, "connections_total", g->connections_total) &&
+           gr_json_add_uint(j, "parked", g->parked) &&
+           gr_json_add_uint(j, "refused_framing", g->refused_framing) &&
+           gr_json_add_uint(j, "swaps_ok", g->swaps_ok) &&
+           gr_json_add_uint(j, "swaps_failed", g->swaps_failed) &&
+           gr_json_add_uint(j, "freeze_last_usec", g->freeze_last_usec) &&
            cJSON_AddNumberToObject(j, "freeze_p99_usec",
                                    (double)gr_histogram_quantile_nsec(&g->freeze, 0.99) / 1000) &&
-           add_number(j, "pinned", v->pinned);
+           gr_json_add_uint(j, "pinned", v->pinned);
 }
 
 cJSON *gr_view_to_json(const struct gr_view *v)

@@ -299,7 +299,7 @@ static bool add_all(cJSON *o, const struct gr_desired *d)
     char hash[GR_DIGEST_TEXT_MAX];
     return cJSON_AddStringToObject(o, "version", d->version.text) &&
            cJSON_AddStringToObject(o, "version_hash", gr_digest_format(&d->digest, hash)) &&
-           add_sources(o, d) && (!d->size || cJSON_AddNumberToObject(o, "size", (double)d->size)) &&
+           add_sources(o, d) && (!d->size || gr_json_add_uint(o, "size", d->size)) &&
            (!d->config || gr_desired_add(o, "config", cJSON_Parse(d->config))) &&
            gr_desired_add(o, "strategy", gr_strategy_format(&d->strategy)) &&
            (!d->release_json || gr_desired_add(o, "release", cJSON_Parse(d->release_json))) &&
@@ -325,4 +325,16 @@ bool gr_desired_same_release(const struct gr_desired *a, const struct gr_desired
     return strcmp(a->version.text, b->version.text) == 0 &&
            gr_digest_equal(&a->digest, &b->digest) &&
            strcmp(a->config ? a->config : "{}", b->config ? b->config : "{}") == 0;
+}
+
+int gr_desired_fingerprint(const struct gr_desired *d, struct gr_digest *ret)
+{
+    const char *config = d->config ? d->config : "{}";
+    GR_CLEANUP(gr_hasher_freep) struct gr_hasher *h = NULL;
+    int k = gr_hasher_new(&h);
+    if (k == 0)
+        k = gr_hasher_update(h, d->digest.bytes, sizeof d->digest.bytes);
+    if (k == 0)
+        k = gr_hasher_update(h, config, strlen(config));
+    return k < 0 ? k : gr_hasher_finish(h, ret);
 }
