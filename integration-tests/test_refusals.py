@@ -421,6 +421,27 @@ def test_one_failed_preflight_refuses_the_whole_transaction(bench):
     refuse_batch(bench, document, "NotAModule", "grayling_add_module")
 
 
+def test_an_old_refusal_stops_nobody_else_after_a_restart(make, etcd):
+    """What was written in other transactions is other rollouts, also when a start takes several up together."""
+    g = make(etcd).start()
+    g.deploy("faulty", STABLE)
+    g.deploy("echo", ECHO)
+    old = g.want({"pay": "{"})
+    g.wait_phase("pay", "Rejected")
+    g.process.kill()
+    g.process.wait()
+    g.want({"faulty": g.document(NEXT)})
+    g.want({"echo": None})
+    with Traffic(g, POKE, clients=1) as t:
+        g.start()
+        assert g.wait_event(lambda e: e["module"] == "faulty" and e["phase"] in ("Healthy", "Rejected"))["phase"] == "Healthy"
+        g.until(lambda: g.module("echo") is None)
+        t.assert_served("1.0.0", "1.1.0")
+    m = g.module("pay")
+    assert (m["phase"], m["reason"], m["observed_revision"]) == ("Degraded", "DocumentInvalid", old) and "module pay" in m["message"], m
+    assert g.call(POKE)[1]["x-grayling-version"] == "1.1.0"
+
+
 # -- after all that ------------------------------------------------------------------------------------
 
 LATER = {"SignatureInvalid", "DowngradeRefused", "UpgradeLockIncomplete", "CallTimeout", "LatencyRegressed", "ResourceLeak", "HarmBudgetSpent",
