@@ -46,7 +46,8 @@ struct gr_slope {
     double per_request, low, high; // least squares, with an anytime-valid interval
 };
 
-// Everything that a verdict depends on besides the state.
+// Everything that a verdict depends on besides the state. The limits and has_stable must stay the
+// same while one state lives.
 struct gr_analysis_input {
     struct gr_analysis limits;
     uint64_t harm_bad_responses; // 0: no budget
@@ -54,48 +55,48 @@ struct gr_analysis_input {
     double sla_error_rate;       // < 0: none
     uint64_t sla_p99_usec;       // 0: none
     double slope_limit[3];       // per request: memory bytes, descriptors, threads; < 0: gate off
-    // The first five and the two below must stay the same while one state lives.
-    bool has_stable;                        // false: first deployment, nothing to compare with
-    bool measured;                          // false: the worker gives no data
-    bool concurrent;                        // stable gets traffic beside the candidate just now
+    bool has_stable;             // false: first deployment, nothing to compare with
+    bool measured;               // false: the worker gives no data
+    bool concurrent;             // stable gets traffic beside the candidate just now
     struct gr_arm_sample candidate, stable; // since the candidate's first weight
     struct gr_arm_sample reference;         // what stable had shown before that; zero: unknown
     struct gr_slope slope[3];
 };
 
-// Two-sample betting on one kind of event: capital per strategy, first one holds its cash.
+// Capital of one bettor, split over strategies; the first one holds its share in cash. The sum is
+// the evidence (an e-value) of now.
 #define GR_BET_STRATEGIES 9
 struct gr_bet {
     double capital[GR_BET_STRATEGIES];
-    double peak; // largest sum so far: the evidence (e-value)
 };
-// A block of requests of both arms that is not yet counted.
-#define GR_TAILS 5 // latency thresholds: one for the p99 gate, the others for the shape
+// A latency threshold, fixed while a block of requests is open. "Fast" is the version whose
+// distribution chose it, "slow" the one that is suspected: its latencies count when they surely
+// exceed max_ratio times the threshold.
 struct gr_tail {
     bool set;
-    uint32_t stable_bucket; // stable's requests in higher buckets exceed the threshold
-    uint32_t
-        candidate_bucket; // the candidate's in this one and higher surely exceed it times ratio
-    uint64_t stable_base, candidate_base; // exceedances when the block began
-    double share;                         // of stable beyond the threshold, as known then
+    uint64_t fast_bucket; // latencies of fast in higher buckets exceed the threshold
+    uint64_t slow_bucket; // latencies of slow in this bucket and higher ones exceed its multiple
+    uint64_t fast_base, slow_base;     // exceedances when the block began
+    uint64_t fast_before, slow_before; // latencies when the block began
+    double share;                      // of fast beyond the threshold, as known then
+    struct gr_bet bet;
 };
-// What must be kept between looks; plain numbers, may be journaled (GR_ANALYSIS_STATE in records).
+#define GR_TAILS 5 // the first is the p99 gate's, the others are the shape gate's
+struct gr_pair {
+    uint64_t requests, errors;
+};
+// What must be kept between looks; plain numbers, may be journaled (gr_analysis_state_format).
 struct gr_analysis_state {
     uint64_t looks, blocks;
-    uint64_t candidate_requests, candidate_errors; // of the look before
-    uint64_t stable_requests, stable_errors;
-    uint64_t candidate_latencies, stable_latencies;
-    uint64_t pending_candidate[2], pending_stable[2]; // requests, errors of the open block
-    uint64_t paired_candidate[2], paired_stable[2];   // ... of all closed ones
-    uint64_t alone[2];                                // requests, errors without concurrent stable
-    double weighted_stable_errors, variance, scale;   // of the block-weighted difference
-    uint64_t latency_base[2];  // histogram totals when the block began: candidate, stable
-    struct gr_bet errors_up;   // candidate is worse by more than the limit
-    struct gr_bet errors_down; // stable is worse
-    struct gr_tail tail[GR_TAILS];
-    struct gr_bet tail_up[GR_TAILS];
-    struct gr_bet tail_down; // stable's p99 is the worse one
-    double alone_peak, sla_errors_peak, sla_p99_peak;
+    struct gr_pair candidate_seen, stable_seen;     // totals of the look before
+    uint64_t candidate_latencies, stable_latencies; // the same of the histograms
+    struct gr_pair candidate_open, stable_open;     // in the block that is open
+    struct gr_pair candidate_paired, stable_paired; // in all closed blocks
+    struct gr_pair alone;                           // the candidate's without concurrent stable
+    double difference, difference_weight, difference_variance; // sums over closed blocks
+    struct gr_bet errors, errors_stable;         // worse by more than the limit: each version
+    struct gr_tail tails[GR_TAILS], tail_stable; // candidate suspected; stable suspected
+    double peak[GR_GATE_COUNT];                  // largest evidence of each gate so far
 };
 void gr_analysis_begin(struct gr_analysis_state *s);
 
@@ -109,13 +110,12 @@ struct gr_gate_verdict {
     double evidence, evidence_limit; // e-value against "within the limit"; Failed at the limit
 };
 
-// Findings that are no verdict on the candidate.
+// Findings about stable. With any of them a candidate that has not failed should be held, and
+// `promote --over-bad-stable` offered.
 #define GR_FINDING_STABLE_WORSE 1u    // stable is worse than the candidate, with evidence
 #define GR_FINDING_STABLE_VIOLATES 2u // stable breaks the contract's SLA, with evidence
 #define GR_FINDING_STABLE_DEGRADED 4u // stable is worse than it was before, with evidence
-#define GR_FINDING_BOTH_BAD                                                                        \
-    8u // candidate not worse than stable, but stable is bad: hold, offer
-       // `promote --over-bad-stable`
+#define GR_FINDING_BOTH_BAD 8u // ... and the candidate is as bad, but no worse: never Failed for it
 
 struct gr_analysis_verdict {
     enum gr_verdict verdict;
@@ -130,6 +130,10 @@ struct gr_analysis_verdict {
 // limits.alpha over the whole life of the state. A broken measurement leaves the state untouched.
 void gr_analysis_judge(struct gr_analysis_state *s, const struct gr_analysis_input *in,
                        struct gr_analysis_verdict *ret);
+
+// Part of limits.alpha that a gate may spend: fixed weights over the gates that the input enables
+// (Bonferroni), so that together they stay under alpha. 0: the gate is off or needs no chance.
+double gr_analysis_level(const struct gr_analysis_input *in, enum gr_gate gate);
 
 // A strategy that judges nothing, or by numbers that make no sense. Fails: -EINVAL DocumentInvalid
 // with path, expected and actual.
