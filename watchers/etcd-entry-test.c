@@ -19,7 +19,8 @@ static int take(const char *key, size_t key_len, size_t value_len, struct gr_ent
                             .value_len = value_len,
                             .mod_revision = 7,
                             .create_revision = 3};
-    int r = gr_etcd_entry_from_kv(gr_bytes_text(PREFIX), &kv, ret);
+    const struct gr_source_keys keys = gr_source_keys_documents(&(struct gr_name){"order"});
+    int r = gr_etcd_entry_from_kv(&keys, &kv, ret);
     free(kv.value);
     return r;
 }
@@ -69,12 +70,29 @@ static void a_bad_name_or_size_is_an_error_of_that_entry(void **state)
     assert_non_null(strstr(e.error.message, "262145"));
 }
 
+static void an_intent_has_no_suffix(void **state)
+{
+    (void)state;
+    const struct gr_source_keys keys = gr_source_keys_intents(&(struct gr_name){"order"});
+    char key[] = "/grayling/v1/order/intents/pay";
+    struct gr_etcd_kv kv = {
+        .key = key, .key_len = sizeof key - 1, .value = strdup("{}"), .value_len = 2};
+    struct gr_entry e;
+    assert_int_equal(gr_etcd_entry_from_kv(&keys, &kv, &e), 1);
+    assert_string_equal(e.module.s, "pay");
+    assert_string_equal(e.value, "{}");
+    gr_entry_done(&e);
+    kv = (struct gr_etcd_kv){.key = key, .key_len = sizeof "/grayling/v1/order/intents/" - 1};
+    assert_int_equal(gr_etcd_entry_from_kv(&keys, &kv, &e), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_document_is_taken),
         cmocka_unit_test(another_shape_is_none_of_ours),
         cmocka_unit_test(a_bad_name_or_size_is_an_error_of_that_entry),
+        cmocka_unit_test(an_intent_has_no_suffix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

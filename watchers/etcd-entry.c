@@ -5,12 +5,18 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char suffix[] = "/v2";
-#define SUFFIX_LEN (sizeof suffix - 1)
-
-int gr_etcd_service_prefix(const struct gr_name *service, struct gr_buf *ret)
+struct gr_source_keys gr_source_keys_documents(const struct gr_name *service)
 {
-    return gr_buf_printf(ret, "/modules/%s/", service->s);
+    struct gr_source_keys k = {.suffix = "/v2", .what = "module", .max = GR_MODULES_MAX};
+    snprintf(k.prefix, sizeof k.prefix, "/modules/%s/", service->s);
+    return k;
+}
+
+struct gr_source_keys gr_source_keys_intents(const struct gr_name *service)
+{
+    struct gr_source_keys k = {.suffix = "", .what = "module", .max = GR_MODULES_MAX};
+    snprintf(k.prefix, sizeof k.prefix, "/grayling/v1/%s/intents/", service->s);
+    return k;
 }
 
 // Foreign bytes for a sentence.
@@ -22,13 +28,15 @@ static void printable(const char *bytes, size_t len, char *ret, size_t cap)
     ret[n] = '\0';
 }
 
-int gr_etcd_entry_from_kv(struct gr_bytes prefix, struct gr_etcd_kv *kv, struct gr_entry *ret)
+int gr_etcd_entry_from_kv(const struct gr_source_keys *keys, struct gr_etcd_kv *kv,
+                          struct gr_entry *ret)
 {
-    if (kv->key_len <= prefix.len + SUFFIX_LEN || memcmp(kv->key, prefix.data, prefix.len) != 0)
+    size_t before = strlen(keys->prefix), after = strlen(keys->suffix);
+    if (kv->key_len <= before + after || memcmp(kv->key, keys->prefix, before) != 0)
         return 0;
-    const char *name = kv->key + prefix.len;
-    size_t name_len = kv->key_len - prefix.len - SUFFIX_LEN;
-    if (memcmp(name + name_len, suffix, SUFFIX_LEN) != 0 || memchr(name, '/', name_len))
+    const char *name = kv->key + before;
+    size_t name_len = kv->key_len - before - after;
+    if (memcmp(name + name_len, keys->suffix, after) != 0 || memchr(name, '/', name_len))
         return 0;
     *ret =
         (struct gr_entry){.mod_revision = kv->mod_revision, .create_revision = kv->create_revision};
@@ -37,9 +45,10 @@ int gr_etcd_entry_from_kv(struct gr_bytes prefix, struct gr_etcd_kv *kv, struct 
     if (gr_name_parse(name, name_len, &ret->module) < 0) {
         ret->module = (struct gr_name){0};
         gr_error_set(&ret->error, -EINVAL, GR_REASON_DOCUMENT_INVALID,
-                     "The key \"%s\" does not name a module: expected [a-z0-9][a-z0-9._-]{0,63} "
-                     "before /v2. Delete it and write the document under a valid name.",
-                     shown);
+                     "The key \"%s\" does not name a %s: expected [a-z0-9][a-z0-9._-]{0,63} "
+                     "between %s and %s. Delete it and write the document under a valid name.",
+                     shown, keys->what, keys->prefix,
+                     keys->suffix[0] ? keys->suffix : "the key's end");
     } else if (kv->value_len > GR_DOCUMENT_BYTES_MAX) {
         gr_error_set(&ret->error, -E2BIG, GR_REASON_TOO_LARGE,
                      "The document at \"%s\" has %zu bytes; at most %u are taken. Move bulk "

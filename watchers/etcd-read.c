@@ -12,7 +12,8 @@
 struct gr_etcd_read {
     struct gr_etcd *client;
     struct gr_etcd_read_callbacks cb;
-    struct gr_buf prefix, from;
+    const struct gr_source_keys *shape;
+    struct gr_buf from;
     struct gr_snapshot *snapshot;
     struct gr_etcd_call *call;
     int64_t keys;
@@ -27,7 +28,6 @@ void gr_etcd_read_cancel(struct gr_etcd_read *r)
         return;
     gr_etcd_cancel(r->call);
     gr_snapshot_free(r->snapshot);
-    gr_buf_done(&r->prefix);
     gr_buf_done(&r->from);
     free(r);
 }
@@ -52,17 +52,17 @@ static int take_kv(struct gr_etcd_read *r, struct gr_etcd_kv *kv, struct gr_erro
         return gr_error_set(e, -E2BIG, GR_REASON_TOO_LARGE,
                             "The keys below %s hold more than %u bytes together. Delete what is "
                             "not a document of this service.",
-                            r->prefix.data, GR_ETCD_RANGE_BYTES_MAX);
-    if (!gr_etcd_entry_from_kv(gr_bytes(r->prefix.data, r->prefix.len), kv, &entry)) {
-        gr_log(GR_LOG_DEBUG, "key %s is no document of a module and is ignored", kv->key);
+                            r->shape->prefix, GR_ETCD_RANGE_BYTES_MAX);
+    if (!gr_etcd_entry_from_kv(r->shape, kv, &entry)) {
+        gr_log(GR_LOG_DEBUG, "key %s names no %s and is ignored", kv->key, r->shape->what);
         return 0;
     }
-    if (r->snapshot->n == GR_MODULES_MAX) {
+    if (r->snapshot->n == r->shape->max) {
         gr_entry_done(&entry);
         return gr_error_set(e, -E2BIG, GR_REASON_TOO_LARGE,
-                            "There are more than %d modules below %s. Split the service, or delete "
-                            "the documents that are not needed.",
-                            GR_MODULES_MAX, r->prefix.data);
+                            "There are more than %zu keys below %s. Split the service, or delete "
+                            "the keys that are not needed.",
+                            r->shape->max, r->shape->prefix);
     }
     struct gr_entry *to = gr_snapshot_add(r->snapshot);
     if (!to) {
@@ -80,7 +80,7 @@ static int remember_place(struct gr_etcd_read *r, const struct gr_etcd_kv *last,
     int n = gr_buf_append(&r->from, last->key, last->key_len + 1); // with its NUL
     return n < 0 ? gr_error_set(e, n, GR_REASON_TOO_LARGE,
                                 "A key below %s has %zu bytes; at most %zu are taken. Delete it.",
-                                r->prefix.data, last->key_len, r->from.max - 1)
+                                r->shape->prefix, last->key_len, r->from.max - 1)
                  : 0;
 }
 
@@ -116,7 +116,7 @@ static void on_page(void *userdata, const struct gr_etcd_result *page)
 static int ask_page(struct gr_etcd_read *r, struct gr_error *e)
 {
     struct gr_etcd_range page = {
-        .key = gr_bytes(r->prefix.data, r->prefix.len),
+        .key = gr_bytes_text(r->shape->prefix),
         .prefix = true,
         .limit = PAGE_KEYS,
         .revision = r->snapshot->revision,
@@ -125,17 +125,16 @@ static int ask_page(struct gr_etcd_read *r, struct gr_error *e)
     return gr_etcd_range(r->client, &page, on_page, r, &r->call, e);
 }
 
-int gr_etcd_read_start(struct gr_etcd *c, struct gr_bytes prefix,
+int gr_etcd_read_start(struct gr_etcd *c, const struct gr_source_keys *keys,
                        const struct gr_etcd_read_callbacks *cb, struct gr_etcd_read **ret,
                        struct gr_error *e)
 {
     struct gr_etcd_read *r = calloc(1, sizeof *r);
     if (!r)
         return gr_error_set_retryable(e, -ENOMEM, GR_REASON_INTERNAL, "Out of memory.");
-    *r = (struct gr_etcd_read){
-        .client = c, .cb = *cb, .prefix = GR_BUF(4096), .from = GR_BUF(64 * 1024)};
+    *r = (struct gr_etcd_read){.client = c, .cb = *cb, .shape = keys, .from = GR_BUF(64 * 1024)};
     r->snapshot = calloc(1, sizeof *r->snapshot);
-    int n = r->snapshot ? gr_buf_append(&r->prefix, prefix.data, prefix.len) : -ENOMEM;
+    int n = r->snapshot ? 0 : -ENOMEM;
     if (n < 0)
         gr_error_set_retryable(e, n, GR_REASON_INTERNAL, "Out of memory.");
     else

@@ -1,4 +1,5 @@
-// One consistent read of all documents of a service: pages pinned to the revision of the first one.
+// One consistent read of all keys that a source follows: pages pinned to the revision of the first
+// one.
 #pragma once
 #include "watchers/etcd-client.h"
 #include "watchers/source-internal.h"
@@ -11,7 +12,8 @@ struct gr_etcd_read_callbacks {
                  const struct gr_error *e);
     void *userdata;
 };
-GR_MUST_CHECK int gr_etcd_read_start(struct gr_etcd *c, struct gr_bytes prefix,
+// `keys` is borrowed and outlives the read.
+GR_MUST_CHECK int gr_etcd_read_start(struct gr_etcd *c, const struct gr_source_keys *keys,
                                      const struct gr_etcd_read_callbacks *cb,
                                      struct gr_etcd_read **ret, struct gr_error *e);
 // No callback any more. Not needed after done. NULL is fine.

@@ -20,14 +20,13 @@
 
 #define PROBE_INTERVAL_USEC (5 * GR_USEC_PER_SEC)
 #define PROBE_TIMEOUT_USEC (3 * GR_USEC_PER_SEC)
-#define PREFIX_BYTES_MAX 256
 
 enum state { IDLE, WAITING, READING, RESUMING, OPENING, WATCHING, HELD };
 
 struct etcd_source {
     struct gr_source base;
     struct gr_etcd *client;
-    struct gr_buf prefix;
+    struct gr_source_keys follows;
     enum state state;
     struct gr_source_floor floor; // newest that was accepted
     int64_t processed;            // revision of the last read; 0: all must be read again
@@ -53,7 +52,7 @@ static void begin_probe(struct etcd_source *s);
 
 static struct gr_bytes prefix_of(const struct etcd_source *s)
 {
-    return gr_bytes(s->prefix.data, s->prefix.len);
+    return gr_bytes_text(s->follows.prefix);
 }
 
 static void set_timer(struct etcd_source *s, uint64_t usec)
@@ -230,7 +229,7 @@ static void begin_read(struct etcd_source *s, enum gr_resync cause)
     s->read_floor = s->floor;
     if (!s->watch)
         s->state = READING;
-    if (gr_etcd_read_start(s->client, prefix_of(s), &cb, &s->read, &e) < 0)
+    if (gr_etcd_read_start(s->client, &s->follows, &cb, &s->read, &e) < 0)
         lose(s, &e);
 }
 
@@ -353,7 +352,6 @@ static void done(struct gr_source *base)
     struct etcd_source *s = (struct etcd_source *)base;
     stop_all(s);
     gr_etcd_free(s->client);
-    gr_buf_done(&s->prefix);
     sd_event_source_disable_unref(s->timer);
     sd_event_source_disable_unref(s->wake);
 }
@@ -377,7 +375,7 @@ static const struct gr_source_ops ops = {
     .start = start, .done = done, .accept_rewind = accept_rewind};
 
 int gr_source_etcd_new(sd_event *event, struct gr_transport *t, const struct gr_etcd_config *config,
-                       const struct gr_name *service, const struct gr_source_callbacks *cb,
+                       const struct gr_source_keys *keys, const struct gr_source_callbacks *cb,
                        struct gr_source_floor floor, struct gr_source **ret, struct gr_error *e)
 {
     struct etcd_source *s = calloc(1, sizeof *s);
@@ -386,10 +384,8 @@ int gr_source_etcd_new(sd_event *event, struct gr_transport *t, const struct gr_
     if (floor.cluster_id) // a directory's revisions say nothing here
         s->floor = floor;
     s->read_cause = GR_RESYNC_START;
-    s->prefix = GR_BUF(PREFIX_BYTES_MAX);
+    s->follows = *keys;
     int r = gr_source_init(&s->base, &ops, event, cb);
-    if (r >= 0)
-        r = gr_etcd_service_prefix(service, &s->prefix);
     if (r >= 0)
         r = sd_event_add_time(event, &s->timer, CLOCK_MONOTONIC, 0, GR_USEC_PER_MSEC, on_timer, s);
     if (r >= 0)

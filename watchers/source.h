@@ -80,11 +80,21 @@ struct gr_source_floor { // what was accepted before the restart; zero: nothing
     uint64_t cluster_id;
     int64_t revision;
 };
+
+// Which keys of etcd are followed: prefix, a name, suffix. Others below the prefix are ignored.
+struct gr_source_keys {
+    char prefix[GR_NAME_MAX + 64], suffix[8];
+    const char *what; // for sentences: "module"
+    size_t max;       // more are refused
+};
+struct gr_source_keys gr_source_keys_documents(const struct gr_name *service);
+struct gr_source_keys gr_source_keys_intents(const struct gr_name *service);
+
 struct gr_source;
-// Copies config and service. Fails: -EINVAL (no endpoint, bad URL), -ENOMEM.
+// Copies config and keys. Fails: -EINVAL (no endpoint, bad URL), -ENOMEM.
 GR_MUST_CHECK int
 gr_source_etcd_new(sd_event *event, struct gr_transport *t, const struct gr_etcd_config *config,
-                   const struct gr_name *service, const struct gr_source_callbacks *cb,
+                   const struct gr_source_keys *keys, const struct gr_source_callbacks *cb,
                    struct gr_source_floor floor, struct gr_source **ret, struct gr_error *e);
 // The directory need not exist yet: health says so until it does.
 GR_MUST_CHECK int gr_source_directory_new(sd_event *event, const char *path,

@@ -92,7 +92,8 @@ int gr_cli_init(struct gr_cli *cli, const struct gr_args *args, struct gr_error 
 void gr_cli_done(struct gr_cli *cli)
 {
     gr_config_free(cli->config);
-    cli->config = NULL;
+    gr_config_free(cli->settings);
+    cli->config = cli->settings = NULL;
 }
 
 int gr_cli_config(struct gr_cli *cli, const struct gr_config **ret, struct gr_error *e)

@@ -72,7 +72,8 @@ struct gr_cli {
         *etcd_url; // as given or from the environment; NULL: not
     const struct gr_verb *verbs;
     size_t n_verbs;
-    struct gr_config *config; // loaded at first need
+    struct gr_config *config;   // of the file; loaded at first need
+    struct gr_config *settings; // of the daemon; asked for at first need
 };
 // Reads the shared options and the environment.
 GR_MUST_CHECK int gr_cli_init(struct gr_cli *cli, const struct gr_args *args, struct gr_error *e);
@@ -80,12 +81,21 @@ void gr_cli_done(struct gr_cli *cli);
 // Borrowed. Fails as gr_config_load().
 GR_MUST_CHECK int gr_cli_config(struct gr_cli *cli, const struct gr_config **ret,
                                 struct gr_error *e);
+// The configuration that the daemon in question runs with: asked of the socket that was named, else
+// of the file; where there is no file, of the socket at its usual place. Borrowed. Fails: as both.
+GR_MUST_CHECK int gr_cli_settings(struct gr_cli *cli, const struct gr_config **ret,
+                                  struct gr_error *e);
 // One request to the daemon's control socket. *ret (may be NULL) is the caller's. Blocks.
 // Fails: -ECONNREFUSED (no daemon there), -ETIME, and what the daemon answered: its reason,
 // sentence and a code after the HTTP status.
 GR_MUST_CHECK int gr_cli_request(struct gr_cli *cli, const char *method, const char *path,
                                  const cJSON *body, uint64_t timeout_usec, cJSON **ret,
                                  struct gr_error *e);
+// Body of a command: {"actor","reason"}; the caller's.
+cJSON *gr_cli_command(const struct gr_args *args);
+// POST of a command, whose body it takes.
+GR_MUST_CHECK int gr_cli_post(struct gr_cli *cli, const char *path, cJSON *take_body, cJSON **ret,
+                              struct gr_error *e);
 // "error: Reason: sentence" on stderr; returns the exit status of it.
 enum gr_exit gr_cli_fail(struct gr_cli *cli, const struct gr_error *e);
 void gr_cli_say(struct gr_cli *cli, const char *format, ...) GR_PRINTF(2, 3); // talk, on stderr

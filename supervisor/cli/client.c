@@ -111,3 +111,45 @@ int gr_cli_request(struct gr_cli *cli, const char *method, const char *path, con
                          "GRAYLING_CONTROL names its socket)");
     return r < 0 ? r : read_answer(&answer, ret, e);
 }
+
+static int ask_settings(struct gr_cli *cli, struct gr_error *e)
+{
+    GR_AUTO_JSON cJSON *text = NULL;
+    int r = gr_cli_request(cli, "GET", "/v1/config", NULL, 0, &text, e);
+    if (r < 0)
+        return r;
+    return gr_config_restore("the daemon's configuration",
+                             cJSON_IsString(text) ? text->valuestring : "", &cli->settings, e);
+}
+
+int gr_cli_settings(struct gr_cli *cli, const struct gr_config **ret, struct gr_error *e)
+{
+    bool named = cli->control_path && !cli->config_path;
+    int r = cli->settings ? 0 : named ? ask_settings(cli, e) : gr_cli_config(cli, ret, e);
+    if (!cli->settings && r >= 0)
+        return 0;
+    struct gr_error unasked;
+    if (r < 0 && !named && !cli->config_path && ask_settings(cli, &unasked) >= 0)
+        r = 0;
+    if (r >= 0)
+        *ret = cli->settings;
+    return r;
+}
+
+cJSON *gr_cli_command(const struct gr_args *args)
+{
+    const char *reason = gr_args_value(args, "reason");
+    cJSON *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "actor", gr_cli_actor());
+    if (reason)
+        cJSON_AddStringToObject(body, "reason", reason);
+    return body;
+}
+
+int gr_cli_post(struct gr_cli *cli, const char *path, cJSON *take_body, cJSON **ret,
+                struct gr_error *e)
+{
+    int r = gr_cli_request(cli, "POST", path, take_body, 0, ret, e);
+    cJSON_Delete(take_body);
+    return r;
+}

@@ -1,7 +1,7 @@
 // Documents in a real etcd: one transaction for all, and the loser of a race is told who won.
 #include "cli/docstore.h"
-#include "watchers/etcd.h"
 #include "watchers/live/etcd-process.h"
+#include "watchers/source.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -89,14 +89,14 @@ static void test_nobody_answers(void **state)
 
 static int set_up(void **state)
 {
-    static const struct gr_name service = {"order"};
+    const struct gr_source_keys keys = gr_source_keys_documents(&(struct gr_name){"order"});
     (void)state;
     gr_test_etcd_init(&etcd, false);
     gr_test_etcd_start(&etcd);
     gr_test_etcdctl(&etcd, (const char *const[]){"get", "nothing", NULL}); // waits until it serves
     const char *endpoint = etcd.url;
     struct gr_etcd_config config = {.n_endpoints = 1, .endpoints = &endpoint};
-    return gr_docstore_etcd_new(&config, &service, &store, &e);
+    return gr_docstore_etcd_new(&config, &keys, &store, &e);
 }
 
 static int tear_down(void **state)

@@ -1,18 +1,18 @@
-// Documents in etcd: keys /modules/{service}/{module}/v2, read and written by transactions on an
-// event loop of its own.
+// Documents and intents in etcd, one key a module, read and written by transactions on an event
+// loop of its own.
 #include "base/limits.h"
 #include "cli/docstore.h"
-#include "watchers/etcd.h"
+#include "watchers/source.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #define OPS_MAX 128 // etcd's own limit of a transaction
-#define KEY_MAX 192
+#define KEY_MAX (sizeof(struct gr_source_keys) + GR_NAME_MAX)
 
 struct etcd_store {
     struct gr_docstore base;
-    struct gr_name service;
+    struct gr_source_keys keys;
     sd_event *event;
     struct gr_transport *transport;
     struct gr_etcd *etcd;
@@ -26,7 +26,7 @@ struct etcd_store {
 
 static void key_of(const struct etcd_store *s, const struct gr_name *module, char key[KEY_MAX])
 {
-    snprintf(key, KEY_MAX, "/modules/%s/%s/v2", s->service.s, module->s);
+    snprintf(key, KEY_MAX, "%s%s%s", s->keys.prefix, module->s, s->keys.suffix);
 }
 
 static void take_kv(struct etcd_store *s, const struct gr_etcd_kv *kv)
@@ -151,14 +151,14 @@ static void free_store(struct gr_docstore *base)
 
 static const struct gr_docstore_ops ops_of_etcd = {get, put, free_store};
 
-int gr_docstore_etcd_new(const struct gr_etcd_config *config, const struct gr_name *service,
+int gr_docstore_etcd_new(const struct gr_etcd_config *config, const struct gr_source_keys *keys,
                          struct gr_docstore **ret, struct gr_error *e)
 {
     struct etcd_store *s = calloc(1, sizeof *s);
     if (!s)
         return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory");
     s->base.ops = &ops_of_etcd;
-    s->service = *service;
+    s->keys = *keys;
     snprintf(s->base.place, sizeof s->base.place, "etcd %s",
              config->n_endpoints ? config->endpoints[0] : "");
     int r = sd_event_new(&s->event);

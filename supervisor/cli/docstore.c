@@ -2,37 +2,13 @@
 #include "cli/docstore.h"
 #include "base/json.h"
 #include "cli/output.h"
-#include "watchers/etcd.h"
+#include "watchers/source.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
-// What the daemon says of itself, for hosts where its configuration cannot be read.
-struct told {
-    cJSON *status;
-    struct gr_name service;
-};
-
-static void told_done(struct told *t)
-{
-    cJSON_Delete(t->status);
-}
-
-static int ask_daemon(struct gr_cli *cli, struct told *t, struct gr_error *e)
-{
-    int r = gr_cli_request(cli, "GET", "/v1/status", NULL, 0, &t->status, e);
-    if (r < 0)
-        return r;
-    const char *service = gr_output_text(t->status, "service");
-    if (gr_name_parse(service, strlen(service), &t->service) < 0)
-        return gr_error_set(
-            e, -EINVAL, GR_REASON_NONE,
-            "the daemon does not say which service it is; name it with --config FILE");
-    return 0;
-}
-
-static int open_configured(const struct gr_config *c, const char *url, struct gr_docstore **ret,
-                           struct gr_error *e)
+static int open_etcd(const struct gr_config *c, const char *url, const struct gr_source_keys *keys,
+                     struct gr_docstore **ret, struct gr_error *e)
 {
     struct gr_etcd_config etcd = {.n_endpoints = c->n_endpoints,
                                   .endpoints = (const char *const *)c->endpoints,
@@ -45,38 +21,37 @@ static int open_configured(const struct gr_config *c, const char *url, struct gr
         etcd.n_endpoints = 1;
         etcd.endpoints = &url;
     }
-    return etcd.n_endpoints ? gr_docstore_etcd_new(&etcd, &c->service, ret, e)
-                            : gr_docstore_directory_new(c->directory, ret, e);
+    return gr_docstore_etcd_new(&etcd, keys, ret, e);
 }
 
-static int open_told(struct gr_cli *cli, struct gr_docstore **ret, struct gr_error *e)
+static int settings(struct gr_cli *cli, const struct gr_config **ret, struct gr_error *e)
 {
-    GR_CLEANUP(told_done) struct told t = {0};
-    int r = ask_daemon(cli, &t, e);
+    int r = gr_cli_settings(cli, ret, e);
     if (r < 0)
-        return r;
-    const char *endpoint =
-        cli->etcd_url ? cli->etcd_url : gr_output_text(t.status, "source.endpoint");
-    struct gr_etcd_config etcd = {.n_endpoints = 1, .endpoints = &endpoint};
-    if (cli->etcd_url || !strcmp(gr_output_text(t.status, "source.kind"), "etcd"))
-        return gr_docstore_etcd_new(&etcd, &t.service, ret, e);
-    return gr_docstore_directory_new(endpoint, ret, e);
+        gr_error_wrap(e, "where the desired state lives is not known");
+    return r;
 }
 
 int gr_docstore_open(struct gr_cli *cli, struct gr_docstore **ret, struct gr_error *e)
 {
-    const struct gr_config *config;
-    struct gr_error why = {0}, unasked;
-    // a socket that was named means that daemon, a file that was named means that file
-    if (cli->control_path && !cli->config_path && open_told(cli, ret, &unasked) >= 0)
-        return 0;
-    int r = gr_cli_config(cli, &config, &why);
-    if (r >= 0)
-        return open_configured(config, cli->etcd_url, ret, e);
-    if (!cli->control_path && !cli->config_path && open_told(cli, ret, &unasked) >= 0)
-        return 0;
-    return gr_error_set(e, r, why.reason, "where the desired state lives is not known: %.800s",
-                        why.message);
+    const struct gr_config *c;
+    int r = settings(cli, &c, e);
+    if (r < 0)
+        return r;
+    const struct gr_source_keys keys = gr_source_keys_documents(&c->service);
+    return c->n_endpoints || cli->etcd_url ? open_etcd(c, cli->etcd_url, &keys, ret, e)
+                                           : gr_docstore_directory_new(c->directory, ret, e);
+}
+
+int gr_docstore_open_intents(struct gr_cli *cli, struct gr_docstore **ret, struct gr_error *e)
+{
+    const struct gr_config *c;
+    int r = settings(cli, &c, e);
+    if (r < 0)
+        return r;
+    const struct gr_source_keys keys = gr_source_keys_intents(&c->service);
+    *ret = NULL;
+    return c->n_endpoints || cli->etcd_url ? open_etcd(c, cli->etcd_url, &keys, ret, e) : 0;
 }
 
 void gr_docstore_free(struct gr_docstore *s)
@@ -108,7 +83,17 @@ int gr_docstore_conflict(const struct gr_docstore_entry *now, int64_t expected, 
     cJSON *document = now->value ? cJSON_Parse(now->value) : NULL; // only shown
     const char *actor = gr_output_text(document, "actor"),
                *version = gr_output_text(document, "version");
-    if (!now->present)
+    const char *verb = gr_output_text(document, "verb"), *at = gr_output_text(document, "at");
+    if (*verb)
+        gr_error_set(
+            e, -EBUSY, GR_REASON_NONE,
+            "%.128s was faster: %.32s of rollout %.0f, step %.0f of %s, at %.40s (revision "
+            "%" PRId64 "); nothing of yours was written. Look with grayctl get %s",
+            *actor ? actor : "somebody", verb,
+            cJSON_GetNumberValue(gr_output_find(document, "rollout")),
+            cJSON_GetNumberValue(gr_output_find(document, "step")), now->module.s,
+            *at ? at : "an unknown time", now->revision, now->module.s);
+    else if (!now->present)
         gr_error_set(e, -EBUSY, GR_REASON_NONE,
                      "%s was removed meanwhile; expected revision %" PRId64
                      ". Look with grayctl get %s and write again",

@@ -27,11 +27,13 @@ struct gr_docstore { // first member of each kind
     const struct gr_docstore_ops *ops;
     char place[256]; // "etcd http://127.0.0.1:2379", "directory /etc/grayling/modules.d"
 };
-// The source of the configuration, or the one that the daemon names when only its socket was given
-// or no configuration can be read;
-// --etcd replaces the endpoints. Fails: as gr_cli_config(); -EINVAL when none is known.
+// The source that the daemon follows, as its configuration says (gr_cli_settings()); --etcd
+// replaces the endpoints. Fails: as gr_cli_settings().
 GR_MUST_CHECK int gr_docstore_open(struct gr_cli *cli, struct gr_docstore **ret,
                                    struct gr_error *e);
+// The same for operators' intents. *ret NULL: the source is a directory, which carries none.
+GR_MUST_CHECK int gr_docstore_open_intents(struct gr_cli *cli, struct gr_docstore **ret,
+                                           struct gr_error *e);
 void gr_docstore_free(struct gr_docstore *s);
 static inline void gr_docstore_freep(struct gr_docstore **s)
 {
@@ -49,8 +51,9 @@ void gr_docstore_entry_done(struct gr_docstore_entry *entry);
 int gr_docstore_conflict(const struct gr_docstore_entry *now, int64_t expected, struct gr_error *e);
 
 struct gr_etcd_config;
+struct gr_source_keys;
 GR_MUST_CHECK int gr_docstore_etcd_new(const struct gr_etcd_config *config,
-                                       const struct gr_name *service, struct gr_docstore **ret,
+                                       const struct gr_source_keys *keys, struct gr_docstore **ret,
                                        struct gr_error *e);
 GR_MUST_CHECK int gr_docstore_directory_new(const char *path, struct gr_docstore **ret,
                                             struct gr_error *e);

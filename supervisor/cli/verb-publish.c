@@ -25,36 +25,19 @@ static int inspect(const char *file, struct gr_inspection *ret, struct gr_error 
     return 0;
 }
 
-// Borrowed from *told or the configuration; "" when nobody says. A socket that was named means that
-// daemon's configuration.
-static int find_roots(struct gr_cli *cli, cJSON **told, const char **ret, struct gr_error *e)
-{
-    static const char key[] = "\nFileRoots=";
-    const struct gr_config *config;
-    bool ask = cli->control_path && !cli->config_path;
-    int r = ask ? gr_cli_request(cli, "GET", "/v1/config", NULL, 0, told, e)
-                : gr_cli_config(cli, &config, e);
-    if (r < 0)
-        return r;
-    const char *line = ask && cJSON_IsString(*told) ? strstr((*told)->valuestring, key) : NULL;
-    *ret = !ask ? config->file_roots : line ? line + strlen(key) : "";
-    return 0;
-}
-
 // First of [Artifacts] FileRoots. Fails: -EINVAL: there is none.
 static int first_root(struct gr_cli *cli, char root[PATH_MAX], struct gr_error *e)
 {
-    GR_AUTO_JSON cJSON *told = NULL;
-    const char *roots = NULL;
-    int r = find_roots(cli, &told, &roots, e);
+    const struct gr_config *config;
+    int r = gr_cli_settings(cli, &config, e);
     if (r < 0)
         return r;
-    size_t len = roots ? strcspn(roots, " \n") : 0;
+    size_t len = config->file_roots ? strcspn(config->file_roots, " ") : 0;
     if (len == 0 || len >= PATH_MAX)
         return gr_error_set(e, -EINVAL, GR_REASON_NONE,
                             "there is no place to copy the file to; give --source URL, or set "
                             "[Artifacts] FileRoots");
-    memcpy(root, roots, len);
+    memcpy(root, config->file_roots, len);
     root[len] = '\0';
     return 0;
 }

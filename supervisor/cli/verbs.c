@@ -13,6 +13,18 @@
     {                                                                                              \
         0, "reason", "TEXT", "why; kept with the change"                                           \
     }
+#define LOCAL                                                                                      \
+    {                                                                                              \
+        0, "local", NULL, "this host alone, through its control socket; also when etcd is away"    \
+    }
+#define SEEN_ROLLOUT                                                                               \
+    {                                                                                              \
+        0, "rollout", "ID", "refuse unless this is the rollout (the newest one)"                   \
+    }
+#define SEEN_STEP                                                                                  \
+    {                                                                                              \
+        0, "step", "N", "refuse unless it stands at this step (where it is now)"                   \
+    }
 #define FILES                                                                                      \
     {                                                                                              \
         'f', "file", "FILE", "a document; may repeat; - is standard input"                         \
@@ -42,8 +54,23 @@ static const struct gr_option publish_options[] = {
     REASON,
     {0},
 };
+static const struct gr_option promote_options[] = {
+    {0, "full", NULL, "past all further steps, to all of the traffic"},
+    {0, "over-bad-stable", NULL, "although the verdict says that stable is no better"},
+    SEEN_ROLLOUT,
+    SEEN_STEP,
+    LOCAL,
+    DRY_RUN,
+    REASON,
+    {0},
+};
+static const struct gr_option rollout_options[] = {SEEN_ROLLOUT, SEEN_STEP, LOCAL,
+                                                   DRY_RUN,      REASON,    {0}};
+static const struct gr_option abort_options[] = {SEEN_ROLLOUT, LOCAL,  IF_REVISION,
+                                                 DRY_RUN,      REASON, {0}};
 static const struct gr_option undo_options[] = {
     {0, "to", "VERSION", "not the last good version but this one"},
+    LOCAL,
     IF_REVISION,
     DRY_RUN,
     REASON,
@@ -86,6 +113,19 @@ const struct gr_verb gr_verbs[] = {
      GR_ARGS_MAX, files_options, gr_verb_plan},
     {"lint", "FILE...", "Check documents without asking anybody", "  grayctl lint pay.json\n", 0,
      GR_ARGS_MAX, files_options, gr_verb_lint},
+    {"promote", "MODULE", "To the next step of its rollout",
+     "  grayctl promote pay\n  grayctl promote pay --full --reason 'hotfix'\n", 1, 1,
+     promote_options, gr_verb_promote},
+    {"pause", "MODULE", "Hold its rollout where it is",
+     "  grayctl pause pay --reason 'look first'\n", 1, 1, rollout_options, gr_verb_pause},
+    {"resume", "MODULE", "Let a held rollout go on", "  grayctl resume pay\n", 1, 1,
+     rollout_options, gr_verb_resume},
+    {"abort", "MODULE", "Take its rollout back, and keep it there",
+     "  grayctl abort pay --reason 'refunds fail'\n  grayctl abort pay --local\n", 1, 1,
+     abort_options, gr_verb_abort},
+    {"retry", "MODULE", "Begin an ended rollout again, for the same users",
+     "  grayctl retry pay --reason 'the database was down'\n", 1, 1, rollout_options,
+     gr_verb_retry},
     {"undo", "MODULE", "Go back to the last good version, and keep it there",
      "  grayctl undo pay\n  grayctl undo pay --to 1.0.0 --reason 'refunds fail'\n", 1, 1,
      undo_options, gr_verb_undo},

@@ -467,6 +467,19 @@ static void the_merge_as_printed_loads_as_the_same(void **state)
     assert_non_null(strstr(once, "\nListen=127.0.0.1:1\nListen=unix:/a\n"));
     assert_null(again->admin_listen);
     assert_true(again->sealed_modules);
+
+    AUTO_CONFIG struct gr_config *restored = NULL; // as another program reads it
+    struct gr_error e = {0};
+    assert_return_code(gr_config_restore("a daemon's", once, &restored, &e), 0);
+    assert_null(restored->admin_listen);
+    assert_int_equal(restored->n_listen, 2);
+    assert_int_equal(restored->max_bytes, 3072);
+    assert_string_equal(restored->endpoints[1], "http://b:2");
+    AUTO_CONFIG struct gr_config *refused = NULL;
+    assert_return_code(-gr_config_restore("a daemon's", "[Service]\nColour=red\n", &refused, &e),
+                       0);
+    assert_non_null(strstr(e.message, "a daemon's:2: "));
+    assert_null(refused);
 }
 
 int main(void)

@@ -153,6 +153,31 @@ static int set_defaults(struct gr_config *c)
 // --- the whole
 // ------------------------------------------------------------------------------------
 
+static struct gr_config *config_new(void)
+{
+    struct gr_config *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->max_bytes = GR_ARTIFACT_BYTES_DEFAULT;
+    if (gr_config_set_text(&c->admin_listen, "127.0.0.1:9464") == 0) // an empty one means none
+        return c;
+    gr_config_free(c);
+    return NULL;
+}
+
+static int complete(struct gr_config *c, struct gr_error *e)
+{
+    int k = set_defaults(c);
+    if (k < 0)
+        return k;
+    if (!c->service.s[0])
+        return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
+                            "[Service] Name is missing; expected the service's name, which is "
+                            "{service} in every etcd key. Set it in the file or with --set "
+                            "Service.Name=NAME");
+    return 0;
+}
+
 static int take_all(struct gr_config *c, const char *path, char *const *sets, size_t n_sets,
                     struct gr_error *e)
 {
@@ -169,22 +194,23 @@ static int take_all(struct gr_config *c, const char *path, char *const *sets, si
 int gr_config_load(const char *path, char *const *sets, size_t n_sets, struct gr_config **ret,
                    struct gr_error *e)
 {
-    GR_CLEANUP(gr_config_freep) struct gr_config *c = calloc(1, sizeof *c);
-    if (!c)
-        return -ENOMEM;
-    c->max_bytes = GR_ARTIFACT_BYTES_DEFAULT;
-    int k = gr_config_set_text(&c->admin_listen, "127.0.0.1:9464"); // an empty one means none
+    GR_CLEANUP(gr_config_freep) struct gr_config *c = config_new();
+    int k = c ? take_all(c, path, sets, n_sets, e) : -ENOMEM;
     if (k == 0)
-        k = take_all(c, path, sets, n_sets, e);
+        k = complete(c, e);
     if (k == 0)
-        k = set_defaults(c);
-    if (k < 0)
-        return k;
-    if (!c->service.s[0])
-        return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
-                            "[Service] Name is missing; expected the service's name, which is "
-                            "{service} in every etcd key. Set it in the file or with --set "
-                            "Service.Name=NAME");
-    *ret = gr_steal(c);
-    return 0;
+        *ret = gr_steal(c);
+    return k;
+}
+
+int gr_config_restore(const char *where, const char *text, struct gr_config **ret,
+                      struct gr_error *e)
+{
+    GR_CLEANUP(gr_config_freep) struct gr_config *c = config_new();
+    int k = c ? gr_config_take_text(c, where, text, strlen(text), e) : -ENOMEM;
+    if (k == 0)
+        k = complete(c, e);
+    if (k == 0)
+        *ret = gr_steal(c);
+    return k;
 }

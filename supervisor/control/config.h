@@ -32,6 +32,10 @@ struct gr_config {
 // Fails: -EINVAL "FILE:LINE: ..."; -ENOENT and what else reading a file may give; -ENOMEM.
 GR_MUST_CHECK int gr_config_load(const char *path, char *const *sets, size_t n_sets,
                                  struct gr_config **ret, struct gr_error *e);
+// Reads what gr_config_format() printed, also that of another daemon. `where` names it in refusals.
+// Fails: as gr_config_load().
+GR_MUST_CHECK int gr_config_restore(const char *where, const char *text, struct gr_config **ret,
+                                    struct gr_error *e);
 void gr_config_free(struct gr_config *c);
 static inline void gr_config_freep(struct gr_config **c)
 {

@@ -180,8 +180,8 @@ static int open_source(struct gr_manager *m, struct gr_error *e)
         const struct gr_etcd_config c = etcd_config(m->config);
         const struct gr_source_floor f = {.cluster_id = floor.cluster_id,
                                           .revision = floor.revision};
-        k = gr_source_etcd_new(m->event, m->transport, &c, &m->config->service, &cb, f, &m->source,
-                               e);
+        const struct gr_source_keys keys = gr_source_keys_documents(&m->config->service);
+        k = gr_source_etcd_new(m->event, m->transport, &c, &keys, &cb, f, &m->source, e);
         if (k == 0)
             k = gr_status_writer_new(m->event, m->transport, &c, &m->config->service,
                                      &m->config->instance, view_for_status, m, &m->status, e);

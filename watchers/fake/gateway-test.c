@@ -300,8 +300,8 @@ static void the_source_may_be_freed_in_its_own_callback(void **state)
     struct gr_etcd_config config = {.n_endpoints = 1, .endpoints = endpoints};
     struct gr_source_callbacks cb = {
         .snapshot = free_source, .health = ignore_health, .userdata = g};
-    struct gr_name service = {"order"};
-    assert_int_equal(gr_source_etcd_new(w->event, w->transport, &config, &service, &cb,
+    const struct gr_source_keys keys = gr_source_keys_documents(&(struct gr_name){"order"});
+    assert_int_equal(gr_source_etcd_new(w->event, w->transport, &config, &keys, &cb,
                                         (struct gr_source_floor){0}, &w->source, NULL),
                      0);
     assert_int_equal(gr_source_start(w->source, NULL), 0);

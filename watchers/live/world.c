@@ -63,11 +63,9 @@ void gr_world_follow(struct gr_world *w, const struct gr_etcd_config *config,
 {
     struct gr_source_callbacks cb = gr_world_callbacks(w);
     struct gr_error e = {0};
-    struct gr_name service;
-    assert_int_equal(gr_name_parse("order", 5, &service), 0);
+    const struct gr_source_keys keys = gr_source_keys_documents(&(struct gr_name){"order"});
     if (gr_etcd_new(w->event, w->transport, config, &w->client, &e) < 0 ||
-        gr_source_etcd_new(w->event, w->transport, config, &service, &cb, floor, &w->source, &e) <
-            0 ||
+        gr_source_etcd_new(w->event, w->transport, config, &keys, &cb, floor, &w->source, &e) < 0 ||
         gr_source_start(w->source, &e) < 0)
         fail_msg("%s", e.message);
 }
