@@ -1,6 +1,7 @@
 // See directory-read.h. Revisions come from ctime (microseconds): it goes forward also when
-// somebody copies or renames an old file here, and it is the same after a restart. Where the clock
-// is too coarse, the revision is raised by one.
+// somebody copies or renames an old file here, and it is the same after a restart. What changed in
+// one file has one revision, and no two files share one: a file is what a transaction is in etcd.
+// Where the clock is too coarse, the revision is raised by one.
 #include "watchers/directory-read.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -9,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -39,20 +41,6 @@ static bool has_same_bytes(const struct gr_entry *a, const struct gr_entry *b)
     if (!a->value || !b->value)
         return !a->value && !b->value && !strcmp(a->error.message, b->error.message);
     return a->value_len == b->value_len && !memcmp(a->value, b->value, a->value_len);
-}
-
-static void set_revisions(const struct reading *r, struct gr_entry *entry, int64_t changed)
-{
-    const struct gr_entry *before =
-        r->previous && entry->module.s[0] ? gr_snapshot_find(r->previous, &entry->module) : NULL;
-    entry->mod_revision = entry->create_revision = changed;
-    if (!before)
-        return;
-    entry->create_revision = before->create_revision;
-    if (has_same_bytes(before, entry))
-        entry->mod_revision = before->mod_revision;
-    else if (changed <= before->mod_revision)
-        entry->mod_revision = before->mod_revision + 1;
 }
 
 static int out_of_memory(const struct reading *r)
@@ -86,6 +74,7 @@ static int add_entry(const struct reading *r, const char *file, const char *name
     struct gr_entry *entry = gr_snapshot_add(r->now);
     if (!entry)
         return out_of_memory(r);
+    snprintf(entry->origin, sizeof entry->origin, "%s", file);
     if (valid)
         entry->module = module;
     else
@@ -114,7 +103,7 @@ static int add_document(const struct reading *r, const char *file, const char *n
         entry->value = gr_steal(value);
         entry->value_len = len;
     }
-    set_revisions(r, entry, changed);
+    entry->mod_revision = entry->create_revision = changed;
     return 0;
 }
 
@@ -147,7 +136,7 @@ static int add_unreadable(const struct reading *r, const char *file, int code, i
                      "The document %s/%.100s cannot be read: %s. Make it a regular file (no link) "
                      "of at most %u bytes that the service may read.",
                      r->path, file, strerror(-code), BATCH_BYTES_MAX);
-    set_revisions(r, entry, changed);
+    entry->mod_revision = entry->create_revision = changed;
     return 0;
 }
 
@@ -203,12 +192,137 @@ static int read_all(const struct reading *r, DIR *dir)
     return 0;
 }
 
+// --- revisions
+// ------------------------------------------------------------------------------------------------
+
+struct change { // what one file brings that is new
+    const char *file;
+    int64_t revision; // its ctime, then what it is called
+};
+struct changes {
+    size_t n;
+    struct change *list;
+};
+
+static const struct gr_entry *find_before(const struct reading *r, const struct gr_entry *entry)
+{
+    return r->previous && entry->module.s[0] ? gr_snapshot_find(r->previous, &entry->module) : NULL;
+}
+
+static bool is_changed(const struct reading *r, const struct gr_entry *entry)
+{
+    const struct gr_entry *before = find_before(r, entry);
+    return !before || !has_same_bytes(before, entry);
+}
+
+static struct change *find_change(struct changes *c, const char *file)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (strcmp(c->list[i].file, file) == 0)
+            return &c->list[i];
+    return NULL;
+}
+
+static void note_change(struct changes *c, const char *file, int64_t revision)
+{
+    struct change *known = find_change(c, file);
+    if (!known)
+        c->list[c->n++] = (struct change){.file = file, .revision = revision};
+    else if (revision > known->revision)
+        known->revision = revision;
+}
+
+// Unchanged documents keep their revision; the others are noted with the least that theirs can be.
+static void note_changed_documents(const struct reading *r, struct changes *c)
+{
+    for (size_t i = 0; i < r->now->n; i++) {
+        struct gr_entry *entry = &r->now->entries[i];
+        const struct gr_entry *before = find_before(r, entry);
+        int64_t least = entry->mod_revision;
+        if (!is_changed(r, entry)) {
+            entry->mod_revision = before->mod_revision;
+            entry->create_revision = before->create_revision;
+            continue;
+        }
+        if (before && least <= before->mod_revision)
+            least = before->mod_revision + 1;
+        note_change(c, entry->origin, least);
+    }
+}
+
+static bool is_gone(const struct reading *r, const struct gr_entry *before)
+{
+    return before->module.s[0] && !gr_snapshot_find(r->now, &before->module);
+}
+
+// A document that left a batch goes with the rest of that file; a file that left is a change of the
+// directory.
+static void note_gone_documents(const struct reading *r, struct changes *c, int64_t dir_changed)
+{
+    for (size_t i = 0; r->previous && i < r->previous->n; i++) {
+        const struct gr_entry *before = &r->previous->entries[i];
+        int64_t least =
+            dir_changed > r->previous->revision ? dir_changed : r->previous->revision + 1;
+        if (is_gone(r, before))
+            note_change(c, before->origin, find_change(c, before->origin) ? 0 : least);
+    }
+}
+
+static int by_revision_and_file(const void *a, const void *b)
+{
+    const struct change *x = a, *y = b;
+    if (x->revision != y->revision)
+        return x->revision < y->revision ? -1 : 1;
+    return strcmp(x->file, y->file);
+}
+
+static void give_revisions(const struct reading *r, struct changes *c)
+{
+    if (c->n)
+        qsort(c->list, c->n, sizeof *c->list, by_revision_and_file);
+    for (size_t i = 1; i < c->n; i++)
+        if (c->list[i].revision <= c->list[i - 1].revision)
+            c->list[i].revision = c->list[i - 1].revision + 1;
+    for (size_t i = 0; i < r->now->n; i++) {
+        struct gr_entry *entry = &r->now->entries[i];
+        const struct gr_entry *before = find_before(r, entry);
+        if (!is_changed(r, entry))
+            continue;
+        entry->mod_revision = find_change(c, entry->origin)->revision;
+        entry->create_revision = before ? before->create_revision : entry->mod_revision;
+    }
+    for (size_t i = 0; r->previous && i < r->previous->n; i++) {
+        const struct gr_entry *before = &r->previous->entries[i];
+        if (is_gone(r, before))
+            gr_snapshot_note_gone(r->now, &before->module,
+                                  find_change(c, before->origin)->revision);
+    }
+}
+
+static int set_revisions(const struct reading *r, int64_t dir_changed)
+{
+    size_t most = r->now->n + (r->previous ? r->previous->n : 0) + 1;
+    GR_AUTO_FREE struct change *list = calloc(most, sizeof *list);
+    struct changes c = {.list = list};
+    if (!list)
+        return out_of_memory(r);
+    if (r->previous)
+        gr_snapshot_inherit_gone(r->now, r->previous);
+    note_changed_documents(r, &c);
+    note_gone_documents(r, &c, dir_changed);
+    give_revisions(r, &c);
+    return 0;
+}
+
 static int64_t revision_of(const struct reading *r, const struct stat *dir)
 {
     int64_t revision = usec_of(dir->st_ctim);
     for (size_t i = 0; i < r->now->n; i++)
         if (r->now->entries[i].mod_revision > revision)
             revision = r->now->entries[i].mod_revision;
+    for (size_t i = 0; i < r->now->n_gone; i++)
+        if (r->now->gone[i].revision > revision)
+            revision = r->now->gone[i].revision;
     if (!r->previous || revision > r->previous->revision)
         return revision;
     return r->previous->revision + (gr_snapshot_same(r->previous, r->now) ? 0 : 1);
@@ -238,6 +352,9 @@ int gr_directory_read(const char *path, const struct gr_snapshot *previous,
     if (n < 0)
         return n;
     gr_snapshot_sort(now);
+    n = set_revisions(&r, usec_of(st.st_ctim));
+    if (n < 0)
+        return n;
     now->revision = revision_of(&r, &st);
     *ret = gr_steal(now);
     return 0;

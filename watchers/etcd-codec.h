@@ -40,6 +40,11 @@ void gr_etcd_complaint_parse(const char *bytes, size_t len, struct gr_etcd_compl
 // The token is missing, unknown or older than the last change of users: log in again.
 bool gr_etcd_complaint_wants_login(long http_status, const struct gr_etcd_complaint *c);
 
+struct gr_etcd_deletion {
+    char *key; // NUL-terminated after key_len bytes
+    size_t key_len;
+    int64_t mod_revision;
+};
 struct gr_etcd_watch_line { // one message of a watch
     uint64_t cluster_id;
     int64_t revision; // of the store, no proof that all before it was delivered
@@ -48,8 +53,12 @@ struct gr_etcd_watch_line { // one message of a watch
     int64_t compact_revision;
     size_t n_events;
     int64_t max_mod_revision;
+    size_t n_deleted; // of the events
+    struct gr_etcd_deletion *deleted;
     struct gr_etcd_complaint complaint; // of canceled and failed
 };
-// Fails: -EINVAL, -E2BIG, -ENOMEM.
+// Owns: *ret is filled on success and given back with gr_etcd_watch_line_done. Fails: -EINVAL,
+// -E2BIG, -ENOMEM.
 GR_MUST_CHECK int gr_etcd_watch_line_parse(const char *bytes, size_t len,
                                            struct gr_etcd_watch_line *ret, struct gr_error *e);
+void gr_etcd_watch_line_done(struct gr_etcd_watch_line *l);

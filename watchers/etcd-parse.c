@@ -266,6 +266,37 @@ bool gr_etcd_complaint_wants_login(long http_status, const struct gr_etcd_compla
     return false;
 }
 
+void gr_etcd_watch_line_done(struct gr_etcd_watch_line *l)
+{
+    for (size_t i = 0; i < l->n_deleted; i++)
+        free(l->deleted[i].key);
+    free(l->deleted);
+    l->deleted = NULL;
+    l->n_deleted = 0;
+}
+
+// PUT is what an absent type means.
+static bool is_deletion(const cJSON *event)
+{
+    const cJSON *type = gr_json_get(event, "type");
+    return cJSON_IsString(type) && strcmp(type->valuestring, "DELETE") == 0;
+}
+
+static int take_deletion(const cJSON *kv, int64_t mod, struct gr_etcd_watch_line *ret,
+                         struct gr_error *e)
+{
+    struct gr_etcd_deletion *more =
+        reallocarray(ret->deleted, ret->n_deleted + 1, sizeof *ret->deleted);
+    if (!more)
+        return gr_error_set_retryable(e, -ENOMEM, GR_REASON_INTERNAL, "Out of memory.");
+    ret->deleted = more;
+    struct gr_etcd_deletion *d = &more[ret->n_deleted];
+    *d = (struct gr_etcd_deletion){.mod_revision = mod};
+    int r = take_bytes(kv, "key", &d->key, &d->key_len, e);
+    ret->n_deleted += r >= 0;
+    return r;
+}
+
 static int take_events(const cJSON *o, struct gr_etcd_watch_line *ret, struct gr_error *e)
 {
     const cJSON *list, *item;
@@ -275,7 +306,10 @@ static int take_events(const cJSON *o, struct gr_etcd_watch_line *ret, struct gr
     cJSON_ArrayForEach(item, list)
     {
         int64_t mod = 0;
-        r = take_int(gr_json_get(item, "kv"), "mod_revision", &mod, e);
+        const cJSON *kv = gr_json_get(item, "kv");
+        r = take_int(kv, "mod_revision", &mod, e);
+        if (r >= 0 && is_deletion(item))
+            r = take_deletion(kv, mod, ret, e);
         if (r < 0)
             return r;
         ret->n_events++;
@@ -321,8 +355,10 @@ int gr_etcd_watch_line_parse(const char *bytes, size_t len, struct gr_etcd_watch
         return refuse(e, "result", "an object");
     } else {
         r = take_watch_result(result, &line, e);
-        if (r < 0)
+        if (r < 0) {
+            gr_etcd_watch_line_done(&line);
             return r;
+        }
     }
     *ret = line;
     return 0;

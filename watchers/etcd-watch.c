@@ -85,10 +85,20 @@ static int on_created(struct gr_etcd_watch *w, const struct gr_etcd_watch_line *
     return 0;
 }
 
+static void tell_events(struct gr_etcd_watch *w, const struct gr_etcd_watch_line *line)
+{
+    for (size_t i = 0; w->cb.deleted && i < line->n_deleted; i++) {
+        const struct gr_etcd_deletion *d = &line->deleted[i];
+        w->cb.deleted(w->cb.userdata, gr_bytes(d->key, d->key_len), d->mod_revision);
+    }
+    if (line->n_events)
+        w->cb.changed(w->cb.userdata, line->max_mod_revision);
+}
+
 static int on_line(void *userdata, const char *text, size_t len)
 {
     struct gr_etcd_watch *w = userdata;
-    struct gr_etcd_watch_line line;
+    GR_CLEANUP(gr_etcd_watch_line_done) struct gr_etcd_watch_line line = {0};
     struct gr_error e = {0};
     if (gr_etcd_watch_line_parse(text, len, &line, &e) < 0)
         return note_end(w, GR_WATCH_RESTART_ERROR, e.message);
@@ -104,8 +114,7 @@ static int on_line(void *userdata, const char *text, size_t len)
         if (r < 0)
             return r;
     }
-    if (line.n_events)
-        w->cb.changed(w->cb.userdata, line.max_mod_revision);
+    tell_events(w, &line);
     return 0;
 }
 

@@ -8,11 +8,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int on_object(void *userdata, const char *text, size_t len)
 {
-    struct gr_etcd_watch_line line;
+    GR_CLEANUP(gr_etcd_watch_line_done) struct gr_etcd_watch_line line = {0};
     uint64_t *seen = userdata;
     *seen = *seen * 31 + len;
     if (gr_etcd_watch_line_parse(text, len, &line, NULL) >= 0)
-        *seen = *seen * 31 + line.n_events;
+        *seen = *seen * 31 + line.n_events + line.n_deleted;
     return 0;
 }
 

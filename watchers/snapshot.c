@@ -1,4 +1,5 @@
 // Snapshots as values: copied, compared, searched, freed. Pure.
+#include "base/limits.h"
 #include "watchers/source-internal.h"
 #include <errno.h>
 #include <string.h>
@@ -16,6 +17,7 @@ void gr_snapshot_free(struct gr_snapshot *s)
     for (size_t i = 0; i < s->n; i++)
         gr_entry_done(&s->entries[i]);
     free(s->entries);
+    free(s->gone);
     free(s);
 }
 
@@ -29,6 +31,60 @@ struct gr_entry *gr_snapshot_add(struct gr_snapshot *s)
     return &entries[s->n++];
 }
 
+static struct gr_gone *find_gone(struct gr_snapshot *s, const struct gr_name *module)
+{
+    for (size_t i = 0; i < s->n_gone; i++)
+        if (gr_name_equal(&s->gone[i].module, module))
+            return &s->gone[i];
+    return NULL;
+}
+
+// Where one more note goes: behind the others, or in place of the oldest.
+static struct gr_gone *room_for_gone(struct gr_snapshot *s)
+{
+    if (s->n_gone == GR_MODULES_MAX) {
+        struct gr_gone *oldest = s->gone;
+        for (size_t i = 1; i < s->n_gone; i++)
+            if (s->gone[i].revision < oldest->revision)
+                oldest = &s->gone[i];
+        return oldest;
+    }
+    struct gr_gone *more = reallocarray(s->gone, s->n_gone + 1, sizeof *more);
+    if (!more)
+        return NULL;
+    s->gone = more;
+    return &more[s->n_gone++];
+}
+
+void gr_snapshot_note_gone(struct gr_snapshot *s, const struct gr_name *module, int64_t revision)
+{
+    struct gr_gone *g = find_gone(s, module);
+    if (g && g->revision >= revision)
+        return;
+    if (!g)
+        g = room_for_gone(s);
+    if (g)
+        *g = (struct gr_gone){.module = *module, .revision = revision};
+}
+
+void gr_snapshot_inherit_gone(struct gr_snapshot *s, const struct gr_snapshot *from)
+{
+    for (size_t i = 0; i < from->n_gone; i++)
+        if (!gr_snapshot_find(s, &from->gone[i].module))
+            gr_snapshot_note_gone(s, &from->gone[i].module, from->gone[i].revision);
+}
+
+void gr_snapshot_forget_gone(struct gr_snapshot *s, const struct gr_snapshot *held)
+{
+    for (size_t i = 0; i < s->n_gone;) {
+        const struct gr_entry *e = gr_snapshot_find(held, &s->gone[i].module);
+        if (e && e->mod_revision > s->gone[i].revision)
+            s->gone[i] = s->gone[--s->n_gone];
+        else
+            i++;
+    }
+}
+
 int gr_snapshot_copy(const struct gr_snapshot *s, struct gr_snapshot **ret)
 {
     GR_CLEANUP(gr_snapshot_freep) struct gr_snapshot *copy = calloc(1, sizeof *copy);
@@ -36,6 +92,7 @@ int gr_snapshot_copy(const struct gr_snapshot *s, struct gr_snapshot **ret)
         return -ENOMEM;
     copy->cluster_id = s->cluster_id;
     copy->revision = s->revision;
+    gr_snapshot_inherit_gone(copy, s);
     for (size_t i = 0; i < s->n; i++) {
         const struct gr_entry *from = &s->entries[i];
         struct gr_entry *to = gr_snapshot_add(copy);

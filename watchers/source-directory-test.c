@@ -199,6 +199,44 @@ static void a_batch_is_one_snapshot(void **state)
     assert_true(entry(w, "auth")->mod_revision > auth);
 }
 
+// Files that one clock tick saw are still transactions of their own; a batch is one, with what left
+// it.
+static void a_file_is_what_a_transaction_is(void **state)
+{
+    struct world *w = *state;
+    char name[32], module[16];
+    put(w, "batch.json", "{\"modules\":{\"pay\":{},\"auth\":{},\"old\":{}}}");
+    for (int i = 0; i < 30; i++) {
+        snprintf(name, sizeof name, "m%d.json", i);
+        put(w, name, "{}");
+    }
+    follow(w);
+    UNTIL(w, w->n_snapshots == 1);
+    for (int i = 0; i < 30; i++)
+        for (int k = 0; k < i; k++) {
+            snprintf(name, sizeof name, "m%d", i);
+            snprintf(module, sizeof module, "m%d", k);
+            assert_true(entry(w, name)->mod_revision != entry(w, module)->mod_revision);
+        }
+    assert_int_equal(entry(w, "pay")->mod_revision, entry(w, "auth")->mod_revision);
+    assert_int_equal(w->snapshot->n_gone, 0);
+    put(w, "batch.json", "{\"modules\":{\"pay\":{\"a\":1},\"auth\":{}}}");
+    UNTIL(w, has(w, "pay", "{\"a\":1}"));
+    assert_int_equal(w->snapshot->n_gone, 1);
+    assert_string_equal(w->snapshot->gone[0].module.s, "old");
+    assert_int_equal(w->snapshot->gone[0].revision, entry(w, "pay")->mod_revision);
+    int64_t revision = w->snapshot->revision;
+    drop(w, "m1.json");
+    UNTIL(w, has(w, "m1", NULL));
+    assert_int_equal(w->snapshot->n_gone, 2);
+    assert_string_equal(w->snapshot->gone[1].module.s, "m1");
+    assert_true(w->snapshot->gone[1].revision > revision &&
+                w->snapshot->gone[1].revision <= w->snapshot->revision);
+    put(w, "m1.json", "{}");
+    UNTIL(w, has(w, "m1", "{}"));
+    assert_int_equal(w->snapshot->n_gone, 1);
+}
+
 static void what_cannot_be_used_spoils_itself_only(void **state)
 {
     struct world *w = *state;
@@ -289,6 +327,7 @@ int main(void)
         T(an_editor_that_renames_over_is_seen),
         T(a_file_that_is_being_written_is_waited_for),
         T(a_batch_is_one_snapshot),
+        T(a_file_is_what_a_transaction_is),
         T(what_cannot_be_used_spoils_itself_only),
         T(a_missing_directory_is_an_outage_and_no_order),
         T(a_directory_that_comes_later_is_waited_for),

@@ -32,6 +32,7 @@ struct etcd_source {
     int64_t processed;            // revision of the last read; 0: all must be read again
     int64_t keys;                 // below the prefix at that read
     int64_t told;                 // newest mod_revision that the watch told of
+    struct gr_snapshot notes;     // deletions that the watch told of; nothing else is in it
     enum gr_resync read_cause;    // of the next or present whole read
     bool read_again;              // something changed while a read was under way
     bool settled;                 // the present watch has been probed since it was created
@@ -152,6 +153,16 @@ static void on_watch_changed(void *userdata, int64_t mod_revision)
     (void)sd_event_source_set_enabled(s->wake, SD_EVENT_ONESHOT);
 }
 
+static void on_watch_deleted(void *userdata, struct gr_bytes key, int64_t mod_revision)
+{
+    struct etcd_source *s = userdata;
+    struct gr_etcd_kv kv = {
+        .key = (char *)key.data, .key_len = key.len, .mod_revision = mod_revision};
+    struct gr_entry entry;
+    if (gr_etcd_entry_from_kv(&s->follows, &kv, &entry) && entry.module.s[0])
+        gr_snapshot_note_gone(&s->notes, &entry.module, mod_revision);
+}
+
 static int on_wake(sd_event_source *source, void *userdata)
 {
     (void)source;
@@ -182,6 +193,7 @@ static void open_watch(struct etcd_source *s)
 {
     struct gr_etcd_watch_callbacks cb = {.created = on_watch_created,
                                          .changed = on_watch_changed,
+                                         .deleted = on_watch_deleted,
                                          .ended = on_watch_ended,
                                          .userdata = s};
     struct gr_error e = {0};
@@ -208,6 +220,8 @@ static void on_read(void *userdata, struct gr_snapshot *snapshot, int64_t keys,
     s->base.health.resyncs[s->read_cause]++;
     s->processed = snapshot->revision;
     s->keys = keys;
+    gr_snapshot_forget_gone(&s->notes, snapshot);
+    gr_snapshot_inherit_gone(snapshot, &s->notes);
     raise_floor(s, snapshot->cluster_id, snapshot->revision);
     gr_source_offer(&s->base, snapshot);
     if (s->read_again && s->told > s->processed)
@@ -352,6 +366,7 @@ static void done(struct gr_source *base)
     struct etcd_source *s = (struct etcd_source *)base;
     stop_all(s);
     gr_etcd_free(s->client);
+    free(s->notes.gone);
     sd_event_source_disable_unref(s->timer);
     sd_event_source_disable_unref(s->wake);
 }
@@ -366,6 +381,7 @@ static void accept_rewind(struct gr_source *base)
     s->rewound = false;
     gr_source_forget(&s->base);
     s->processed = s->told = 0;
+    s->notes.n_gone = 0; // of another history
     s->read_cause = GR_RESYNC_RECONNECT;
     s->state = WAITING;
     set_timer(s, 0);

@@ -35,3 +35,10 @@ bool gr_snapshot_same(const struct gr_snapshot *a, const struct gr_snapshot *b);
 void gr_entry_done(struct gr_entry *e);
 // Appends an empty entry; borrowed until the next one. NULL: out of memory.
 struct gr_entry *gr_snapshot_add(struct gr_snapshot *s);
+// Notes that a module was deleted at that revision; the newest word on a module counts, and of too
+// many the oldest are forgotten. A note less is no failure: it may be left out.
+void gr_snapshot_note_gone(struct gr_snapshot *s, const struct gr_name *module, int64_t revision);
+// Takes the notes of `from` over for modules that `s` does not hold.
+void gr_snapshot_inherit_gone(struct gr_snapshot *s, const struct gr_snapshot *from);
+// Drops the notes of modules that `held` shows to have been written again since.
+void gr_snapshot_forget_gone(struct gr_snapshot *s, const struct gr_snapshot *held);

@@ -6,6 +6,7 @@
 #include "base/name.h"
 #include "watchers/etcd.h"
 #include "watchers/transport/transport.h"
+#include <limits.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
@@ -14,13 +15,22 @@ struct gr_entry {          // one document
     int64_t mod_revision, create_revision;
     char *value; // NUL-terminated after value_len bytes; NULL when error is set
     size_t value_len;
-    struct gr_error error; // reason NONE, or why this key could not be used
+    struct gr_error error;     // reason NONE, or why this key could not be used
+    char origin[NAME_MAX + 1]; // the file of a directory that holds it; "": etcd
+};
+struct gr_gone { // a document that was deleted, and the revision that deleted it
+    struct gr_name module;
+    int64_t revision;
 };
 struct gr_snapshot {     // all documents at one revision
     uint64_t cluster_id; // 0: directory
     int64_t revision;
     size_t n;
     struct gr_entry *entries; // sorted by module (strcmp); nameless ones first
+    // Deletions that were seen, of modules that are not there now; capped, and never complete: what
+    // nobody watched is not in it.
+    size_t n_gone;
+    struct gr_gone *gone;
 };
 GR_MUST_CHECK int gr_snapshot_copy(const struct gr_snapshot *s, struct gr_snapshot **ret);
 void gr_snapshot_free(struct gr_snapshot *s);

@@ -49,13 +49,13 @@
 #define GR_CONTROL_CONNECTIONS_MAX 64              // per server: control socket, admin address
 #define GR_CONTROL_IDLE_SEC 60                     // a silent connection is closed
 #define GR_CONTROL_WAIT_USEC_MAX (60ull * 1000000) // longest long poll
-#define GR_ROLLOUTS_MAX 128 // in progress at once; a further one waits for the next snapshot
-#define GR_HEADERS_MAX 100  // header fields of one request
-#define GR_HEAD_SEC_MAX 10  // a request's head must be complete by then
-#define GR_BODY_SEC_MAX 120 // ... and its body
-#define GR_IDLE_SEC_MAX 75  // an idle connection is closed
-#define GR_DISCARD_BYTES_MAX (16u << 20)          // read past an oversized body, to answer in order
-#define GR_FREEZES_MAX 16                         // operators' freezes at once
+#define GR_ROLLOUTS_MAX (2 * GR_MODULES_MAX) // in progress at once: one that goes, one that comes
+#define GR_HEADERS_MAX 100                   // header fields of one request
+#define GR_HEAD_SEC_MAX 10                   // a request's head must be complete by then
+#define GR_BODY_SEC_MAX 120                  // ... and its body
+#define GR_IDLE_SEC_MAX 75                   // an idle connection is closed
+#define GR_DISCARD_BYTES_MAX (16u << 20)     // read past an oversized body, to answer in order
+#define GR_FREEZES_MAX 16                    // operators' freezes at once
 #define GR_FREEZE_FOR_USEC_MAX (300ull * 1000000) // longest operators' freeze
 #define GR_UNLOAD_USEC_MAX (10ull * 1000000)      // wait for calls still inside, then pin
 #define GR_DRAIN_DEFAULT_USEC (10ull * 1000000)   // SIGTERM, or orphaned without a successor

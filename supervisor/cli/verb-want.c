@@ -135,9 +135,10 @@ static cJSON *plan_question(struct gr_documents *d)
 enum gr_exit gr_verb_plan(struct gr_cli *cli, const struct gr_args *args)
 {
     static const struct gr_column columns[] = {
-        {"MODULE", "module", GR_CELL_TEXT, false},     {"ACTION", "kind", GR_CELL_TEXT, false},
-        {"FROM", "from.version", GR_CELL_TEXT, false}, {"TO", "to.version", GR_CELL_TEXT, false},
-        {"REASON", "reason", GR_CELL_TEXT, false},     {"MESSAGE", "message", GR_CELL_TEXT, false},
+        {"GROUP", "group", GR_CELL_TEXT, false},     {"MODULE", "module", GR_CELL_TEXT, false},
+        {"ACTION", "kind", GR_CELL_TEXT, false},     {"FROM", "from.version", GR_CELL_TEXT, false},
+        {"TO", "to.version", GR_CELL_TEXT, false},   {"REASON", "reason", GR_CELL_TEXT, false},
+        {"MESSAGE", "message", GR_CELL_TEXT, false},
     };
     GR_CLEANUP(gr_documents_done) struct gr_documents d = {0};
     GR_AUTO_JSON cJSON *question = NULL, *plan = NULL;

@@ -79,12 +79,13 @@ static int freeze(void *u, const char *const *modules, size_t n, uint64_t for_us
     return 0;
 }
 
-static int plan(void *u, const struct gr_wishes *wishes, struct gr_plan **ret, struct gr_error *e)
+static int plan(void *u, const struct gr_wishes *wishes, struct gr_plans **ret, struct gr_error *e)
 {
     (void)u, (void)e;
     struct gr_wishes before = {0};
     struct gr_table_rows actual = {0};
-    return gr_plan_make(&before, wishes, &actual, NULL, 0, ret);
+    const struct gr_plan_input in = {.before = &before, .now = wishes, .actual = &actual};
+    return gr_plans_make(&in, ret);
 }
 
 static const struct gr_control_ops ops = {.view = view,

@@ -19,7 +19,7 @@ struct gr_control_ops {
     // What would happen if these documents were the desired state of their modules and all others
     // stayed; touches nothing. Owns: *ret by the caller, with borrowed parts of `wishes` and of the
     // manager's own tables (good until the next turn of the loop).
-    int (*plan)(void *u, const struct gr_wishes *wishes, struct gr_plan **ret, struct gr_error *e);
+    int (*plan)(void *u, const struct gr_wishes *wishes, struct gr_plans **ret, struct gr_error *e);
     // Goes back to the last good version, or to version `to` (NULL: last good). -ENOENT: no such
     // module or version; -EALREADY: in force. *ret (caller frees):
     // {"module","from":{"version","hash"},"to":{"version","hash"},"document":{...}}; `document` is

@@ -253,18 +253,17 @@ void gr_post_plan(struct gr_control *c, const struct gr_http_request *q, const c
     static const char *const allowed[] = {"documents", "actor", "reason", NULL};
     GR_CLEANUP(command_done) struct command k = {0};
     GR_CLEANUP(wishes_done) struct gr_wishes wishes = {0};
-    struct gr_plan *plan = NULL;
+    GR_CLEANUP(gr_plans_freep) struct gr_plans *plans = NULL;
     struct gr_error e = {0};
     (void)arg;
     if (is_missing(c->ops.plan, ret) || !command_parse(q, allowed, &k, ret))
         return;
     int r = wishes_parse(gr_json_get(k.body, "documents"), &wishes, &e);
     if (r >= 0)
-        r = c->ops.plan(c->ops.userdata, &wishes, &plan, &e);
+        r = c->ops.plan(c->ops.userdata, &wishes, &plans, &e);
     if (r < 0) {
         reply_result(r, &e, ret);
         return;
     }
-    gr_http_reply_json(ret, 200, gr_plan_to_json(plan));
-    gr_plan_free(plan);
+    gr_http_reply_json(ret, 200, gr_plans_to_json(plans));
 }

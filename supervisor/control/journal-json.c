@@ -70,10 +70,11 @@ static const char *kind_name(enum gr_plan_kind k)
     return "refuse";
 }
 
-static cJSON *item(const struct gr_plan_item *i)
+static cJSON *item(const struct gr_plan_item *i, size_t group)
 {
     cJSON *o = cJSON_CreateObject();
-    return gr_json_whole(o, o && cJSON_AddStringToObject(o, "module", i->module.s) &&
+    return gr_json_whole(o, o && cJSON_AddNumberToObject(o, "group", (double)group) &&
+                                cJSON_AddStringToObject(o, "module", i->module.s) &&
                                 cJSON_AddStringToObject(o, "kind", kind_name(i->kind)) &&
                                 gr_json_add(o, "from", release(i->from)) &&
                                 gr_json_add(o, "to", release(i->to)) &&
@@ -81,13 +82,33 @@ static cJSON *item(const struct gr_plan_item *i)
                                 gr_json_add_text(o, "message", i->refusal.message));
 }
 
-cJSON *gr_plan_to_json(const struct gr_plan *p)
+static cJSON *rollout(const struct gr_plan *p, size_t group)
 {
-    GR_AUTO_FREE char *text = gr_plan_format(p);
-    cJSON *o = cJSON_CreateObject(), *items = NULL;
-    bool ok = o && cJSON_AddBoolToObject(o, "refused", p->refused) &&
-              gr_json_add_text(o, "text", text) && (items = cJSON_AddArrayToObject(o, "items"));
+    cJSON *o = cJSON_CreateObject(), *modules = NULL;
+    bool ok = o && cJSON_AddNumberToObject(o, "group", (double)group) &&
+              cJSON_AddNumberToObject(o, "rollout", (double)p->rollout) &&
+              cJSON_AddBoolToObject(o, "refused", p->refused) &&
+              (modules = cJSON_AddArrayToObject(o, "modules"));
     for (size_t i = 0; ok && i < p->n; i++)
-        ok = gr_json_push(items, item(&p->items[i]));
+        ok = gr_json_push(modules, cJSON_CreateString(p->items[i].module.s));
+    return gr_json_whole(o, ok);
+}
+
+cJSON *gr_plans_to_json(const struct gr_plans *p)
+{
+    GR_AUTO_FREE char *text = gr_plans_format(p);
+    cJSON *o = cJSON_CreateObject(), *rollouts = NULL, *items = NULL;
+    bool refused = false;
+    for (size_t i = 0; i < p->n; i++)
+        refused |= p->plans[i].refused;
+    bool ok = o && cJSON_AddBoolToObject(o, "refused", refused) &&
+              gr_json_add_text(o, "text", text) &&
+              (rollouts = cJSON_AddArrayToObject(o, "rollouts")) &&
+              (items = cJSON_AddArrayToObject(o, "items"));
+    for (size_t i = 0; ok && i < p->n; i++) {
+        ok = gr_json_push(rollouts, rollout(&p->plans[i], i + 1));
+        for (size_t k = 0; ok && k < p->plans[i].n; k++)
+            ok = gr_json_push(items, item(&p->plans[i].items[k], i + 1));
+    }
     return gr_json_whole(o, ok);
 }

@@ -7,4 +7,5 @@
 // New objects, caller frees; NULL: out of memory.
 cJSON *gr_rollout_row_to_json(const struct gr_rollout_row *r);
 cJSON *gr_event_row_to_json(const struct gr_event_row *ev);
-cJSON *gr_plan_to_json(const struct gr_plan *p);
+// "items" lists all of all rollouts; an item's "group" counts the rollouts from 1.
+cJSON *gr_plans_to_json(const struct gr_plans *p);

@@ -24,11 +24,14 @@ static const char *op_config(void *u)
 }
 
 // The documents given stand in for their keys; all others stay as the last snapshot has them.
-static int op_plan(void *u, const struct gr_wishes *wishes, struct gr_plan **ret,
+static int op_plan(void *u, const struct gr_wishes *wishes, struct gr_plans **ret,
                    struct gr_error *e)
 {
     struct gr_manager *m = u;
-    struct gr_wishes mixed = {.revision = m->now.revision + 1, .cluster_id = m->now.cluster_id};
+    struct gr_wishes mixed = {.revision = m->now.revision + 1,
+                              .cluster_id = m->now.cluster_id,
+                              .n_gone = m->now.n_gone,
+                              .gone = m->now.gone};
     struct gr_wish *all GR_AUTO_FREE = calloc(m->now.n + wishes->n + 1, sizeof *all);
     if (!all)
         return -ENOMEM;
@@ -36,12 +39,15 @@ static int op_plan(void *u, const struct gr_wishes *wishes, struct gr_plan **ret
         int c = i == m->now.n    ? 1
                 : k == wishes->n ? -1
                                  : strcmp(m->now.wishes[i].module.s, wishes->wishes[k].module.s);
-        all[mixed.n++] = c < 0 ? m->now.wishes[i] : wishes->wishes[k];
+        all[mixed.n] = c < 0 ? m->now.wishes[i] : wishes->wishes[k];
+        if (c >= 0) // all that is given would be one transaction
+            all[mixed.n].mod_revision = mixed.revision;
+        mixed.n++;
         i += c <= 0;
         k += c >= 0;
     }
     mixed.wishes = all;
-    int r = gr_plan_make(&m->now, &mixed, &m->table, m->convictions, m->n_convictions, ret);
+    int r = gr_manager_make_plans(m, &m->now, &mixed, ret);
     return r < 0 ? gr_error_set(e, r, GR_REASON_INTERNAL, "the plan could not be made: %s",
                                 strerror(-r))
                  : 0;

@@ -59,6 +59,7 @@ struct gr_manager {
     // state
     struct gr_table_rows table;
     struct gr_wishes before, now;
+    struct gr_floor floor; // how far the run before had followed the source
     bool planned_once;
     struct gr_conviction *convictions;
     size_t n_convictions;
@@ -101,11 +102,26 @@ void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, co
 struct gr_told *gr_manager_told(struct gr_manager *m, const struct gr_name *module); // makes it
 void gr_manager_advance(struct gr_manager *m); // look again at the next turn of the loop
 void gr_manager_changed(struct gr_manager *m); // status keys, READY, waiting operators
+
+// manager-plan.c
+// Borrows from before, now and the manager's state.
+GR_MUST_CHECK int gr_manager_make_plans(struct gr_manager *m, const struct gr_wishes *before,
+                                        const struct gr_wishes *now, struct gr_plans **ret);
+void gr_manager_plan(struct gr_manager *m);
+
+// manager-table.c
 const struct gr_committed *gr_manager_row(const struct gr_manager *m, const struct gr_name *module);
+// Journals what `row` makes of its modules' rows in direction d together with the rollout's row
+// `as`, and takes it up in memory. Fails (disk full): FORWARD changed nothing; BACK and SETTLE are
+// taken up in memory all the same.
+GR_MUST_CHECK int gr_manager_commit_rows(struct gr_manager *m, const struct gr_rollout_row *row,
+                                         enum gr_direction d, const struct gr_rollout_row *as,
+                                         struct gr_error *e);
+void gr_manager_collect_store(struct gr_manager *m);
 
 // manager-rollouts.c
 void gr_manager_init_ops(struct gr_manager *m);
-void gr_manager_plan(struct gr_manager *m);
+void gr_manager_report(struct gr_manager *m, const struct gr_rollout_row *row);
 int gr_manager_advance_rollouts(struct gr_manager *m);
 int gr_manager_recover(struct gr_manager *m, struct gr_error *e);
 void gr_manager_free_rollouts(struct gr_manager *m);

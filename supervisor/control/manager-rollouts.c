@@ -1,6 +1,5 @@
-// Owns which rollouts are in progress: from snapshots through the plan to rollouts, and what a
-// rollout may do to the worker, the table and the journal.
-#include "base/fault.h"
+// Owns which rollouts are in progress: their order, their recovery after a start, and what they may
+// do to the worker and the quarantine.
 #include "base/log.h"
 #include "control/manager-internal.h"
 #include <errno.h>
@@ -9,14 +8,6 @@
 #include <string.h>
 
 #define SWAP_ANSWER_EXTRA_USEC (10 * GR_USEC_PER_SEC)
-
-const struct gr_committed *gr_manager_row(const struct gr_manager *m, const struct gr_name *module)
-{
-    for (size_t i = 0; i < m->table.n; i++)
-        if (gr_name_equal(&m->table.rows[i].module, module))
-            return &m->table.rows[i];
-    return NULL;
-}
 
 bool gr_manager_is_waiting(const struct gr_manager *m)
 {
@@ -164,84 +155,6 @@ static int op_swap(void *u, struct gr_rollout *r, enum gr_direction d)
     return k;
 }
 
-// --- what a rollout does to the table
-// -------------------------------------------------------------
-
-static struct gr_committed *table_row(struct gr_manager *m, const struct gr_name *module)
-{
-    for (size_t i = 0; i < m->table.n; i++)
-        if (gr_name_equal(&m->table.rows[i].module, module))
-            return &m->table.rows[i];
-    return NULL;
-}
-
-static void row_done(struct gr_committed *c)
-{
-    gr_desired_free(c->release);
-    gr_desired_free(c->previous);
-    gr_desired_free(c->last_good);
-}
-
-static int copy_or_null(const struct gr_desired *d, struct gr_desired **ret)
-{
-    return d ? gr_desired_copy(d, ret) : 0;
-}
-
-// The row of one member as direction d makes it. Borrowed parts.
-static struct gr_committed next_row(struct gr_manager *m, const struct gr_rollout_member *mem,
-                                    enum gr_direction d)
-{
-    const struct gr_committed *now = gr_manager_row(m, &mem->module);
-    struct gr_committed c = {.module = mem->module};
-    if (d == GR_FORWARD) {
-        c.release = mem->to;
-        c.previous = now ? now->release : NULL;
-        c.last_good = now ? now->last_good : NULL;
-    } else if (d == GR_SETTLE) {
-        c.release = mem->to;
-        c.last_good = mem->to;
-    } else {
-        c.release = now && now->previous ? now->previous : mem->to ? NULL : mem->from;
-        c.last_good = now && now->last_good ? now->last_good : c.release;
-    }
-    return c;
-}
-
-static void take_up(struct gr_manager *m, const struct gr_committed *c)
-{
-    struct gr_committed *now = table_row(m, &c->module);
-    struct gr_committed fresh = {.module = c->module};
-    if (copy_or_null(c->release, &fresh.release) < 0 ||
-        copy_or_null(c->previous, &fresh.previous) < 0 ||
-        copy_or_null(c->last_good, &fresh.last_good) < 0) {
-        row_done(&fresh);
-        gr_log(GR_LOG_ERROR,
-               "out of memory: the table in memory lags the journal; restart graylingd");
-        return;
-    }
-    if (!fresh.release) {
-        row_done(&fresh);
-        if (now) {
-            row_done(now);
-            *now = m->table.rows[--m->table.n];
-        }
-        return;
-    }
-    if (!now) {
-        struct gr_committed *more = reallocarray(m->table.rows, m->table.n + 1, sizeof *more);
-        if (!more) {
-            row_done(&fresh);
-            return;
-        }
-        m->table.rows = more;
-        now = &more[m->table.n++];
-        *now = fresh;
-        return;
-    }
-    row_done(now);
-    *now = fresh;
-}
-
 static void place_forward(struct gr_manager *m, struct gr_rollout *r, size_t i)
 {
     const struct gr_rollout_member *mem = &gr_rollout_row(r)->members[i];
@@ -277,53 +190,13 @@ static int op_commit(void *u, struct gr_rollout *r, enum gr_direction d,
 {
     struct gr_manager *m = u;
     const struct gr_rollout_row *row = gr_rollout_row(r);
-    struct gr_committed *rows GR_AUTO_FREE = calloc(row->n ? row->n : 1, sizeof *rows);
-    if (!rows)
-        return -ENOMEM;
-    for (size_t i = 0; i < row->n; i++)
-        rows[i] = next_row(m, &row->members[i], d);
-    int k = GR_FAULT("manager.before-commit");
-    if (k == 0)
-        k = gr_journal_commit_table(m->journal, as, m->table.number + 1, rows, row->n, e);
+    int k = gr_manager_commit_rows(m, row, d, as, e);
     if (k < 0 && d == GR_FORWARD)
         return k;
-    (void)!GR_FAULT("manager.after-commit");
-    for (size_t i = 0; i < row->n; i++) {
-        take_up(m, &rows[i]);
-        if (d == GR_FORWARD)
-            place_forward(m, r, i);
-    }
-    m->table.number++;
+    for (size_t i = 0; d == GR_FORWARD && i < row->n; i++)
+        place_forward(m, r, i);
     rebuild_starting(m);
     return k;
-}
-
-// Old artifacts go when a release has become the last good one; never one that a row or a rollout
-// names.
-static void collect_store(struct gr_manager *m)
-{
-    size_t cap = 3 * m->table.n, n = 0;
-    for (size_t i = 0; i < m->n_rollouts; i++)
-        cap += gr_rollout_row(m->rollouts[i])->n;
-    GR_AUTO_FREE struct gr_digest *keep = calloc(cap + 1, sizeof *keep);
-    if (!keep)
-        return;
-    for (size_t i = 0; i < m->table.n; i++) {
-        const struct gr_committed *c = &m->table.rows[i];
-        const struct gr_desired *named[] = {c->release, c->previous, c->last_good};
-        for (size_t k = 0; k < GR_COUNT(named); k++)
-            if (named[k])
-                keep[n++] = named[k]->digest;
-    }
-    for (size_t i = 0; i < m->n_rollouts; i++) {
-        const struct gr_rollout_row *row = gr_rollout_row(m->rollouts[i]);
-        for (size_t k = 0; k < row->n; k++)
-            if (row->members[k].to)
-                keep[n++] = row->members[k].to->digest;
-    }
-    int k = gr_verifier_collect(m->verifier, keep, n);
-    if (k < 0)
-        gr_log(GR_LOG_WARNING, "the store could not be tidied: %s", strerror(-k));
 }
 
 static void op_release(void *u, struct gr_rollout *r, enum gr_direction d)
@@ -332,7 +205,7 @@ static void op_release(void *u, struct gr_rollout *r, enum gr_direction d)
     struct gr_hosted *h = m->active;
     const struct gr_rollout_row *row = gr_rollout_row(r);
     if (d == GR_SETTLE)
-        collect_store(m);
+        gr_manager_collect_store(m);
     if (!h)
         return;
     if (d == GR_SETTLE) { // the table lets go of the versions before, then they leave
@@ -418,7 +291,7 @@ static const char *message_id(enum gr_phase p)
                                        : GR_MSG_PHASE;
 }
 
-static void report(struct gr_manager *m, const struct gr_rollout_row *row)
+void gr_manager_report(struct gr_manager *m, const struct gr_rollout_row *row)
 {
     for (size_t i = 0; i < row->n; i++) {
         const struct gr_rollout_member *mem = &row->members[i];
@@ -448,7 +321,7 @@ static void report(struct gr_manager *m, const struct gr_rollout_row *row)
 static void op_changed(void *u, struct gr_rollout *r)
 {
     struct gr_manager *m = u;
-    report(m, gr_rollout_row(r));
+    gr_manager_report(m, gr_rollout_row(r));
     gr_manager_changed(m);
     gr_manager_advance(m);
 }
@@ -485,8 +358,8 @@ void gr_manager_init_ops(struct gr_manager *m)
     gr_manager_reload_convictions(m);
 }
 
-// --- from snapshots to rollouts
-// -------------------------------------------------------------------
+// --- their order
+// ------------------------------------------------------------------------------------------
 
 static bool in_force(struct gr_manager *m, const struct gr_rollout_row *row)
 {
@@ -532,83 +405,6 @@ int gr_manager_advance_rollouts(struct gr_manager *m)
     blocked:;
     }
     return 0;
-}
-
-static void record_refusal(struct gr_manager *m, const struct gr_plan *p)
-{
-    struct gr_rollout_row row = {.id = p->rollout,
-                                 .phase = GR_PHASE_REJECTED,
-                                 .created = gr_wall_now(),
-                                 .updated = gr_wall_now(),
-                                 .n = p->n};
-    row.members = calloc(p->n, sizeof *row.members);
-    if (!row.members)
-        return;
-    for (size_t i = 0; i < p->n; i++) {
-        const struct gr_plan_item *it = &p->items[i];
-        struct gr_rollout_member *mem = &row.members[i];
-        mem->module = it->module;
-        if (copy_or_null(it->to, &mem->to) < 0 || copy_or_null(it->from, &mem->from) < 0)
-            gr_log(GR_LOG_ERROR, "out of memory: the record of rollout %" PRId64 " is incomplete",
-                   row.id);
-        if (it->kind == GR_PLAN_REFUSE && row.reason == GR_REASON_NONE) {
-            row.reason = it->refusal.reason;
-            snprintf(row.message, sizeof row.message, "%s", it->refusal.message);
-        }
-        if (it->kind == GR_PLAN_REFUSE) {
-            mem->reason = it->refusal.reason;
-            snprintf(mem->message, sizeof mem->message, "%s", it->refusal.message);
-        }
-    }
-    struct gr_error e = {0};
-    if (gr_journal_put_rollout(m->journal, &row, &e) < 0)
-        gr_log(GR_LOG_ERROR, "the refusal of rollout %" PRId64 " could not be journaled: %s",
-               row.id, e.message);
-    report(m, &row);
-    gr_rollout_row_done(&row);
-}
-
-static bool is_newer_than_all(const struct gr_manager *m, int64_t id)
-{
-    for (size_t i = 0; i < m->n_rollouts; i++)
-        if (gr_rollout_row(m->rollouts[i])->id >= id)
-            return false;
-    return true;
-}
-
-void gr_manager_plan(struct gr_manager *m)
-{
-    struct gr_plan *p = NULL;
-    int k = gr_plan_make(m->planned_once ? &m->before : NULL, &m->now, &m->table, m->convictions,
-                         m->n_convictions, &p);
-    if (k < 0) {
-        gr_log(GR_LOG_ERROR, "no plan for revision %" PRId64 ": %s", m->now.revision, strerror(-k));
-        return;
-    }
-    m->planned_once = true;
-    struct gr_rollout *r = NULL;
-    struct gr_error e = {0};
-    if (p->n && !is_newer_than_all(m, p->rollout))
-        p->rollout = gr_rollout_row(m->rollouts[m->n_rollouts - 1])->id +
-                     1; // two reads at one revision cannot be, but an id stays unique
-    if (p->n && p->refused)
-        record_refusal(m, p);
-    else if (p->n && m->n_rollouts + m->n_ended < GR_ROLLOUTS_MAX) {
-        if (gr_rollout_new(&m->env, p, &r, &e) < 0)
-            gr_log(GR_LOG_ERROR, "rollout %" PRId64 " did not begin: %s", p->rollout, e.message);
-        else {
-            m->rollouts[m->n_rollouts++] = r;
-            op_changed(m, r);
-        }
-    } else if (p->n)
-        gr_log(
-            GR_LOG_ERROR,
-            "rollout %" PRId64
-            " is not taken up: %d are in progress, which is the limit; write its keys again later",
-            p->rollout, GR_ROLLOUTS_MAX);
-    gr_plan_free(p);
-    gr_manager_advance(m);
-    gr_manager_changed(m);
 }
 
 // --- after a start

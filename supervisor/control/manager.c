@@ -100,16 +100,21 @@ static void wishes_done(struct gr_wishes *w)
     for (size_t i = 0; i < w->n; i++)
         gr_desired_free(w->wishes[i].desired);
     free(w->wishes);
+    free(w->gone);
     *w = (struct gr_wishes){0};
 }
 
-static void on_snapshot(void *u, const struct gr_snapshot *s)
+static int wishes_of(const struct gr_snapshot *s, struct gr_wishes *ret)
 {
-    struct gr_manager *m = u;
     struct gr_wishes w = {.revision = s->revision, .cluster_id = s->cluster_id};
-    w.wishes = calloc(s->n ? s->n : 1, sizeof *w.wishes);
-    if (!w.wishes)
-        return;
+    w.wishes = calloc(s->n + 1, sizeof *w.wishes);
+    w.gone = calloc(s->n_gone + 1, sizeof *w.gone);
+    if (!w.wishes || !w.gone) {
+        wishes_done(&w);
+        return -ENOMEM;
+    }
+    for (; w.n_gone < s->n_gone; w.n_gone++)
+        w.gone[w.n_gone] = s->gone[w.n_gone];
     for (size_t i = 0; i < s->n; i++) {
         const struct gr_entry *en = &s->entries[i];
         if (!en->module.s[0]) {
@@ -122,6 +127,18 @@ static void on_snapshot(void *u, const struct gr_snapshot *s)
         if (en->error.reason == GR_REASON_NONE)
             (void)!gr_desired_parse(&en->module, en->mod_revision, en->value, en->value_len,
                                     &x->desired, &x->error);
+    }
+    *ret = w;
+    return 0;
+}
+
+static void on_snapshot(void *u, const struct gr_snapshot *s)
+{
+    struct gr_manager *m = u;
+    struct gr_wishes w;
+    if (wishes_of(s, &w) < 0) {
+        gr_log(GR_LOG_ERROR, "out of memory: revision %" PRId64 " is not taken up", s->revision);
+        return;
     }
     wishes_done(&m->before);
     m->before = m->now;
@@ -170,16 +187,15 @@ static int open_source(struct gr_manager *m, struct gr_error *e)
 {
     const struct gr_source_callbacks cb = {
         .snapshot = on_snapshot, .health = on_health, .userdata = m};
-    struct gr_floor floor = {0};
-    int k = gr_journal_get_floor(m->journal, &floor, e);
+    int k = gr_journal_get_floor(m->journal, &m->floor, e);
     if (k < 0)
         return k;
     if (!m->config->n_endpoints) {
         k = gr_source_directory_new(m->event, m->config->directory, &cb, &m->source, e);
     } else {
         const struct gr_etcd_config c = etcd_config(m->config);
-        const struct gr_source_floor f = {.cluster_id = floor.cluster_id,
-                                          .revision = floor.revision};
+        const struct gr_source_floor f = {.cluster_id = m->floor.cluster_id,
+                                          .revision = m->floor.revision};
         const struct gr_source_keys keys = gr_source_keys_documents(&m->config->service);
         k = gr_source_etcd_new(m->event, m->transport, &c, &keys, &cb, f, &m->source, e);
         if (k == 0)

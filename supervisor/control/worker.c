@@ -149,10 +149,17 @@ static void drain_channel(struct gr_worker *w)
     }
 }
 
-static int on_child(sd_event_source *s, const siginfo_t *si, void *u)
+// A pidfd can be readable a moment before the child can be waited for: sd-event's own source of
+// children asks once and then sleeps for ever. This one is asked again.
+static int on_child(sd_event_source *s, int fd, uint32_t events, void *u)
 {
-    (void)s;
+    (void)s, (void)events;
     struct gr_worker *w = u;
+    siginfo_t si = {0};
+    if (waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG) < 0)
+        return -errno;
+    if (!si.si_pid)
+        return 0;
     w->reaped = true;
     drain_channel(w);
     w->channel_source = sd_event_source_disable_unref(w->channel_source);
@@ -161,7 +168,7 @@ static int on_child(sd_event_source *s, const siginfo_t *si, void *u)
                            w->child.pid);
     while (w->requests)
         request_finish(w->requests, NULL, &e);
-    struct gr_worker_death d = {.by_signal = si->si_code != CLD_EXITED, .status = si->si_status};
+    struct gr_worker_death d = {.by_signal = si.si_code != CLD_EXITED, .status = si.si_status};
     w->cb.died(w->cb.userdata, w, &d);
     return 0;
 }
@@ -237,7 +244,7 @@ int gr_worker_spawn(sd_event *event, const struct gr_worker_config *c,
     if (k == 0)
         k = sd_event_add_io(event, &w->channel_source, w->channel, EPOLLIN, on_channel, w);
     if (k >= 0)
-        k = sd_event_add_child_pidfd(event, &w->child_source, w->child.pidfd, WEXITED, on_child, w);
+        k = sd_event_add_io(event, &w->child_source, w->child.pidfd, EPOLLIN, on_child, w);
     if (k < 0) {
         if (e && e->reason == GR_REASON_NONE)
             gr_error_set(e, k, GR_REASON_INTERNAL, "a worker could not be started: %s",

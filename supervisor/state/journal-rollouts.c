@@ -208,6 +208,33 @@ static int load_rollouts(struct gr_journal *j, sqlite3_stmt *s, struct gr_rollou
     return k;
 }
 
+int gr_journal_find_rollout(struct gr_journal *j, int64_t id, enum gr_phase *ret,
+                            struct gr_error *e)
+{
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    int k = gr_journal_prepare(j, "SELECT phase FROM rollouts WHERE id = ?", &s, e);
+    if (k == 0 && sqlite3_bind_int64(s, 1, id) != SQLITE_OK)
+        k = -ENOMEM;
+    if (k == 0)
+        k = gr_journal_step(j, s, "look for a rollout", e);
+    if (k <= 0)
+        return k;
+    k = gr_journal_get_phase(s, 0, ret, e);
+    return k < 0 ? k : 1;
+}
+
+int gr_journal_newest_rollout(struct gr_journal *j, int64_t *ret, struct gr_error *e)
+{
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    int k = gr_journal_prepare(j, "SELECT coalesce(max(id), 0) FROM rollouts", &s, e);
+    if (k == 0)
+        k = gr_journal_step(j, s, "look for the newest rollout", e);
+    if (k < 0)
+        return k;
+    *ret = sqlite3_column_int64(s, 0);
+    return 0;
+}
+
 int gr_journal_open_rollouts(struct gr_journal *j, struct gr_rollout_row **ret, size_t *ret_n,
                              struct gr_error *e)
 {

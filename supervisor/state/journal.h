@@ -124,6 +124,11 @@ GR_MUST_CHECK int gr_journal_put_rollout(struct gr_journal *j, const struct gr_r
 GR_MUST_CHECK int gr_journal_commit_table(struct gr_journal *j, const struct gr_rollout_row *r,
                                           int64_t table_number, const struct gr_committed *rows,
                                           size_t n, struct gr_error *e);
+// 1: *ret is the phase of the rollout with that id; 0: there is none.
+GR_MUST_CHECK int gr_journal_find_rollout(struct gr_journal *j, int64_t id, enum gr_phase *ret,
+                                          struct gr_error *e);
+// Id of the newest rollout; 0: there is none.
+GR_MUST_CHECK int gr_journal_newest_rollout(struct gr_journal *j, int64_t *ret, struct gr_error *e);
 // All that are not terminal, oldest first; array of heap rows, caller frees each and the array.
 GR_MUST_CHECK int gr_journal_open_rollouts(struct gr_journal *j, struct gr_rollout_row **ret,
                                            size_t *ret_n, struct gr_error *e);

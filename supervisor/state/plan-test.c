@@ -1,5 +1,5 @@
-// The plan: each kind of item, what refuses a batch and what does not, and that carrying plans out
-// always ends in what was wished.
+// The plan: each kind of item, which keys go together, what refuses a batch and what does not, how
+// it meets rollouts in progress, and that carrying plans out always ends in what was wished.
 #include "state/plan.h"
 #include <errno.h>
 #include <setjmp.h>
@@ -80,18 +80,23 @@ static void committed(struct side *s, const char *module, unsigned build, unsign
                                               .release = release(module, 1, build, config)};
 }
 
-static struct gr_plan *plan(const struct side *before, const struct side *now,
-                            const struct side *actual, const struct gr_conviction *c, size_t n)
+static struct gr_plans *plans_of(const struct gr_plan_input *in)
 {
-    struct gr_plan *p = NULL;
-    assert_int_equal(gr_plan_make(before ? &before->w : NULL, &now->w, &actual->t, c, n, &p), 0);
+    struct gr_plans *p = NULL;
+    assert_int_equal(gr_plans_make(in, &p), 0);
     return p;
 }
-static void plan_freep(struct gr_plan **p)
+#define AUTO_PLANS GR_CLEANUP(gr_plans_freep)
+#define INPUT(before_, now_, actual_, ...)                                                         \
+    (&(const struct gr_plan_input){                                                                \
+        .before = before_, .now = &(now_).w, .actual = &(actual_).t, __VA_ARGS__})
+
+// The only one.
+static const struct gr_plan *one(const struct gr_plans *p)
 {
-    gr_plan_free(*p);
+    assert_int_equal(p->n, 1);
+    return &p->plans[0];
 }
-#define AUTO_PLAN GR_CLEANUP(plan_freep)
 
 static void assert_item(const struct gr_plan *p, size_t i, const char *module,
                         enum gr_plan_kind kind)
@@ -120,21 +125,23 @@ static void each_change_becomes_its_kind_of_item(void **state)
     wish(&now, "new", 9, 1, 0);
     wish(&now, "pay", 9, 2, 0);
     wish(&now, "stay", 5, 1, 0);
-    AUTO_PLAN struct gr_plan *p = plan(&before, &now, &before, NULL, 0);
+    AUTO_PLANS struct gr_plans *plans = plans_of(INPUT(&before.w, now, before));
+    const struct gr_plan *p = one(plans);
     assert_int_equal(p->rollout, 9);
     assert_false(p->refused);
     assert_int_equal(p->n, 4);
     assert_item(p, 0, "auth", GR_PLAN_RECONFIGURE);
     assert_item(p, 1, "new", GR_PLAN_DEPLOY);
-    assert_item(p, 2, "pay", GR_PLAN_REPLACE);
-    assert_item(p, 3, "old", GR_PLAN_REMOVE);
-    assert_ptr_equal(p->items[2].to, now.wishes[2].desired);
-    assert_ptr_equal(p->items[2].from, before.rows[2].release);
-    GR_AUTO_FREE char *text = gr_plan_format(p);
-    assert_string_equal(text, "auth 1.0.0 -> 1.0.0 (reconfigure)\n"
-                              "new none -> 1.0.0 (deploy)\n"
-                              "pay 1.0.0 -> 2.0.0 (replace)\n"
-                              "old 1.0.0 -> none (remove)\n");
+    assert_item(p, 2, "old", GR_PLAN_REMOVE); // taken together: nobody saw when it was deleted
+    assert_item(p, 3, "pay", GR_PLAN_REPLACE);
+    assert_ptr_equal(p->items[3].to, now.wishes[2].desired);
+    assert_ptr_equal(p->items[3].from, before.rows[2].release);
+    GR_AUTO_FREE char *text = gr_plans_format(plans);
+    assert_string_equal(text, "rollout 9:\n"
+                              "  auth 1.0.0 -> 1.0.0 (reconfigure)\n"
+                              "  new none -> 1.0.0 (deploy)\n"
+                              "  old 1.0.0 -> none (remove)\n"
+                              "  pay 1.0.0 -> 2.0.0 (replace)\n");
 }
 
 static void nothing_to_do_is_an_empty_plan(void **state)
@@ -145,12 +152,11 @@ static void nothing_to_do_is_an_empty_plan(void **state)
     wish(&before, "pay", 4, 1, 0);
     committed(&before, "pay", 1, 0);
     wish(&now, "pay", 9, 1, 0); // the key was written again: same release
-    AUTO_PLAN struct gr_plan *again = plan(&before, &now, &before, NULL, 0);
+    AUTO_PLANS struct gr_plans *again = plans_of(INPUT(&before.w, now, before));
     assert_int_equal(again->n, 0);
-    assert_false(again->refused);
-    AUTO_PLAN struct gr_plan *same = plan(&before, &before, &before, NULL, 0);
+    AUTO_PLANS struct gr_plans *same = plans_of(INPUT(&before.w, before, before));
     assert_int_equal(same->n, 0);
-    GR_AUTO_FREE char *text = gr_plan_format(same);
+    GR_AUTO_FREE char *text = gr_plans_format(same);
     assert_string_equal(text, "nothing to do\n");
 }
 
@@ -162,14 +168,16 @@ static void one_refused_member_refuses_the_batch(void **state)
     wish(&now, "auth", 9, 1, 0);
     bad_wish(&now, "pay", 9);
     wish(&now, "shop", 9, 1, 0);
-    AUTO_PLAN struct gr_plan *p = plan(&before, &now, &before, NULL, 0);
+    AUTO_PLANS struct gr_plans *plans = plans_of(INPUT(&before.w, now, before));
+    const struct gr_plan *p = one(plans);
     assert_true(p->refused);
     assert_int_equal(p->n, 3); // all are said, so that one look shows the whole batch
     assert_item(p, 0, "auth", GR_PLAN_DEPLOY);
     assert_int_equal(p->items[1].kind, GR_PLAN_REFUSE);
     assert_int_equal(p->items[1].refusal.reason, GR_REASON_DOCUMENT_INVALID);
-    GR_AUTO_FREE char *text = gr_plan_format(p);
-    assert_non_null(strstr(text, "pay none -> none (refused): version: is missing\n"));
+    GR_AUTO_FREE char *text = gr_plans_format(plans);
+    assert_non_null(strstr(text, "rollout 9, refused as a whole:\n"));
+    assert_non_null(strstr(text, "  pay none -> none (refused): version: is missing\n"));
 }
 
 static void an_old_bad_key_blocks_nothing_new(void **state)
@@ -180,7 +188,8 @@ static void an_old_bad_key_blocks_nothing_new(void **state)
     bad_wish(&before, "pay", 4);
     bad_wish(&now, "pay", 4);
     wish(&now, "auth", 9, 1, 0);
-    AUTO_PLAN struct gr_plan *p = plan(&before, &now, &before, NULL, 0);
+    AUTO_PLANS struct gr_plans *plans = plans_of(INPUT(&before.w, now, before));
+    const struct gr_plan *p = one(plans);
     assert_false(p->refused);
     assert_int_equal(p->n, 1);
     assert_item(p, 0, "auth", GR_PLAN_DEPLOY);
@@ -194,7 +203,8 @@ static void a_key_that_became_bad_removes_nothing(void **state)
     wish(&before, "pay", 4, 1, 0);
     committed(&before, "pay", 1, 0);
     bad_wish(&now, "pay", 9);
-    AUTO_PLAN struct gr_plan *p = plan(&before, &now, &before, NULL, 0);
+    AUTO_PLANS struct gr_plans *plans = plans_of(INPUT(&before.w, now, before));
+    const struct gr_plan *p = one(plans);
     assert_true(p->refused);
     assert_int_equal(p->n, 1);
     assert_int_equal(p->items[0].kind, GR_PLAN_REFUSE);
@@ -213,7 +223,9 @@ static void a_convicted_digest_is_refused(void **state)
     struct gr_conviction c[2] = {{.reason = GR_REASON_CRASHED, .evidence = "SIGSEGV in pay_total"}};
     c[0].digest.bytes[31] = 2;
     c[1].digest.bytes[31] = 9;
-    AUTO_PLAN struct gr_plan *p = plan(&before, &now, &before, c, GR_COUNT(c));
+    AUTO_PLANS struct gr_plans *plans =
+        plans_of(INPUT(&before.w, now, before, .convictions = c, .n_convictions = GR_COUNT(c)));
+    const struct gr_plan *p = one(plans);
     assert_true(p->refused);
     assert_item(p, 0, "auth", GR_PLAN_DEPLOY);
     assert_int_equal(p->items[1].kind, GR_PLAN_REFUSE);
@@ -231,9 +243,9 @@ static void a_conviction_of_what_is_in_force_stops_nothing(void **state)
     committed(&now, "pay", 1, 0);
     struct gr_conviction c = {.reason = GR_REASON_CRASHED};
     c.digest.bytes[31] = 1;
-    AUTO_PLAN struct gr_plan *p = plan(NULL, &now, &now, &c, 1);
-    assert_false(p->refused);
-    assert_int_equal(p->n, 0);
+    AUTO_PLANS struct gr_plans *plans =
+        plans_of(INPUT(NULL, now, now, .convictions = &c, .n_convictions = 1));
+    assert_int_equal(plans->n, 0);
 }
 
 static void at_the_first_start_every_key_counts_as_changed(void **state)
@@ -242,14 +254,213 @@ static void at_the_first_start_every_key_counts_as_changed(void **state)
     SIDE(now);
     wish(&now, "auth", 3, 1, 0);
     wish(&now, "pay", 2, 2, 0);
-    committed(&now, "gone", 1, 0); // deleted while nobody watched
     committed(&now, "pay", 1, 0);
-    AUTO_PLAN struct gr_plan *p = plan(NULL, &now, &now, NULL, 0);
-    assert_int_equal(p->rollout, 3);
+    AUTO_PLANS struct gr_plans *p = plans_of(INPUT(NULL, now, now));
+    assert_int_equal(p->n, 2);
+    assert_int_equal(p->plans[0].rollout, 2); // the older transaction first
+    assert_item(&p->plans[0], 0, "pay", GR_PLAN_REPLACE);
+    assert_int_equal(p->plans[1].rollout, 3);
+    assert_item(&p->plans[1], 0, "auth", GR_PLAN_DEPLOY);
+}
+
+static void a_bad_key_refuses_its_own_transaction_only(void **state)
+{
+    (void)state;
+    SIDE(now);
+    wish(&now, "a", 2, 1, 0);
+    bad_wish(&now, "b", 3);
+    wish(&now, "c", 3, 1, 0);
+    wish(&now, "d", 4, 1, 0);
+    AUTO_PLANS struct gr_plans *p = plans_of(INPUT(NULL, now, now));
     assert_int_equal(p->n, 3);
-    assert_item(p, 0, "auth", GR_PLAN_DEPLOY);
-    assert_item(p, 1, "pay", GR_PLAN_REPLACE);
-    assert_item(p, 2, "gone", GR_PLAN_REMOVE);
+    assert_false(p->plans[0].refused);
+    assert_true(p->plans[1].refused);
+    assert_int_equal(p->plans[1].n, 2);
+    assert_false(p->plans[2].refused);
+}
+
+static void a_deletion_goes_with_the_transaction_that_was_seen_to_delete(void **state)
+{
+    (void)state;
+    SIDE(before);
+    SIDE(now);
+    committed(&before, "old", 1, 0);
+    committed(&before, "older", 1, 0);
+    wish(&before, "old", 2, 1, 0);
+    wish(&before, "older", 2, 1, 0);
+    wish(&now, "a", 8, 1, 0);
+    bad_wish(&now, "b", 9);
+    struct gr_gone gone[] = {{name_of("old"), 8}, {name_of("older"), 7}};
+    now.w.gone = gone;
+    now.w.n_gone = GR_COUNT(gone);
+    AUTO_PLANS struct gr_plans *p = plans_of(INPUT(&before.w, now, before));
+    assert_int_equal(p->n, 3);
+    assert_int_equal(p->plans[0].rollout, 7);
+    assert_item(&p->plans[0], 0, "older", GR_PLAN_REMOVE);
+    assert_int_equal(p->plans[1].rollout, 8);
+    assert_item(&p->plans[1], 0, "a", GR_PLAN_DEPLOY);
+    assert_item(&p->plans[1], 1, "old", GR_PLAN_REMOVE);
+    assert_true(p->plans[2].refused);
+}
+
+static void a_deletion_that_nobody_saw_splits_no_transaction(void **state)
+{
+    (void)state;
+    SIDE(before);
+    SIDE(now);
+    committed(&before, "old", 1, 0);
+    bad_wish(&now, "a", 4); // known to an earlier run: the deletion came later
+    wish(&now, "b", 8, 1, 0);
+    wish(&now, "c", 9, 1, 0);
+    AUTO_PLANS struct gr_plans *p = plans_of(INPUT(NULL, now, before, .since = 6));
+    assert_int_equal(p->n, 2);
+    assert_true(p->plans[0].refused);
+    assert_int_equal(p->plans[1].rollout, 9);
+    assert_int_equal(p->plans[1].n, 3);
+    now.w.revision = 12; // and when it came alone, it has the revision at which it was missed
+    AUTO_PLANS struct gr_plans *alone = plans_of(INPUT(NULL, now, before, .since = 9));
+    assert_int_equal(alone->n, 4);
+    assert_int_equal(alone->plans[3].rollout, 12);
+    assert_item(&alone->plans[3], 0, "old", GR_PLAN_REMOVE);
+}
+
+// --- rollouts in progress
+// ----------------------------------------------------------------------------------------
+
+// A rollout of `a` and `b` from build 1 to build 2, asked for at revision 5.
+struct progress {
+    struct side before, now, actual;
+    struct gr_rollout_member members[2];
+    struct gr_rollout_row row;
+    const struct gr_rollout_row *open[1];
+    struct gr_desired *from[2];
+};
+
+static struct progress *in_progress(enum gr_phase phase)
+{
+    static const char *const names[] = {"a", "b"};
+    struct progress *x = calloc(1, sizeof *x);
+    struct side *sides[] = {&x->before, &x->now, &x->actual};
+    for (size_t i = 0; i < GR_COUNT(sides); i++) {
+        sides[i]->w.wishes = sides[i]->wishes;
+        sides[i]->t.rows = sides[i]->rows;
+    }
+    for (size_t i = 0; i < GR_COUNT(names); i++) {
+        wish(&x->before, names[i], 5, 2, 0);
+        committed(&x->actual, names[i], phase == GR_PHASE_BAKING ? 2 : 1, 0);
+        x->from[i] = release(names[i], 1, 1, 0);
+        x->members[i] = (struct gr_rollout_member){
+            .module = name_of(names[i]), .to = x->before.wishes[i].desired, .from = x->from[i]};
+    }
+    x->row = (struct gr_rollout_row){.id = 5, .phase = phase, .n = 2, .members = x->members};
+    x->open[0] = &x->row;
+    return x;
+}
+
+static void progress_free(struct progress **p)
+{
+    struct progress *x = *p;
+    side_done(&x->before);
+    side_done(&x->now);
+    side_done(&x->actual);
+    gr_desired_free(x->from[0]);
+    gr_desired_free(x->from[1]);
+    free(x);
+}
+#define AUTO_PROGRESS GR_CLEANUP(progress_free)
+
+static struct gr_plans *plans_in(struct progress *x)
+{
+    return plans_of(INPUT(&x->before.w, x->now, x->actual, .open = x->open, .n_open = 1));
+}
+
+static const enum gr_phase phases[] = {GR_PHASE_FETCHING, GR_PHASE_BAKING};
+
+static void what_is_superseded_for_one_module_goes_on_for_the_others(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < GR_COUNT(phases); i++) {
+        AUTO_PROGRESS struct progress *x = in_progress(phases[i]);
+        wish(&x->now, "a", 9, 3, 0);
+        wish(&x->now, "b", 5, 2, 0);
+        AUTO_PLANS struct gr_plans *plans = plans_in(x);
+        const struct gr_plan *p = one(plans);
+        assert_int_equal(p->rollout, 9);
+        assert_int_equal(p->n, 2);
+        assert_item(p, 0, "a", GR_PLAN_REPLACE);
+        assert_ptr_equal(p->items[0].to, x->now.wishes[0].desired);
+        assert_item(p, 1, "b", GR_PLAN_REPLACE);
+        assert_string_equal(p->items[1].from->version.text, "1.0.0");
+        assert_string_equal(p->items[1].to->version.text, "2.0.0");
+    }
+}
+
+static void a_wish_that_is_taken_back_ends_what_was_under_way(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < GR_COUNT(phases); i++) {
+        AUTO_PROGRESS struct progress *x = in_progress(phases[i]);
+        wish(&x->now, "a", 9, 1, 0); // as it was before
+        wish(&x->now, "b", 9, 1, 0);
+        AUTO_PLANS struct gr_plans *plans = plans_in(x);
+        assert_int_equal(one(plans)->n, 2);
+        assert_item(one(plans), 0, "a", GR_PLAN_RECONFIGURE);
+    }
+}
+
+static void a_first_deployment_under_way_can_be_deleted(void **state)
+{
+    (void)state;
+    AUTO_PROGRESS struct progress *x = in_progress(GR_PHASE_FETCHING);
+    x->members[0].from = x->members[1].from = NULL;
+    side_done(&x->actual);
+    x->actual.t.n = 0;
+    wish(&x->now, "b", 5, 2, 0);
+    x->now.w.revision = 9;
+    AUTO_PLANS struct gr_plans *plans = plans_in(x);
+    const struct gr_plan *p = one(plans);
+    assert_int_equal(p->n, 2);
+    assert_int_equal(p->items[0].kind, GR_PLAN_REMOVE);
+    assert_null(p->items[0].from);
+    assert_item(p, 1, "b", GR_PLAN_DEPLOY);
+}
+
+static void what_is_under_way_already_is_not_asked_for_again(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < GR_COUNT(phases); i++) {
+        AUTO_PROGRESS struct progress *x = in_progress(phases[i]);
+        wish(&x->now, "a", 9, 2, 0); // written again, the same
+        wish(&x->now, "b", 5, 2, 0);
+        AUTO_PLANS struct gr_plans *plans = plans_in(x);
+        assert_int_equal(plans->n, 0);
+        AUTO_PLANS struct gr_plans *restarted =
+            plans_of(INPUT(NULL, x->now, x->actual, .open = x->open, .n_open = 1));
+        assert_int_equal(restarted->n, 0);
+    }
+}
+
+static void a_bad_document_disturbs_nothing_that_is_under_way(void **state)
+{
+    (void)state;
+    AUTO_PROGRESS struct progress *x = in_progress(GR_PHASE_BAKING);
+    bad_wish(&x->now, "a", 9);
+    wish(&x->now, "b", 5, 2, 0);
+    AUTO_PLANS struct gr_plans *plans = plans_in(x);
+    assert_true(one(plans)->refused);
+    assert_int_equal(one(plans)->n, 1);
+}
+
+// It failed: what it had asked for is not brought back with the next document.
+static void what_goes_back_is_not_drawn_in(void **state)
+{
+    (void)state;
+    AUTO_PROGRESS struct progress *x = in_progress(GR_PHASE_ROLLING_BACK);
+    wish(&x->now, "a", 9, 3, 0);
+    wish(&x->now, "b", 5, 2, 0);
+    AUTO_PLANS struct gr_plans *plans = plans_in(x);
+    assert_int_equal(one(plans)->n, 1);
+    assert_string_equal(one(plans)->items[0].from->version.text, "1.0.0");
 }
 
 static void an_absence_that_was_planned_before_is_not_planned_again(void **state)
@@ -259,7 +470,8 @@ static void an_absence_that_was_planned_before_is_not_planned_again(void **state
     SIDE(now);
     committed(&now, "gone", 1, 0); // its removal is under way, or failed
     wish(&now, "auth", 9, 1, 0);
-    AUTO_PLAN struct gr_plan *p = plan(&before, &now, &now, NULL, 0);
+    AUTO_PLANS struct gr_plans *plans = plans_of(INPUT(&before.w, now, now));
+    const struct gr_plan *p = one(plans);
     assert_int_equal(p->n, 1);
     assert_item(p, 0, "auth", GR_PLAN_DEPLOY);
 }
@@ -345,9 +557,12 @@ static void plans_that_are_carried_out_lead_to_what_is_wished(void **state)
             *now = (struct side){.w.wishes = now->wishes};
             random_wishes(&seed, before, revision, now);
             const bool restarted = revision == 1 || below(&seed, 4) == 0;
-            AUTO_PLAN struct gr_plan *p = plan(restarted ? NULL : before, now, &actual, NULL, 0);
-            assert_false(p->refused);
-            carry_out(p, &actual);
+            AUTO_PLANS struct gr_plans *p =
+                plans_of(INPUT(restarted ? NULL : &before->w, *now, actual));
+            for (size_t i = 0; i < p->n; i++) {
+                assert_false(p->plans[i].refused);
+                carry_out(&p->plans[i], &actual);
+            }
             assert_int_equal(actual.t.n, now->w.n);
             for (size_t i = 0; i < now->w.n; i++) {
                 size_t at = row_of(&actual, &now->wishes[i].module);
@@ -355,7 +570,7 @@ static void plans_that_are_carried_out_lead_to_what_is_wished(void **state)
                 assert_true(
                     gr_desired_same_release(actual.rows[at].release, now->wishes[i].desired));
             }
-            AUTO_PLAN struct gr_plan *again = plan(NULL, now, &actual, NULL, 0);
+            AUTO_PLANS struct gr_plans *again = plans_of(INPUT(NULL, *now, actual));
             assert_int_equal(again->n, 0);
         }
         side_done(&snapshots[0]);
@@ -374,6 +589,15 @@ int main(void)
         cmocka_unit_test(a_convicted_digest_is_refused),
         cmocka_unit_test(a_conviction_of_what_is_in_force_stops_nothing),
         cmocka_unit_test(at_the_first_start_every_key_counts_as_changed),
+        cmocka_unit_test(a_bad_key_refuses_its_own_transaction_only),
+        cmocka_unit_test(a_deletion_goes_with_the_transaction_that_was_seen_to_delete),
+        cmocka_unit_test(a_deletion_that_nobody_saw_splits_no_transaction),
+        cmocka_unit_test(what_is_superseded_for_one_module_goes_on_for_the_others),
+        cmocka_unit_test(a_wish_that_is_taken_back_ends_what_was_under_way),
+        cmocka_unit_test(a_first_deployment_under_way_can_be_deleted),
+        cmocka_unit_test(what_is_under_way_already_is_not_asked_for_again),
+        cmocka_unit_test(a_bad_document_disturbs_nothing_that_is_under_way),
+        cmocka_unit_test(what_goes_back_is_not_drawn_in),
         cmocka_unit_test(an_absence_that_was_planned_before_is_not_planned_again),
         cmocka_unit_test(plans_that_are_carried_out_lead_to_what_is_wished),
     };

@@ -2,6 +2,7 @@
 // by a pure function, printed by `grayctl plan`, checked before anything is touched.
 #pragma once
 #include "state/journal.h"
+#include "watchers/source.h"
 
 enum gr_plan_kind {
     GR_PLAN_DEPLOY,
@@ -17,13 +18,18 @@ struct gr_plan_item {
     const struct gr_desired *from; // borrowed; NULL: first deployment
     struct gr_error refusal;       // REFUSE: why
 };
-// One rollout: all modules whose keys changed between two snapshots. One refused member refuses the
-// batch: `refused` is set, no item is carried out.
+// One rollout: all modules whose keys were written by one transaction, known by its revision. One
+// refused member refuses the batch: `refused` is set, no item is carried out.
 struct gr_plan {
     int64_t rollout;
     bool refused;
     size_t n;
-    struct gr_plan_item *items;
+    struct gr_plan_item *items; // sorted by module
+};
+struct gr_plans { // oldest transaction first; no module is in two of them
+    size_t n;
+    struct gr_plan *plans;
+    struct gr_plan_item *items; // of all plans, one behind the other
 };
 
 // What a snapshot says of one module: a parsed document, or why it could not be parsed.
@@ -37,17 +43,34 @@ struct gr_wishes {
     int64_t revision;
     uint64_t cluster_id;
     size_t n;
-    struct gr_wish *wishes;
-}; // sorted by module
+    struct gr_wish *wishes; // sorted by module
+    size_t n_gone;
+    struct gr_gone *gone; // what the source saw of deletions; those it missed are not here
+};
 
-// `before`: the last snapshot that was planned (NULL at first start, when every module counts as
-// changed); `now`: the new one. `actual`: the committed table. A changed wish that equals what is
-// in force yields no item. A convicted digest yields REFUSE Quarantined. Owns: *ret by the caller.
-// Fails: -ENOMEM.
-GR_MUST_CHECK int gr_plan_make(const struct gr_wishes *before, const struct gr_wishes *now,
-                               const struct gr_table_rows *actual,
-                               const struct gr_conviction *convictions, size_t n_convictions,
-                               struct gr_plan **ret);
-void gr_plan_free(struct gr_plan *p);
-// For people, one line per item ("pay 1.0.0 -> 1.1.0 (replace)"). Caller frees.
-char *gr_plan_format(const struct gr_plan *p);
+struct gr_plan_input {              // all borrowed
+    const struct gr_wishes *before; // what was planned last; NULL at first start: all is new
+    const struct gr_wishes *now;
+    int64_t since; // the revision up to which an earlier run had followed; 0: unknown
+    const struct gr_table_rows *actual;
+    const struct gr_conviction *convictions;
+    size_t n_convictions;
+    const struct gr_rollout_row *const *open; // rollouts in progress, oldest first
+    size_t n_open;
+};
+
+// Keys with one mod_revision are one transaction and one plan. A deletion has no mod_revision: it
+// belongs to the transaction that `gone` names, and where nobody saw it, it is taken together with
+// all that it may have been written with (everything newer than the last look), since a transaction
+// is never split. A changed wish that equals what is in force yields no item. A convicted digest
+// yields REFUSE Quarantined. What a rollout in progress does to other modules and the newer plan
+// has to supersede is part of the newer plan. Owns: *ret by the caller. Fails: -ENOMEM.
+GR_MUST_CHECK int gr_plans_make(const struct gr_plan_input *in, struct gr_plans **ret);
+void gr_plans_free(struct gr_plans *p);
+static inline void gr_plans_freep(struct gr_plans **p)
+{
+    gr_plans_free(*p);
+}
+// For people: a line per rollout, and one per item ("  pay 1.0.0 -> 1.1.0 (replace)"). Caller
+// frees.
+char *gr_plans_format(const struct gr_plans *p);

@@ -100,6 +100,26 @@ static void a_transaction_is_one_snapshot(void **state)
     assert_string_equal(w->snapshot->entries[0].module.s, "auth");
 }
 
+static void a_deletion_is_told_with_its_transaction(void **state)
+{
+    struct gr_world *w = begin(*state);
+    gr_world_put(w, PAY, "{}");
+    GR_UNTIL(w, has(w, "pay", "{}"));
+    struct gr_etcd_op ops[] = {
+        {GR_ETCD_OP_DELETE, gr_bytes_text(PAY), gr_bytes_text(""), 0},
+        {GR_ETCD_OP_PUT, gr_bytes_text(AUTH), gr_bytes_text("{\"a\":1}"), 0}};
+    w->answered = false;
+    assert_int_equal(gr_etcd_txn(w->client, NULL, 0, ops, 2, gr_world_answer, w, NULL, NULL), 0);
+    GR_UNTIL(w, w->answered && w->n_snapshots == 3);
+    assert_int_equal(w->snapshot->n, 1);
+    assert_int_equal(w->snapshot->n_gone, 1);
+    assert_string_equal(w->snapshot->gone[0].module.s, "pay");
+    assert_int_equal(w->snapshot->gone[0].revision, w->snapshot->entries[0].mod_revision);
+    gr_world_put(w, PAY, "{}"); // it is back, and its end is no news any more
+    GR_UNTIL(w, has(w, "pay", "{}"));
+    assert_int_equal(w->snapshot->n_gone, 0);
+}
+
 static void an_unusable_key_spoils_itself_only(void **state)
 {
     struct gr_world *w = begin(*state);
@@ -338,6 +358,7 @@ int main(void)
         T(every_change_is_a_snapshot),
         T(an_update_that_is_none_of_ours_is_not_told),
         T(a_transaction_is_one_snapshot),
+        T(a_deletion_is_told_with_its_transaction),
         T(an_unusable_key_spoils_itself_only),
         T(more_keys_than_a_page_come_at_one_revision),
         T(etcd_that_is_down_at_start_is_waited_for),

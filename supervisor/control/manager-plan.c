@@ -1,0 +1,133 @@
+// Owns the step from a snapshot to rollouts: asks for the plans, gives each an id that the journal
+// does not know, refuses or begins each for itself.
+#include "base/log.h"
+#include "control/manager-internal.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+int gr_manager_make_plans(struct gr_manager *m, const struct gr_wishes *before,
+                          const struct gr_wishes *now, struct gr_plans **ret)
+{
+    const struct gr_rollout_row *open[GR_ROLLOUTS_MAX];
+    for (size_t i = 0; i < m->n_rollouts; i++)
+        open[i] = gr_rollout_row(m->rollouts[i]);
+    const bool same_source = m->floor.cluster_id == now->cluster_id;
+    const struct gr_plan_input in = {.before = before,
+                                     .now = now,
+                                     .since = same_source ? m->floor.revision : 0,
+                                     .actual = &m->table,
+                                     .convictions = m->convictions,
+                                     .n_convictions = m->n_convictions,
+                                     .open = open,
+                                     .n_open = m->n_rollouts};
+    return gr_plans_make(&in, ret);
+}
+
+static bool is_open(const struct gr_manager *m, int64_t id)
+{
+    for (size_t i = 0; i < m->n_rollouts; i++)
+        if (gr_rollout_row(m->rollouts[i])->id == id)
+            return true;
+    return false;
+}
+
+// A transaction that is tried again (after a start) keeps its id, unless something came of it the
+// first time: that stays as history, and the new try gets an id of its own.
+static int64_t choose_id(struct gr_manager *m, const struct gr_plan *p, bool had_effect)
+{
+    struct gr_error e = {0};
+    int64_t newest = p->rollout;
+    if (!had_effect && !is_open(m, p->rollout))
+        return p->rollout;
+    if (gr_journal_newest_rollout(m->journal, &newest, &e) < 0)
+        gr_log(GR_LOG_ERROR, "%s", e.message);
+    return newest < m->now.revision ? m->now.revision : newest + 1;
+}
+
+// `record`: false when history tells already what became of that transaction.
+static void refuse(struct gr_manager *m, const struct gr_plan *p, bool record)
+{
+    struct gr_rollout_row row = {.id = p->rollout,
+                                 .phase = GR_PHASE_REJECTED,
+                                 .created = gr_wall_now(),
+                                 .updated = gr_wall_now(),
+                                 .n = p->n};
+    row.members = calloc(p->n, sizeof *row.members);
+    if (!row.members)
+        return;
+    for (size_t i = 0; i < p->n; i++) {
+        const struct gr_plan_item *it = &p->items[i];
+        struct gr_rollout_member *mem = &row.members[i];
+        mem->module = it->module;
+        if ((it->to && gr_desired_copy(it->to, &mem->to) < 0) ||
+            (it->from && gr_desired_copy(it->from, &mem->from) < 0))
+            gr_log(GR_LOG_ERROR, "out of memory: the record of rollout %" PRId64 " is incomplete",
+                   row.id);
+        if (it->kind == GR_PLAN_REFUSE && row.reason == GR_REASON_NONE) {
+            row.reason = it->refusal.reason;
+            snprintf(row.message, sizeof row.message, "%s", it->refusal.message);
+        }
+        if (it->kind == GR_PLAN_REFUSE) {
+            mem->reason = it->refusal.reason;
+            snprintf(mem->message, sizeof mem->message, "%s", it->refusal.message);
+        }
+    }
+    struct gr_error e = {0};
+    if (record && gr_journal_put_rollout(m->journal, &row, &e) < 0)
+        gr_log(GR_LOG_ERROR, "the refusal of rollout %" PRId64 " could not be journaled: %s",
+               row.id, e.message);
+    gr_manager_report(m, &row);
+    gr_rollout_row_done(&row);
+}
+
+static void begin(struct gr_manager *m, const struct gr_plan *p)
+{
+    struct gr_rollout *r = NULL;
+    struct gr_error e = {0};
+    if (m->n_rollouts + m->n_ended >= GR_ROLLOUTS_MAX) {
+        gr_log(GR_LOG_ERROR,
+               "rollout %" PRId64 " is not taken up: %d are in progress, which is the limit; write "
+               "its keys again later",
+               p->rollout, GR_ROLLOUTS_MAX);
+        return;
+    }
+    if (gr_rollout_new(&m->env, p, &r, &e) < 0) {
+        gr_log(GR_LOG_ERROR, "rollout %" PRId64 " did not begin: %s", p->rollout, e.message);
+        return;
+    }
+    m->rollouts[m->n_rollouts++] = r;
+    m->ops.changed(m, r);
+}
+
+static void carry_out(struct gr_manager *m, struct gr_plan *p)
+{
+    struct gr_error e = {0};
+    enum gr_phase phase = GR_PHASE_COUNT;
+    int k = gr_journal_find_rollout(m->journal, p->rollout, &phase, &e);
+    if (k < 0)
+        gr_log(GR_LOG_ERROR, "%s", e.message);
+    bool had_effect = k > 0 && (phase == GR_PHASE_HEALTHY || phase == GR_PHASE_ROLLED_BACK);
+    if (p->refused) {
+        refuse(m, p, !had_effect);
+        return;
+    }
+    p->rollout = choose_id(m, p, had_effect);
+    begin(m, p);
+}
+
+void gr_manager_plan(struct gr_manager *m)
+{
+    struct gr_plans *plans GR_CLEANUP(gr_plans_freep) = NULL;
+    int k = gr_manager_make_plans(m, m->planned_once ? &m->before : NULL, &m->now, &plans);
+    if (k < 0) {
+        gr_log(GR_LOG_ERROR, "no plan for revision %" PRId64 ": %s", m->now.revision, strerror(-k));
+        return;
+    }
+    m->planned_once = true;
+    for (size_t i = 0; i < plans->n; i++)
+        carry_out(m, &plans->plans[i]);
+    gr_manager_advance(m);
+    gr_manager_changed(m);
+}
