@@ -137,7 +137,7 @@ static int prepare(struct bench *b, const char *path, struct gr_error *e)
     if (r < 0)
         return r;
     const struct gr_contract_interface *face = &gr_instance_contract(i)->provides[0];
-    struct gr_change change = {gr_instance_contract(i)->module.s, i, NULL};
+    struct gr_change change = {.module = gr_instance_contract(i)->module.s, .stable = i};
     r = gr_dispatch_swap(b->d, &change, 1, GR_USEC_PER_SEC, &swapped, e);
     b->block = i->block;
     b->host = (struct grayling_host){.struct_size = sizeof(b->host), .respond = no_respond};

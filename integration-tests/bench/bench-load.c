@@ -66,7 +66,7 @@ static int cycle(struct gr_dispatch *d, const char *file, unsigned slot,
     int r = gr_instance_load(d, &load, &next, e);
     if (r < 0)
         return r;
-    struct gr_change change = {gr_instance_contract(next)->module.s, next, NULL};
+    struct gr_change change = {.module = gr_instance_contract(next)->module.s, .stable = next};
     r = gr_dispatch_swap(d, &change, 1, GR_USEC_PER_SEC, &swapped, e);
     if (r == 0 && *current)
         r = gr_instance_unload(d, *current, GR_USEC_PER_SEC);

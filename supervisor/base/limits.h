@@ -60,4 +60,11 @@
 #define GR_UNLOAD_USEC_MAX (10ull * 1000000)      // wait for calls still inside, then pin
 #define GR_DRAIN_DEFAULT_USEC (10ull * 1000000)   // SIGTERM, or orphaned without a successor
 #define GR_ORPHAN_DEFAULT_USEC                                                                     \
-    (120ull * 1000000) // a worker serves on for so long without supervisor
+    (120ull * 1000000)             // a worker serves on for so long without supervisor
+#define GR_MATCH_RULES_MAX 32      // of one strategy
+#define GR_MATCH_TEXT_MAX 256      // bytes of a rule's name, text or pattern
+#define GR_REGEX_SUBJECT_MAX 8192  // bytes that a rule's pattern is tried on
+#define GR_REGEX_STEPS_MAX 50000   // pattern items and bytes passed, for one rule and text
+#define GR_REGEX_MATCH_MAX 10000   // PCRE2's match limit: backtracking from one starting place
+#define GR_REGEX_DEPTH_MAX 2000    // ... how deep
+#define GR_REGEX_HEAP_KIB_MAX 1024 // ... and in how much memory

@@ -94,60 +94,144 @@ static uint64_t earlier_deadline(uint64_t asked, uint64_t declared, uint64_t now
     return asked != 0 && asked < now_usec + declared ? asked : now_usec + declared;
 }
 
+// What one attempt after another to answer a request shares.
+struct attempt {
+    struct grayling_call call;
+    struct grayling_request request;
+    const struct gr_route *route;
+    uint64_t start_nsec;
+};
+
+// Lets one version answer. false: it faulted.
+static bool answer_by(struct attempt *a, struct gr_instance *by, uint16_t method,
+                      struct gr_served *ret)
+{
+    a->call.instance = by;
+    a->request.method = method;
+    ret->by = by;
+    ret->failed = !run(&a->call, a->start_nsec, &ret->code);
+    if (ret->failed)
+        say(a->call.message, "the module failed while it answered this request");
+    return !ret->failed;
+}
+
+static void count_rescue(const struct gr_thread *t, const struct gr_instance *failed)
+{
+    gr_stats_raise(&t->dispatch->stats->seg->rows[failed->slot][t->row].rescued, 1);
+}
+
+static bool answer_again(struct attempt *a, const struct gr_instance *failed,
+                         struct gr_instance *by, uint16_t method, struct gr_served *ret)
+{
+    say(a->call.message, "");
+    a->start_nsec = now_nsec();
+    ret->candidate = false;
+    ret->rescued = answer_by(a, by, method, ret);
+    if (ret->rescued)
+        count_rescue(a->call.thread, failed);
+    return ret->rescued;
+}
+
+static void rescue_stable(struct attempt *a, struct gr_served *ret)
+{
+    const struct gr_member *m = &a->route->record->member;
+    if (a->route->idempotent && a->route->rescue_method != GR_METHOD_NONE)
+        (void)answer_again(a, m->stable, m->rescue, a->route->rescue_method, ret);
+}
+
+static void answer_stable(struct attempt *a, struct gr_served *ret)
+{
+    if (!answer_by(a, a->route->record->member.stable, a->route->method, ret))
+        rescue_stable(a, ret);
+}
+
+static bool both_idempotent(const struct gr_route *route)
+{
+    return route->method != GR_METHOD_NONE && route->idempotent && route->candidate_idempotent;
+}
+
+static void answer_candidate(struct attempt *a, struct gr_served *ret)
+{
+    struct gr_thread *t = a->call.thread;
+    const struct gr_route *route = a->route;
+    const struct gr_member *m = &route->record->member;
+    bool alone = gr_cohort_use(t, route->record);
+    if (answer_by(a, m->candidate, route->candidate_method, ret))
+        return;
+    if (!alone || !both_idempotent(route)) {
+        t->broken = m->candidate; // maybe the request as a whole can be answered again
+        return;
+    }
+    gr_cohort_leave(t, route->record);
+    if (!answer_again(a, m->candidate, m->stable, route->method, ret))
+        rescue_stable(a, ret);
+}
+
+static bool sees_candidate(struct gr_thread *t, const struct gr_route *route)
+{
+    return route->record->member.gray && (gr_cohort(t, route->record) & GR_COHORT_CANDIDATE) &&
+           route->candidate_method != GR_METHOD_NONE;
+}
+
+static void answer_nobody(const struct gr_member *m, char *message, struct gr_served *ret)
+{
+    ret->code = m->stable ? GRAYLING_UNIMPLEMENTED : GRAYLING_UNAVAILABLE;
+    say(message, m->stable ? "the stable version of the module has no such method"
+                           : "the module has no stable version yet");
+}
+
 void gr_serve(struct gr_thread *t, const struct gr_route *route,
               const struct grayling_request *request, unsigned depth, char *message,
               struct gr_served *ret)
 {
     const struct gr_member *member = &route->record->member;
     uint64_t start = now_nsec();
-    *ret = (struct gr_served){.by = member->stable};
+    bool candidate = sees_candidate(t, route);
+    *ret = (struct gr_served){.candidate = candidate};
+    if (!candidate && route->method == GR_METHOD_NONE) {
+        answer_nobody(member, message, ret);
+        return;
+    }
+    ret->by = candidate ? member->candidate : member->stable;
     if (depth == 0)
         gr_stats_enter(t->inside, request->request_id, start / 1000);
-    struct grayling_request own = *request;
-    own.struct_size = sizeof(own);
-    own.method = route->method;
-    own.deadline_usec =
-        earlier_deadline(request->deadline_usec, route->deadline_usec, start / 1000);
-    if (own.deadline_usec != 0 && start / 1000 >= own.deadline_usec) {
+    struct attempt a = {
+        .call = {.thread = t, .record = route->record, .depth = depth, .message = message},
+        .request = *request,
+        .route = route,
+        .start_nsec = start,
+    };
+    a.call.request = &a.request;
+    a.request.struct_size = sizeof(a.request);
+    a.request.deadline_usec = earlier_deadline(
+        request->deadline_usec, candidate ? route->candidate_deadline_usec : route->deadline_usec,
+        start / 1000);
+    if (a.request.deadline_usec != 0 && start / 1000 >= a.request.deadline_usec) {
         say(message, "the deadline had passed before the call began");
         ret->code = GRAYLING_DEADLINE_EXCEEDED;
         return;
     }
-    struct grayling_call c = {
-        .thread = t,
-        .record = route->record,
-        .instance = member->stable,
-        .request = &own,
-        .depth = depth,
-        .message = message,
-    };
-    if (!run(&c, start, &ret->code)) {
-        say(message, "the module failed while it answered this request");
-        if (route->idempotent && route->rescue_method != GR_METHOD_NONE) {
-            say(message, "");
-            c.instance = member->rescue;
-            own.method = route->rescue_method;
-            ret->by = member->rescue;
-            ret->rescued = run(&c, now_nsec(), &ret->code);
-            if (ret->rescued)
-                gr_stats_raise(&t->dispatch->stats->seg->rows[member->stable->slot][t->row].rescued,
-                               1);
-        }
-    }
+    if (candidate)
+        answer_candidate(&a, ret);
+    else
+        answer_stable(&a, ret);
     if (ret->code != GRAYLING_OK) {
-        gr_answer_free(t->dispatch, c.answer);
-        c.answer = NULL;
+        gr_answer_free(t->dispatch, a.call.answer);
+        a.call.answer = NULL;
     }
-    ret->answer = c.answer;
+    ret->answer = a.call.answer;
 }
 
 // --- the outermost call ------------------------------------------------------------------------
 
 static void fill(struct gr_response *r, const struct gr_served *served)
 {
-    const struct gr_contract *c = served->by->contract;
     r->code = served->code;
     r->rescued = served->rescued;
+    r->candidate = served->candidate;
+    if (!served->by)
+        return;
+    const struct gr_contract *c = served->by->contract;
     memcpy(r->module, c->module.s, served->by->module_len + 1);
     memcpy(r->version, c->version.text, served->by->version_len + 1);
     r->private_ = served->answer;
@@ -166,8 +250,27 @@ static void clear(struct gr_response *r)
     r->release = NULL;
     r->owner = NULL;
     r->message[0] = r->module[0] = r->version[0] = 0;
-    r->rescued = r->baking = false;
+    r->rescued = r->candidate = false;
     r->private_ = NULL;
+}
+
+// A candidate failed where answering again would have mixed two views, or where its own method is
+// not idempotent: the request as a whole is answered again, all by stable, if what it asked for is
+// idempotent.
+static void serve_again(struct gr_thread *t, const struct gr_route *route,
+                        const struct grayling_request *request, char *message,
+                        struct gr_served *served)
+{
+    const struct gr_instance *broken = t->broken;
+    if (route->method == GR_METHOD_NONE || !route->idempotent ||
+        (served->candidate && !route->candidate_idempotent))
+        return;
+    gr_cohorts_leave_used(t, route->record->table);
+    say(message, "");
+    gr_serve(t, route, request, 0, message, served);
+    served->rescued = !served->failed;
+    if (served->rescued)
+        count_rescue(t, broken);
 }
 
 enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_request *request,
@@ -187,7 +290,10 @@ enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_
                  request->interface_name, request->method_name);
     } else {
         struct gr_served served;
+        gr_cohorts_begin(t, route->record->table, request);
         gr_serve(t, route, request, 0, ret->message, &served);
+        if (__builtin_expect(t->broken && served.code != GRAYLING_OK, 0))
+            serve_again(t, route, request, ret->message, &served);
         fill(ret, &served);
     }
     gr_unpin(t);

@@ -86,7 +86,7 @@ static void test_one_interface_has_one_provider(void **state)
 {
     struct fixture *f = *state;
     route(f, "peer", load_module(f, "peer-1.0.0"), NULL);
-    struct gr_change change = {"rival", load_module(f, "rival-1.0.0"), NULL};
+    struct gr_change change = {.module = "rival", .stable = load_module(f, "rival-1.0.0")};
     struct gr_swap_result result;
     assert_int_equal(gr_dispatch_swap(f->d, &change, 1, SECOND, &result, &f->e), -EINVAL);
     assert_int_equal(f->e.reason, GR_REASON_CONTRACT_INCOMPATIBLE);
@@ -140,47 +140,6 @@ static void test_leak_is_told(void **state)
 
 // --- a call that does not end ------------------------------------------------------------------
 
-struct holder { // a thread inside Hold until release_holder()
-    struct fixture *f;
-    const char *interface_name;
-    pthread_t thread;
-    int entered[2], go[2];
-    struct gr_response response;
-};
-
-static void *hold_call(void *arg)
-{
-    struct holder *h = arg;
-    struct gr_thread *t;
-    assert_int_equal(gr_thread_attach(h->f->d, &t), 0);
-    int fds[2] = {h->entered[1], h->go[0]};
-    struct grayling_request q = request_to(h->interface_name, "Hold", fds, sizeof(fds));
-    q.request_id = "the-stuck-one";
-    assert_int_equal(gr_dispatch_call(t, &q, &h->response), GR_CALL_DONE);
-    gr_thread_detach(t);
-    return NULL;
-}
-
-static void start_holder(struct holder *h, struct fixture *f, const char *interface_name)
-{
-    char c;
-    h->f = f;
-    h->interface_name = interface_name;
-    assert_true(pipe(h->entered) == 0 && pipe(h->go) == 0);
-    assert_int_equal(pthread_create(&h->thread, NULL, hold_call, h), 0);
-    assert_int_equal(read(h->entered[0], &c, 1), 1);
-}
-
-static void release_holder(struct holder *h)
-{
-    assert_int_equal(write(h->go[1], "x", 1), 1);
-    pthread_join(h->thread, NULL);
-    for (int i = 0; i < 2; i++) {
-        close(h->entered[i]);
-        close(h->go[i]);
-    }
-}
-
 static void test_freeze_timeout_names_the_culprit(void **state)
 {
     struct fixture *f = *state;
@@ -188,7 +147,7 @@ static void test_freeze_timeout_names_the_culprit(void **state)
     struct holder h;
     route(f, "probe", load_module(f, "probe-1.0.0"), NULL);
     start_holder(&h, f, PROBE);
-    struct gr_change change = {"probe", load_module(f, "probe-2.0.0"), NULL};
+    struct gr_change change = {.module = "probe", .stable = load_module(f, "probe-2.0.0")};
     struct gr_swap_result result;
     assert_int_equal(gr_dispatch_swap(f->d, &change, 1, 1000, &result, &f->e), -ETIMEDOUT);
     assert_int_equal(f->e.reason, GR_REASON_FREEZE_TIMEOUT);
@@ -235,8 +194,9 @@ static void test_modules_come_and_go(void **state)
     struct gr_instance *probe = load_module(f, "probe-1.0.0");
     for (int i = 0; i < 3; i++) {
         struct gr_instance *peer = load_module(f, "peer-1.0.0");
-        const struct gr_change in[] = {{"peer", peer, NULL}, {"probe", probe, NULL}};
-        const struct gr_change out[] = {{"probe", NULL, NULL}, {"peer", NULL, NULL}};
+        const struct gr_change in[] = {{.module = "peer", .stable = peer},
+                                       {.module = "probe", .stable = probe}};
+        const struct gr_change out[] = {{.module = "probe"}, {.module = "peer"}};
         struct gr_swap_result result;
         assert_int_equal(gr_dispatch_swap(f->d, in, 2, SECOND, &result, &f->e), 0);
         assert_int_equal(call_text(f, PROBE, "Relay", "", answer), GRAYLING_OK);

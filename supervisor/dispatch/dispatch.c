@@ -109,7 +109,11 @@ void gr_dispatch_each(struct gr_dispatch *d,
     const struct gr_table *t = atomic_load(&d->current);
     for (size_t i = 0; i < t->n_records; i++) {
         const struct gr_member *m = &t->records[i].member;
-        fn(userdata, m->contract->module.s, m->contract->version.text, m->stable->slot);
+        const struct gr_instance *versions[] = {m->stable, m->candidate};
+        for (size_t v = 0; v < GR_COUNT(versions); v++)
+            if (versions[v])
+                fn(userdata, versions[v]->contract->module.s, versions[v]->contract->version.text,
+                   versions[v]->slot);
     }
     pthread_mutex_unlock(&d->lock);
 }

@@ -12,6 +12,7 @@
 #include "base/contract.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "dispatch/gray.h"
 #include "dispatch/stats.h"
 #include <grayling/module.h>
 
@@ -73,11 +74,18 @@ GR_MUST_CHECK int gr_instance_unload(struct gr_dispatch *d, struct gr_instance *
 
 // --- the exchange ------------------------------------------------------------------------------
 
-struct gr_change {
+struct gr_change { // what the table says of one module from now on
     const char *module;
-    struct gr_instance *stable; // NULL: the module goes away
-    struct gr_instance
-        *rescue; // answers again for a faulted idempotent call of `stable`; NULL: none
+    // NULL: the module goes away, or (with a candidate) has no stable version yet: whom the gray
+    // does not send to the candidate gets UNAVAILABLE.
+    struct gr_instance *stable;
+    // Answers again for a faulted idempotent call of `stable`; NULL: none.
+    struct gr_instance *rescue;
+    // The version on trial and who sees it: both or neither. `stable` answers again for its faulted
+    // idempotent calls. Grays of one rollout are one object; a change of it is a change for all
+    // modules that the table has in that rollout.
+    struct gr_instance *candidate;
+    struct gr_gray *gray; // borrowed; the table takes a reference
 };
 struct gr_swap_result {
     uint64_t table;       // number of the table now in force
@@ -92,6 +100,10 @@ struct gr_swap_result {
 GR_MUST_CHECK int gr_dispatch_swap(struct gr_dispatch *d, const struct gr_change *changes, size_t n,
                                    uint64_t budget_usec, struct gr_swap_result *ret,
                                    struct gr_error *e);
+// The same exchange without closing a gate: no request waits, calls in flight end in the table that
+// they pinned. For another weight, and for taking a candidate out. Does not wait for anybody.
+GR_MUST_CHECK int gr_dispatch_route(struct gr_dispatch *d, const struct gr_change *changes,
+                                    size_t n, struct gr_swap_result *ret, struct gr_error *e);
 // Closes gates until thaw (operators' freeze). The caller bounds the time.
 GR_MUST_CHECK int gr_dispatch_freeze(struct gr_dispatch *d, const char *const *modules, size_t n,
                                      uint64_t budget_usec, struct gr_error *e);
@@ -112,7 +124,7 @@ struct gr_response {
     char message[256];                                         // for a non-zero code
     char module[GR_NAME_MAX + 1], version[GR_VERSION_MAX + 1]; // who answered; "" when nobody
     bool rescued;   // stable/previous answered for a faulted version
-    bool baking;    // (role) reserved for rollouts: answered by the candidate
+    bool candidate; // (role) the candidate answered
     void *private_; // library's own
 };
 enum gr_call_result {
@@ -139,8 +151,8 @@ struct gr_waiter {
 GR_MUST_CHECK int gr_dispatch_park(struct gr_dispatch *d, const struct grayling_request *request,
                                    struct gr_waiter *w);
 
-// Names of what the table in force routes, for status. fn runs under the library's lock: it must
-// only copy, and call nothing of dispatch.
+// Names of what the table in force routes (stable versions and candidates), for status. fn runs
+// under the library's lock: it must only copy, and call nothing of dispatch.
 void gr_dispatch_each(struct gr_dispatch *d,
                       void (*fn)(void *userdata, const char *module, const char *version,
                                  unsigned slot),

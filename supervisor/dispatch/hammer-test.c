@@ -115,7 +115,8 @@ static struct batch load_batch(struct fixture *f, unsigned major)
 
 static void exchange(struct hammer *h, const struct batch *b, unsigned major)
 {
-    const struct gr_change changes[] = {{"probe", b->probe, NULL}, {"peer", b->peer, NULL}};
+    const struct gr_change changes[] = {{.module = "probe", .stable = b->probe},
+                                        {.module = "peer", .stable = b->peer}};
     struct gr_swap_result result;
     atomic_store(&h->witness.forbidden[major], 0);
     if (gr_dispatch_swap(h->f->d, changes, 2, 60 * SECOND, &result, &h->f->e) < 0)

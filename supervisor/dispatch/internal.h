@@ -10,6 +10,7 @@
 #include "dispatch/stats-layout.h"
 #include "dispatch/table.h"
 #include <pthread.h>
+#include <string.h>
 
 struct gr_thread { // one calling thread's seat
     // Written by its thread at every call, read by the writer: the record that the outermost call
@@ -20,6 +21,11 @@ struct gr_thread { // one calling thread's seat
     struct gr_stats_inside *inside;
     unsigned index, row;
     bool taken; // under lock
+    // Of the request that the outermost call answers, for all calls that it makes (cohort.c).
+    const struct grayling_request *request;
+    struct gr_instance *broken;       // a candidate that failed where only the whole request can be
+                                      // answered again
+    uint8_t cohorts[GR_ROLLOUTS_MAX]; // GR_COHORT_, by the table's rollouts
 };
 
 struct gr_held { // responses of one version that point into its memory, counted by the thread that
@@ -80,6 +86,45 @@ enum gr_entry { GR_ENTERED, GR_NO_ROUTE, GR_GATE_CLOSED };
 enum gr_entry gr_pin(struct gr_thread *t, const struct grayling_request *request,
                      const struct gr_route **ret);
 void gr_unpin(struct gr_thread *t);
+
+// --- change.c ----------------------------------------------------------------------------------
+struct gr_plan { // zeroed but for the changes
+    const struct gr_change *changes;
+    size_t n_changes;
+    struct gr_gates gates; // of the changed modules
+    struct gr_member members[GR_MODULES_MAX];
+    size_t n_members;
+    char what[160]; // "modules pay, auth"
+};
+// Fills the plan and builds the table that the changes make of the one in force, which must not
+// change meanwhile. Fails: -EINVAL, ContractIncompatible, -ENOMEM; gates may have got names.
+GR_MUST_CHECK int gr_plan_next(struct gr_dispatch *d, struct gr_plan *p, struct gr_table **ret,
+                               struct gr_error *e);
+
+// --- cohort.c ----------------------------------------------------------------------------------
+enum {
+    GR_COHORT_DECIDED = 1,
+    GR_COHORT_CANDIDATE = 2,
+    GR_COHORT_USED = 4, // a candidate of it has run
+};
+// Forgets what the previous request decided. `table` is pinned for this one.
+static inline void gr_cohorts_begin(struct gr_thread *t, const struct gr_table *table,
+                                    const struct grayling_request *request)
+{
+    t->request = request;
+    t->broken = NULL;
+    if (__builtin_expect(table->n_rollouts != 0, 0))
+        memset(t->cohorts, 0, table->n_rollouts);
+}
+// The cohort of the record's rollout, decided at first touch. Only for records with a gray.
+uint8_t gr_cohort(struct gr_thread *t, const struct gr_record *r);
+// The candidate of `r`, which is about to run, is the first of its rollout in this request, or the
+// rollout's only module: stable may answer for it without mixing two views.
+bool gr_cohort_use(struct gr_thread *t, const struct gr_record *r);
+// From here on this request belongs to the stable cohort of the record's rollout.
+void gr_cohort_leave(struct gr_thread *t, const struct gr_record *r);
+// The same for every rollout that a candidate of has run.
+void gr_cohorts_leave_used(struct gr_thread *t, const struct gr_table *table);
 
 // --- drain.c -----------------------------------------------------------------------------------
 // Waits until blocked(d, arg) is false; it is called under the lock, at first and after each call
@@ -142,8 +187,9 @@ struct grayling_call { // one version at work on one request
 
 struct gr_served { // who answered what
     int32_t code;
-    struct gr_instance *by;
-    bool rescued;
+    struct gr_instance *by; // NULL: nobody has the method
+    bool rescued, candidate;
+    bool failed; // `by` faulted
     struct gr_answer *answer;
 };
 // Runs a route on the pinned table: deadline, guard, statistics, rescue. `message` as in

@@ -330,6 +330,7 @@ void gr_stats_gauges(const struct gr_stats *s, struct gr_worker_gauges *ret)
         .connections_total = LOAD(g->connections_total),
         .refused_framing = LOAD(g->refused_framing),
         .heartbeat_mono_usec = LOAD(g->heartbeat_usec),
+        .patterns_given_up = LOAD(g->patterns_given_up),
         .swaps_ok = LOAD(g->swaps_ok),
         .swaps_failed = LOAD(g->swaps_failed),
         .freeze_last_usec = LOAD(g->freeze_last_usec),
@@ -352,6 +353,11 @@ void gr_stats_connections_set(struct gr_stats *s, uint64_t now, uint64_t total)
 void gr_stats_refused_framing_add(struct gr_stats *s)
 {
     ADD(s->seg->gauges.refused_framing, 1);
+}
+
+void gr_stats_patterns_given_up(struct gr_stats *s, uint64_t n)
+{
+    ADD(s->seg->gauges.patterns_given_up, n);
 }
 
 void gr_stats_heartbeat(struct gr_stats *s)

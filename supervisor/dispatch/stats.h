@@ -90,6 +90,7 @@ void gr_stats_clear_evidence(struct gr_stats *s);
 // Gauges of the worker as a whole.
 struct gr_worker_gauges {
     uint64_t parked, connections, connections_total, refused_framing, heartbeat_mono_usec;
+    uint64_t patterns_given_up; // match rules that met a bound of their cost
     uint64_t swaps_ok, swaps_failed, freeze_last_usec;
     struct gr_histogram freeze; // nsec
 };
@@ -98,5 +99,6 @@ void gr_stats_gauges(const struct gr_stats *s, struct gr_worker_gauges *ret);
 void gr_stats_parked_add(struct gr_stats *s, int64_t delta);
 void gr_stats_connections_set(struct gr_stats *s, uint64_t now, uint64_t total);
 void gr_stats_refused_framing_add(struct gr_stats *s);
+void gr_stats_patterns_given_up(struct gr_stats *s, uint64_t n);
 void gr_stats_heartbeat(struct gr_stats *s);
 void gr_stats_freeze(struct gr_stats *s, uint64_t usec, bool ok);

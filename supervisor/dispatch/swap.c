@@ -1,5 +1,5 @@
-// The exchange: build the next table, close the gates, drain, exchange one pointer, open. And the
-// operators' freeze.
+// The exchange: close the gates, drain, exchange one pointer, open; or only exchange, where nobody
+// has to wait. And the operators' freeze.
 #include "base/fault.h"
 #include "dispatch/internal.h"
 #include <errno.h>
@@ -7,36 +7,6 @@
 #include <string.h>
 
 // --- gates -------------------------------------------------------------------------------------
-
-static bool gate_in_use_locked(const struct gr_dispatch *d, const char *module)
-{
-    if (gr_table_module(atomic_load(&d->current), module))
-        return true;
-    for (const struct gr_table *t = d->retired; t; t = t->next_retired)
-        if (gr_table_module(t, module))
-            return true;
-    return false;
-}
-
-// The gate of a name, given at first use and kept while any table names it; never one of
-// `reserved`, which the same change gave to names that no table has yet. Fails: -ENOSPC.
-static int gate_of_locked(struct gr_dispatch *d, const char *module,
-                          const struct gr_gates *reserved)
-{
-    int unused = -1;
-    for (int i = 0; i < GR_MODULES_MAX; i++) {
-        if (strcmp(d->gates[i].s, module) == 0)
-            return i;
-        if (unused < 0 && !gr_gates_has(reserved, (unsigned)i) &&
-            !gr_gates_has(&d->held_by_operator, (unsigned)i) &&
-            (d->gates[i].s[0] == 0 || !gate_in_use_locked(d, d->gates[i].s)))
-            unused = i;
-    }
-    if (unused < 0)
-        return -ENOSPC;
-    snprintf(d->gates[unused].s, sizeof(d->gates[unused].s), "%s", module);
-    return unused;
-}
 
 // Tells the requests that waited for a gate to try again; they that meet another closed gate park
 // again.
@@ -117,114 +87,11 @@ static bool inside_call(const struct gr_dispatch *d)
     return me && me->row >= 0 && atomic_load(&d->stats->seg->inside[me->row].depth) > 0;
 }
 
-// --- building ----------------------------------------------------------------------------------
-
-struct plan {
-    const struct gr_change *changes;
-    size_t n_changes;
-    struct gr_gates gates;
-    struct gr_member members[GR_MODULES_MAX];
-    size_t n_members;
-    char what[160]; // "modules pay, auth"
-};
-
-static const struct gr_change *change_of(const struct plan *p, const char *module)
-{
-    for (size_t i = 0; i < p->n_changes; i++)
-        if (strcmp(p->changes[i].module, module) == 0)
-            return &p->changes[i];
-    return NULL;
-}
-
-static int check_change(const struct plan *p, const struct gr_change *c, struct gr_error *e)
-{
-    struct gr_name name;
-    if (gr_name_parse(c->module, strlen(c->module), &name) < 0)
-        return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
-                            "asked to exchange \"%s\", which is no module name", c->module);
-    if (change_of(p, c->module) != c)
-        return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
-                            "asked to exchange module %s twice in one swap; name each module once",
-                            c->module);
-    const struct gr_instance *versions[] = {c->stable, c->rescue};
-    for (size_t i = 0; i < GR_COUNT(versions); i++)
-        if (versions[i] && strcmp(versions[i]->contract->module.s, c->module) != 0)
-            return gr_error_set(e, -EINVAL, GR_REASON_CONTRACT_INCOMPATIBLE,
-                                "asked to route module %s to a version whose contract says module "
-                                "%s; load the right file",
-                                c->module, versions[i]->contract->module.s);
-    return 0;
-}
-
-static int add_member(struct plan *p, const struct gr_member *m, struct gr_error *e)
-{
-    if (p->n_members == GR_MODULES_MAX)
-        return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
-                            "asked to route more than %d modules; remove one first",
-                            GR_MODULES_MAX);
-    p->members[p->n_members++] = *m;
-    return 0;
-}
-
-static int plan_changed_locked(struct gr_dispatch *d, struct plan *p, struct gr_error *e)
-{
-    size_t len =
-        (size_t)snprintf(p->what, sizeof(p->what), "module%s", p->n_changes == 1 ? "" : "s");
-    for (size_t i = 0; i < p->n_changes; i++) {
-        const struct gr_change *c = &p->changes[i];
-        int r = check_change(p, c, e);
-        if (r < 0)
-            return r;
-        int gate = gate_of_locked(d, c->module, &p->gates);
-        if (gate < 0)
-            return gr_error_set(
-                e, -EINVAL, GR_REASON_INTERNAL,
-                "asked to route module %s, but all %d gates are taken; remove a module first",
-                c->module, GR_MODULES_MAX);
-        gr_gates_add(&p->gates, (unsigned)gate);
-        if (len < sizeof(p->what))
-            len += (size_t)snprintf(p->what + len, sizeof(p->what) - len, "%s %s", i ? "," : "",
-                                    c->module);
-        if (!c->stable)
-            continue;
-        r = add_member(p,
-                       &(struct gr_member){
-                           .gate = (unsigned)gate,
-                           .stable = c->stable,
-                           .contract = c->stable->contract,
-                           .rescue = c->rescue,
-                           .rescue_contract = c->rescue ? c->rescue->contract : NULL,
-                       },
-                       e);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static int plan_kept(struct plan *p, const struct gr_table *base, struct gr_error *e)
-{
-    for (size_t i = 0; i < base->n_records; i++) {
-        const struct gr_member *m = &base->records[i].member;
-        if (change_of(p, m->contract->module.s))
-            continue;
-        int r = add_member(p, m, e);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
 // --- the exchange ------------------------------------------------------------------------------
 
 // Takes the right to exchange; the table in force cannot change until end_swap().
 static int begin_swap(struct gr_dispatch *d, struct gr_error *e)
 {
-    if (inside_call(d))
-        return gr_error_set(
-            e, -EINVAL, GR_REASON_INTERNAL,
-            "asked to freeze from a thread that is inside a call, which would wait for itself; "
-            "ask from a thread of the host's own");
     pthread_mutex_lock(&d->lock);
     bool busy = d->swapping;
     d->swapping = true;
@@ -234,6 +101,16 @@ static int begin_swap(struct gr_dispatch *d, struct gr_error *e)
             e, -EALREADY, GR_REASON_INTERNAL,
             "asked for an exchange while another one is under way; wait for its result");
     return 0;
+}
+
+static int begin_freeze(struct gr_dispatch *d, struct gr_error *e)
+{
+    if (inside_call(d))
+        return gr_error_set(
+            e, -EINVAL, GR_REASON_INTERNAL,
+            "asked to freeze from a thread that is inside a call, which would wait for itself; "
+            "ask from a thread of the host's own");
+    return begin_swap(d, e);
 }
 
 static void end_swap(struct gr_dispatch *d)
@@ -253,17 +130,21 @@ static void close_gates(struct gr_dispatch *d, struct gr_gates *held, const stru
     gr_asym_heavy();
 }
 
+static void commit_locked(struct gr_dispatch *d, struct gr_table *next)
+{
+    struct gr_table *old = atomic_load(&d->current);
+    gr_asym_store(&d->current, next);
+    old->next_retired = d->retired;
+    d->retired = old;
+}
+
 // Exchanges (next may be NULL: the old table stays) and opens the swap's gates. Returns how many
 // requests had waited.
 static unsigned commit_and_open(struct gr_dispatch *d, struct gr_table *next)
 {
     pthread_mutex_lock(&d->lock);
-    if (next) {
-        struct gr_table *old = atomic_load(&d->current);
-        gr_asym_store(&d->current, next);
-        old->next_retired = d->retired;
-        d->retired = old;
-    }
+    if (next)
+        commit_locked(d, next);
     d->held_by_swap = (struct gr_gates){0};
     gr_gates_publish_locked(d);
     unsigned n;
@@ -284,7 +165,7 @@ static int under_freeze(struct gr_error *e)
     return 0;
 }
 
-static int exchange(struct gr_dispatch *d, const struct plan *p, struct gr_table *next,
+static int exchange(struct gr_dispatch *d, const struct gr_plan *p, struct gr_table *next,
                     uint64_t budget_usec, struct gr_swap_result *ret, struct gr_error *e)
 {
     struct gr_mono start = gr_mono_now();
@@ -301,32 +182,61 @@ static int exchange(struct gr_dispatch *d, const struct plan *p, struct gr_table
     return r;
 }
 
-int gr_dispatch_swap(struct gr_dispatch *d, const struct gr_change *changes, size_t n,
-                     uint64_t budget_usec, struct gr_swap_result *ret, struct gr_error *e)
+// The next table from `changes`, with the right to exchange taken; end_swap() follows on success
+// only.
+static int begin_change(struct gr_dispatch *d,
+                        int (*begin)(struct gr_dispatch *, struct gr_error *), struct gr_plan *p,
+                        struct gr_table **ret_next, struct gr_error *e)
 {
-    GR_AUTO_FREE struct plan *p = calloc(1, sizeof(*p));
     if (!p)
         return gr_error_set_retryable(e, -ENOMEM, GR_REASON_INTERNAL,
                                       "asked for an exchange, but memory ran out");
-    int r = begin_swap(d, e);
+    int r = begin(d, e);
     if (r < 0)
         return r;
-    *p = (struct plan){.changes = changes, .n_changes = n};
-    const struct gr_table *base = atomic_load(&d->current);
-    pthread_mutex_lock(&d->lock);
-    r = plan_changed_locked(d, p, e);
-    pthread_mutex_unlock(&d->lock);
-    if (r == 0)
-        r = plan_kept(p, base, e);
+    r = gr_plan_next(d, p, ret_next, e);
+    if (r < 0)
+        end_swap(d);
+    return r;
+}
+
+static struct gr_plan *new_plan(const struct gr_change *changes, size_t n)
+{
+    struct gr_plan *p = calloc(1, sizeof(*p));
+    if (p)
+        *p = (struct gr_plan){.changes = changes, .n_changes = n};
+    return p;
+}
+
+int gr_dispatch_swap(struct gr_dispatch *d, const struct gr_change *changes, size_t n,
+                     uint64_t budget_usec, struct gr_swap_result *ret, struct gr_error *e)
+{
+    GR_AUTO_FREE struct gr_plan *p = new_plan(changes, n);
     GR_AUTO_TABLE struct gr_table *next = NULL;
-    if (r == 0)
-        r = gr_table_build(base->number + 1, p->members, p->n_members, &next, e);
-    if (r == 0)
-        r = exchange(d, p, next, budget_usec, ret, e);
+    int r = begin_change(d, begin_freeze, p, &next, e);
+    if (r < 0)
+        return r;
+    r = exchange(d, p, next, budget_usec, ret, e);
     if (r == 0)
         next = NULL; // in force now
     end_swap(d);
     return r;
+}
+
+int gr_dispatch_route(struct gr_dispatch *d, const struct gr_change *changes, size_t n,
+                      struct gr_swap_result *ret, struct gr_error *e)
+{
+    GR_AUTO_FREE struct gr_plan *p = new_plan(changes, n);
+    GR_AUTO_TABLE struct gr_table *next = NULL;
+    int r = begin_change(d, begin_swap, p, &next, e);
+    if (r < 0)
+        return r;
+    *ret = (struct gr_swap_result){.table = next->number};
+    pthread_mutex_lock(&d->lock);
+    commit_locked(d, gr_steal(next));
+    pthread_mutex_unlock(&d->lock);
+    end_swap(d);
+    return 0;
 }
 
 // --- operators' freeze -------------------------------------------------------------------------
@@ -383,7 +293,7 @@ static int freeze(struct gr_dispatch *d, const char *const *modules, size_t n, u
 int gr_dispatch_freeze(struct gr_dispatch *d, const char *const *modules, size_t n,
                        uint64_t budget_usec, struct gr_error *e)
 {
-    int r = begin_swap(d, e);
+    int r = begin_freeze(d, e);
     if (r < 0)
         return r;
     r = freeze(d, modules, n, budget_usec, e);

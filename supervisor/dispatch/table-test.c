@@ -117,6 +117,70 @@ static void test_reach_is_transitive_and_follows_rescue(void **state)
         gr_contract_free(all[i]);
 }
 
+static struct gr_gray *gray(int64_t rollout)
+{
+    struct gr_gray *g = NULL;
+    assert_int_equal(gr_gray_new(&(struct gr_gray_spec){.rollout = rollout}, NULL, &g, NULL), 0);
+    return g;
+}
+
+static void test_candidates_reach_what_they_need(void **state)
+{
+    (void)state;
+    struct gr_contract *a = contract("a", 2, "b"), *later = contract("a", 3, "c"),
+                       *b = contract("b", 1, ""), *c = contract("c", 1, "");
+    GR_AUTO_GRAY struct gr_gray *g = gray(1);
+    const struct gr_member m[] = {
+        {.gate = 0,
+         .stable = INSTANCE(0),
+         .contract = a,
+         .candidate = INSTANCE(1),
+         .candidate_contract = later,
+         .gray = g},
+        {.gate = 1, .stable = INSTANCE(2), .contract = b},
+        // no stable version yet
+        {.gate = 2, .candidate = INSTANCE(3), .candidate_contract = c, .gray = g},
+    };
+    GR_AUTO_TABLE struct gr_table *t = NULL;
+    assert_int_equal(gr_table_build(1, m, GR_COUNT(m), &t, NULL), 0);
+    const struct gr_gates *reach = &gr_table_module(t, "a")->reach;
+    assert_true(gr_gates_has(reach, 0) && gr_gates_has(reach, 1) && gr_gates_has(reach, 2));
+    assert_true(gr_table_names(t, INSTANCE(1)) && gr_table_names(t, INSTANCE(3)));
+    assert_int_equal(t->n_rollouts, 1);
+    assert_int_equal(t->rollouts[0].n_members, 2);
+    const struct gr_route *r = find(t, "t.a.I", "M1"), *fresh = find(t, "t.a.I", "M2");
+    assert_true(r->method == 1 && r->candidate_method == 1 && r->candidate_idempotent);
+    assert_true(fresh->method == GR_METHOD_NONE && fresh->candidate_method == 2);
+    assert_true(!fresh->idempotent && fresh->candidate_idempotent);
+    assert_true(find(t, "t.c.I", "M0")->method == GR_METHOD_NONE);
+    struct gr_contract *all[] = {a, later, b, c};
+    for (size_t i = 0; i < GR_COUNT(all); i++)
+        gr_contract_free(all[i]);
+}
+
+static void test_rollouts_have_a_cap(void **state)
+{
+    (void)state;
+    static struct gr_member m[GR_ROLLOUTS_MAX + 1];
+    for (unsigned i = 0; i <= GR_ROLLOUTS_MAX; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "m%u", i);
+        m[i] = (struct gr_member){.gate = i,
+                                  .candidate = INSTANCE(0),
+                                  .candidate_contract = contract(name, 1, ""),
+                                  .gray = gray(i)};
+    }
+    struct gr_error e = {0};
+    GR_AUTO_TABLE struct gr_table *most = NULL, *more = NULL;
+    assert_int_equal(gr_table_build(1, m, GR_ROLLOUTS_MAX, &most, &e), 0);
+    assert_int_equal(gr_table_build(1, m, GR_ROLLOUTS_MAX + 1, &more, &e), -EINVAL);
+    assert_non_null(strstr(e.message, "more than 128 rollouts"));
+    for (unsigned i = 0; i <= GR_ROLLOUTS_MAX; i++) {
+        gr_contract_free((struct gr_contract *)m[i].candidate_contract);
+        gr_gray_unref(m[i].gray);
+    }
+}
+
 static void test_full_service(void **state)
 {
     (void)state;
@@ -148,6 +212,8 @@ int main(void)
         cmocka_unit_test(test_routes_and_method_numbers),
         cmocka_unit_test(test_names_beyond_any_contract),
         cmocka_unit_test(test_reach_is_transitive_and_follows_rescue),
+        cmocka_unit_test(test_candidates_reach_what_they_need),
+        cmocka_unit_test(test_rollouts_have_a_cap),
         cmocka_unit_test(test_full_service),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

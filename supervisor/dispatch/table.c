@@ -37,7 +37,8 @@ const struct gr_record *gr_table_module(const struct gr_table *t, const char *mo
 bool gr_table_names(const struct gr_table *t, const struct gr_instance *i)
 {
     for (size_t n = 0; t && n < t->n_records; n++)
-        if (t->records[n].member.stable == i || t->records[n].member.rescue == i)
+        if (t->records[n].member.stable == i || t->records[n].member.rescue == i ||
+            t->records[n].member.candidate == i)
             return true;
     return false;
 }
@@ -52,14 +53,20 @@ size_t gr_contract_n_methods(const struct gr_contract *c)
     return n;
 }
 
+static bool provides(const struct gr_contract *c, const char *interface_name)
+{
+    for (size_t p = 0; c && p < c->n_provides; p++)
+        if (strcmp(c->provides[p].name, interface_name) == 0)
+            return true;
+    return false;
+}
+
 static const struct gr_record *provider(const struct gr_table *t, const char *interface_name)
 {
-    for (size_t i = 0; i < t->n_records; i++) {
-        const struct gr_contract *c = t->records[i].member.contract;
-        for (size_t p = 0; p < c->n_provides; p++)
-            if (strcmp(c->provides[p].name, interface_name) == 0)
-                return &t->records[i];
-    }
+    for (size_t i = 0; i < t->n_records; i++)
+        if (provides(t->records[i].member.contract, interface_name) ||
+            provides(t->records[i].member.candidate_contract, interface_name))
+            return &t->records[i];
     return NULL;
 }
 
@@ -75,12 +82,13 @@ static void reach_needs(struct gr_table *t, struct gr_record *r,
 
 static void reach_direct(struct gr_table *t, struct gr_record *r)
 {
-    const struct gr_contract *both[] = {r->member.contract, r->member.rescue_contract};
+    const struct gr_contract *all[] = {r->member.contract, r->member.rescue_contract,
+                                       r->member.candidate_contract};
     gr_gates_add(&r->reach, r->member.gate);
-    for (size_t i = 0; i < GR_COUNT(both); i++)
-        if (both[i]) {
-            reach_needs(t, r, both[i]->requires, both[i]->n_requires);
-            reach_needs(t, r, both[i]->optional, both[i]->n_optional);
+    for (size_t i = 0; i < GR_COUNT(all); i++)
+        if (all[i]) {
+            reach_needs(t, r, all[i]->requires, all[i]->n_requires);
+            reach_needs(t, r, all[i]->optional, all[i]->n_optional);
         }
 }
 
@@ -99,31 +107,55 @@ static void reach_closure(struct gr_table *t)
     }
 }
 
-static uint32_t method_number(const struct gr_contract *c, const char *interface_name,
-                              const char *method_name)
+// The method of that name and its number; NULL: the contract (which may be NULL) has none.
+static const struct gr_contract_method *find_method(const struct gr_contract *c,
+                                                    const char *interface_name,
+                                                    const char *method_name, uint16_t *ret_number)
 {
-    uint32_t number = 0;
-    for (size_t i = 0; i < c->n_provides; i++)
+    uint16_t number = 0;
+    *ret_number = GR_METHOD_NONE;
+    for (size_t i = 0; c && i < c->n_provides; i++)
         for (size_t m = 0; m < c->provides[i].n_methods; m++, number++)
             if (strcmp(c->provides[i].name, interface_name) == 0 &&
-                strcmp(c->provides[i].methods[m].name, method_name) == 0)
-                return number;
-    return GR_METHOD_NONE;
+                strcmp(c->provides[i].methods[m].name, method_name) == 0) {
+                *ret_number = number;
+                return &c->provides[i].methods[m];
+            }
+    return NULL;
 }
 
-static void add_route(struct gr_table *t, const struct gr_route *route)
+static void add_route(struct gr_table *t, const struct gr_record *r, const char *interface_name,
+                      const char *method_name)
 {
-    size_t i = route->hash & t->mask;
+    struct gr_route route = {.hash = gr_route_hash(interface_name, method_name),
+                             .record = r,
+                             .interface_name = interface_name,
+                             .method_name = method_name};
+    const struct gr_contract_method *m =
+        find_method(r->member.contract, interface_name, method_name, &route.method);
+    if (m) {
+        route.deadline_usec = m->deadline_usec;
+        route.idempotent = m->idempotent;
+    }
+    m = find_method(r->member.candidate_contract, interface_name, method_name,
+                    &route.candidate_method);
+    if (m) {
+        route.candidate_deadline_usec = m->deadline_usec;
+        route.candidate_idempotent = m->idempotent;
+    }
+    (void)find_method(r->member.rescue_contract, interface_name, method_name, &route.rescue_method);
+    size_t i = route.hash & t->mask;
     while (t->routes[i].record)
         i = (i + 1) & t->mask;
-    t->routes[i] = *route;
+    t->routes[i] = route;
 }
 
-static int add_routes(struct gr_table *t, const struct gr_record *r, struct gr_error *e)
+// Routes for the methods of one version of `r`, except those that `known` has and that are routed
+// already.
+static int add_routes(struct gr_table *t, const struct gr_record *r, const struct gr_contract *c,
+                      const struct gr_contract *known, struct gr_error *e)
 {
-    const struct gr_contract *c = r->member.contract, *rescue = r->member.rescue_contract;
-    uint32_t number = 0;
-    for (size_t i = 0; i < c->n_provides; i++) {
+    for (size_t i = 0; c && i < c->n_provides; i++) {
         const struct gr_contract_interface *face = &c->provides[i];
         const struct gr_record *first = provider(t, face->name);
         if (first != r)
@@ -131,31 +163,50 @@ static int add_routes(struct gr_table *t, const struct gr_record *r, struct gr_e
                 e, -EINVAL, GR_REASON_CONTRACT_INCOMPATIBLE,
                 "asked to route interface %s to module %s, but module %s provides it already; "
                 "an interface has one provider: remove one of the two modules",
-                face->name, c->module.s, first->member.contract->module.s);
-        for (size_t m = 0; m < face->n_methods; m++, number++) {
-            const struct gr_contract_method *method = &face->methods[m];
-            add_route(t,
-                      &(struct gr_route){
-                          .hash = gr_route_hash(face->name, method->name),
-                          .record = r,
-                          .interface_name = face->name,
-                          .method_name = method->name,
-                          .deadline_usec = method->deadline_usec,
-                          .method = number,
-                          .rescue_method = rescue ? method_number(rescue, face->name, method->name)
-                                                  : GR_METHOD_NONE,
-                          .idempotent = method->idempotent,
-                      });
+                face->name, c->module.s, first->name.s);
+        for (size_t m = 0; m < face->n_methods; m++) {
+            uint16_t number;
+            if (!find_method(known, face->name, face->methods[m].name, &number))
+                add_route(t, r, face->name, face->methods[m].name);
         }
     }
     return 0;
 }
 
+static int join_rollout(struct gr_table *t, struct gr_record *r, struct gr_error *e)
+{
+    struct gr_gray *gray = r->member.gray;
+    if (!gray)
+        return 0;
+    size_t i = 0;
+    while (i < t->n_rollouts && gr_gray_rollout(t->rollouts[i].gray) != gr_gray_rollout(gray))
+        i++;
+    if (i == GR_ROLLOUTS_MAX)
+        return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
+                            "asked to route more than %d rollouts at once; wait for one to end",
+                            GR_ROLLOUTS_MAX);
+    if (i == t->n_rollouts)
+        t->rollouts[t->n_rollouts++] = (struct gr_table_rollout){.gray = gr_gray_ref(gray)};
+    else if (t->rollouts[i].gray != gray)
+        return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
+                            "asked to route rollout %lld by two different rules; a request sees "
+                            "all members of a rollout alike: give them one rule",
+                            (long long)gr_gray_rollout(gray));
+    t->rollouts[i].n_members++;
+    r->rollout = (unsigned)i;
+    return 0;
+}
+
 static struct gr_table *allocate(const struct gr_member *members, size_t n)
 {
-    size_t n_routes = 0, places = 16;
-    for (size_t i = 0; i < n; i++)
-        n_routes += gr_contract_n_methods(members[i].contract);
+    size_t n_routes = 0, n_grays = 0, places = 16;
+    for (size_t i = 0; i < n; i++) {
+        n_routes += members[i].contract ? gr_contract_n_methods(members[i].contract) : 0;
+        n_routes += members[i].candidate_contract
+                        ? gr_contract_n_methods(members[i].candidate_contract)
+                        : 0;
+        n_grays += members[i].gray != NULL;
+    }
     while (places < 2 * n_routes)
         places *= 2;
     GR_AUTO_TABLE struct gr_table *t = calloc(1, sizeof(*t));
@@ -163,7 +214,8 @@ static struct gr_table *allocate(const struct gr_member *members, size_t n)
         return NULL;
     t->records = calloc(n ? n : 1, sizeof(*t->records));
     t->routes = calloc(places, sizeof(*t->routes));
-    if (!t->records || !t->routes)
+    t->rollouts = calloc(n_grays ? n_grays : 1, sizeof(*t->rollouts));
+    if (!t->records || !t->routes || !t->rollouts)
         return NULL;
     t->mask = places - 1;
     return gr_steal(t);
@@ -182,10 +234,16 @@ int gr_table_build(uint64_t number, const struct gr_member *members, size_t n,
     t->n_records = n;
     for (size_t i = 0; i < n; i++)
         t->records[i] = (struct gr_record){
-            .table = t, .member = members[i], .name = members[i].contract->module};
+            .table = t, .member = members[i], .name = gr_member_contract(&members[i])->module};
     for (size_t i = 0; i < n; i++) {
-        reach_direct(t, &t->records[i]);
-        int r = add_routes(t, &t->records[i], e);
+        struct gr_record *record = &t->records[i];
+        const struct gr_member *m = &members[i];
+        reach_direct(t, record);
+        int r = join_rollout(t, record, e);
+        if (r == 0)
+            r = add_routes(t, record, m->contract, NULL, e);
+        if (r == 0)
+            r = add_routes(t, record, m->candidate_contract, m->contract, e);
         if (r < 0)
             return r;
     }
@@ -198,6 +256,9 @@ void gr_table_free(struct gr_table *t)
 {
     if (!t)
         return;
+    for (size_t i = 0; i < t->n_rollouts; i++)
+        gr_gray_unref(t->rollouts[i].gray);
+    free(t->rollouts);
     free(t->records);
     free(t->routes);
     free(t);

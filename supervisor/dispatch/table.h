@@ -1,12 +1,14 @@
 // The routing table: built once, never changed, found behind one pointer. Pure: no clock, no I/O,
 // no locks.
 //
-// A record is one module in one table. It knows its gate and its reach: the gates of every module
-// that a call into it can get to. Gate numbers belong to module names, not to tables, so reaches of
-// two tables can be compared.
+// A record is one module in one table: its stable version, while a rollout is under way its
+// candidate and the rule that says who sees that one. It knows its gate and its reach: the gates of
+// every module that a call into it can get to. Gate numbers belong to module names, not to tables,
+// so reaches of two tables can be compared.
 #pragma once
 #include "base/contract.h"
 #include "base/error.h"
+#include "dispatch/gray.h"
 #include <stdint.h>
 
 struct gr_instance;
@@ -38,40 +40,56 @@ static inline void gr_gates_join(struct gr_gates *into, const struct gr_gates *g
 // What the builder is told about one module: borrowed, must outlive the table.
 struct gr_member {
     unsigned gate;
-    struct gr_instance *stable;
-    const struct gr_contract *contract;        // of stable
-    struct gr_instance *rescue;                // may be NULL
-    const struct gr_contract *rescue_contract; // may be NULL
+    struct gr_instance *stable;         // NULL: a first deployment, which has only a candidate
+    const struct gr_contract *contract; // of stable; NULL with it, as the others are
+    struct gr_instance *rescue;
+    const struct gr_contract *rescue_contract;
+    struct gr_instance *candidate;
+    const struct gr_contract *candidate_contract;
+    struct gr_gray *gray; // who sees the candidate; the table takes a reference
 };
+// Of whichever version there is.
+static inline const struct gr_contract *gr_member_contract(const struct gr_member *m)
+{
+    return m->contract ? m->contract : m->candidate_contract;
+}
 
-#define GR_METHOD_NONE UINT32_MAX
 struct gr_record {
     const struct gr_table *table;
     struct gr_member member;
+    unsigned rollout;    // index into the table's rollouts; only with member.gray
     struct gr_name name; // a copy: a retired table may outlive the versions that it named
     struct gr_gates reach;
 };
+#define GR_METHOD_NONE UINT16_MAX
 struct gr_route {
     uint64_t hash;
     const struct gr_record *record; // NULL: free place
     const char *interface_name, *method_name;
-    uint64_t deadline_usec; // declared by the contract; 0: none
-    uint32_t method;        // number in the stable version
-    uint32_t rescue_method; // number in the rescue version; GR_METHOD_NONE: it has none
-    bool idempotent;
+    // What the contracts of the stable version and of the candidate declare; 0: no deadline.
+    uint64_t deadline_usec, candidate_deadline_usec;
+    // The method's number in each version; GR_METHOD_NONE: it has none.
+    uint16_t method, candidate_method, rescue_method;
+    bool idempotent, candidate_idempotent;
+};
+struct gr_table_rollout {
+    struct gr_gray *gray;
+    unsigned n_members; // modules that change together
 };
 struct gr_table {
     uint64_t number;
     struct gr_table *next_retired;
     struct gr_record
         outside; // entered while a call still looks up its route: pins the table, reaches nothing
-    size_t n_records, mask;
+    size_t n_records, mask, n_rollouts;
     struct gr_record *records;
     struct gr_route *routes;
+    struct gr_table_rollout *rollouts;
 };
 
 // Owns: *ret by the caller (gr_table_free); the members' instances stay the caller's.
-// Fails: ContractIncompatible when two modules provide one interface.
+// Fails: ContractIncompatible when two modules provide one interface; -EINVAL over
+// GR_ROLLOUTS_MAX, or when members of one rollout have different grays.
 GR_MUST_CHECK int gr_table_build(uint64_t number, const struct gr_member *members, size_t n,
                                  struct gr_table **ret, struct gr_error *e);
 void gr_table_free(struct gr_table *t);
@@ -88,7 +106,7 @@ uint64_t gr_route_hash(const char *interface_name, const char *method_name);
 const struct gr_route *gr_table_find(const struct gr_table *t, uint64_t hash,
                                      const char *interface_name, const char *method_name);
 const struct gr_record *gr_table_module(const struct gr_table *t, const char *module);
-// Is this version stable or rescue of a module? A NULL table names nobody.
+// Is this version stable, candidate or rescue of a module? A NULL table names nobody.
 bool gr_table_names(const struct gr_table *t, const struct gr_instance *i);
 // Methods of a contract, numbered in declaration order over its interfaces.
 size_t gr_contract_n_methods(const struct gr_contract *c);

@@ -1,11 +1,9 @@
 // Reads what decides who sees a candidate: match rules and the sticky key. Checks their shape.
+#include "dispatch/gray.h"
 #include "state/canonical.h"
 #include "state/desired-internal.h"
 #include <stdio.h>
 #include <string.h>
-
-#define RULES_MAX 32
-#define TEXT_MAX 256 // of a name or a pattern
 
 static const char *const subjects[] = {"header", "cookie", "tenant", "path", NULL};
 static const char *const tests[] = {"exact", "prefix", "regex", NULL};
@@ -20,7 +18,7 @@ static bool is_token(const char *s)
         if (!letter && !strchr(others, s[len]))
             return false;
     }
-    return len > 0 && len <= TEXT_MAX;
+    return len > 0 && len <= GR_MATCH_TEXT_MAX;
 }
 
 static const char *only_one_of(const cJSON *o, const char *const *names)
@@ -76,9 +74,14 @@ static int check_rule(const cJSON *o, const char *path, struct gr_error *e)
         return k;
     char at[GR_FIELD_MAX], shown[GR_SHOWN_MAX];
     snprintf(at, sizeof at, "%s.%s", path, test);
-    if (strlen(pattern) > TEXT_MAX)
-        return gr_desired_refuse(e, at, "expected at most %d bytes, found %zu", TEXT_MAX,
+    if (strlen(pattern) > GR_MATCH_TEXT_MAX)
+        return gr_desired_refuse(e, at, "expected at most %d bytes, found %zu", GR_MATCH_TEXT_MAX,
                                  strlen(pattern));
+    if (strcmp(test, "regex") == 0) {
+        k = gr_gray_check_pattern(pattern, at, e);
+        if (k < 0)
+            return k;
+    }
     snprintf(at, sizeof at, "%s.to", path);
     if (strcmp(to, "candidate") != 0 && strcmp(to, "stable") != 0)
         return gr_desired_refuse(e, at, "expected \"candidate\" or \"stable\", found %s",
@@ -90,9 +93,9 @@ int gr_match_parse(const cJSON *list, char **ret_json, struct gr_error *e)
 {
     static const char path[] = "strategy.match";
     char shown[GR_SHOWN_MAX];
-    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) > RULES_MAX)
+    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) > GR_MATCH_RULES_MAX)
         return gr_desired_refuse(e, path, "expected a list of at most %d rules, found %s",
-                                 RULES_MAX, gr_desired_show(list, shown));
+                                 GR_MATCH_RULES_MAX, gr_desired_show(list, shown));
     int i = 0;
     for (const cJSON *o = list->child; o; o = o->next, i++) {
         char at[32];

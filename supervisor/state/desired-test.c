@@ -175,6 +175,9 @@ static void a_defect_is_refused_with_its_path(void **state)
          "strategy.match[0].tenant", "expected true"},
         {"\"strategy\":{\"match\":[{\"path\":true,\"prefix\":1}]}", "strategy.match[0].prefix",
          "expected a string"},
+        {"\"strategy\":{\"match\":[{\"path\":true,\"prefix\":\"/\"},"
+         "{\"path\":true,\"regex\":\"(\"}]}",
+         "strategy.match[1].regex", "a regular expression (PCRE2), found \"(\""},
         {"\"strategy\":{\"match\":[{\"path\":true,\"prefix\":\"/\",\"to\":\"all\"}]}",
          "strategy.match[0].to", "found \"all\""},
         {"\"strategy\":{\"sticky\":\"user\"}", "strategy.sticky", "found \"user\""},

@@ -64,7 +64,7 @@ enum MHD_Result gr_reply_response(struct gr_exchange *x, uint32_t codec)
     if (r && answer->module[0]) {
         add(r, "x-grayling-module", answer->module);
         add(r, "x-grayling-version", answer->version);
-        add(r, "x-grayling-role", answer->baking ? "candidate" : "stable");
+        add(r, "x-grayling-role", answer->candidate ? "candidate" : "stable");
         if (answer->rescued)
             add(r, "x-grayling-rescued", "1");
     }

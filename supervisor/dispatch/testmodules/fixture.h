@@ -3,6 +3,7 @@
 #pragma once
 #include "dispatch/dispatch.h"
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,11 +16,14 @@
 #define PROBE "com.example.probe.Probe"
 #define PEER "com.example.peer.Peer"
 #define SOLO "com.example.solo.Solo"
+#define GUIDE "com.example.guide.Guide"
 #define SECOND GR_USEC_PER_SEC
 
 struct fixture {
     struct gr_dispatch *d;
     struct gr_thread *t;
+    struct gr_stats *stats;
+    int stats_fd;
     char dir[64];
     unsigned copies, faults, resumed;
     char last_log[160], last_frame[96];
@@ -45,8 +49,12 @@ static __attribute__((unused)) int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
-    struct gr_dispatch_options o = {
-        .max_threads = 8, .on_log = fixture_on_log, .on_fault = fixture_on_fault, .userdata = f};
+    assert_int_equal(gr_stats_new(&f->stats, &f->stats_fd), 0);
+    struct gr_dispatch_options o = {.stats = f->stats,
+                                    .max_threads = 8,
+                                    .on_log = fixture_on_log,
+                                    .on_fault = fixture_on_fault,
+                                    .userdata = f};
     assert_int_equal(gr_dispatch_new(&o, &f->d, &f->e), 0);
     assert_int_equal(gr_thread_attach(f->d, &f->t), 0);
     strcpy(f->dir, "/tmp/grayling-dispatch-XXXXXX");
@@ -70,6 +78,8 @@ static __attribute__((unused)) int fixture_teardown(void **state)
     struct fixture *f = *state;
     gr_thread_detach(f->t);
     gr_dispatch_free(f->d);
+    gr_stats_free(f->stats);
+    close(f->stats_fd);
     remove_copies(f);
     free(f);
     return 0;
@@ -114,7 +124,7 @@ static __attribute__((unused)) void route(struct fixture *f, const char *module,
                                           struct gr_instance *stable, struct gr_instance *rescue)
 {
     struct gr_swap_result result;
-    struct gr_change change = {module, stable, rescue};
+    struct gr_change change = {.module = module, .stable = stable, .rescue = rescue};
     if (gr_dispatch_swap(f->d, &change, 1, 5 * SECOND, &result, &f->e) < 0)
         fail_msg("%s", f->e.message);
 }
@@ -143,4 +153,48 @@ static __attribute__((unused)) int32_t call_text(struct fixture *f, const char *
     int32_t code = r.code;
     gr_response_done(f->d, &r);
     return code;
+}
+
+// --- a call that does not end ------------------------------------------------------------------
+
+struct holder { // a thread inside Hold until release_holder()
+    struct fixture *f;
+    const char *interface_name;
+    pthread_t thread;
+    int entered[2], go[2];
+    struct gr_response response;
+};
+
+static __attribute__((unused)) void *hold_call(void *arg)
+{
+    struct holder *h = arg;
+    struct gr_thread *t;
+    assert_int_equal(gr_thread_attach(h->f->d, &t), 0);
+    int fds[2] = {h->entered[1], h->go[0]};
+    struct grayling_request q = request_to(h->interface_name, "Hold", fds, sizeof(fds));
+    q.request_id = "the-stuck-one";
+    assert_int_equal(gr_dispatch_call(t, &q, &h->response), GR_CALL_DONE);
+    gr_thread_detach(t);
+    return NULL;
+}
+
+static __attribute__((unused)) void start_holder(struct holder *h, struct fixture *f,
+                                                 const char *interface_name)
+{
+    char c;
+    h->f = f;
+    h->interface_name = interface_name;
+    assert_true(pipe(h->entered) == 0 && pipe(h->go) == 0);
+    assert_int_equal(pthread_create(&h->thread, NULL, hold_call, h), 0);
+    assert_int_equal(read(h->entered[0], &c, 1), 1);
+}
+
+static __attribute__((unused)) void release_holder(struct holder *h)
+{
+    assert_int_equal(write(h->go[1], "x", 1), 1);
+    pthread_join(h->thread, NULL);
+    for (int i = 0; i < 2; i++) {
+        close(h->entered[i]);
+        close(h->go[i]);
+    }
 }

@@ -1,5 +1,7 @@
-// The callee of probe: tells its version, or crashes.
+// The callee of probe: tells its version, or crashes. Version 2 crashes where version 1 answers, if
+// it is asked to. Built with PEER_FRESH its second method is a new one.
 #include <grayling/module.h>
+#include <stdbool.h>
 #include <string.h>
 
 static const struct grayling_host *host;
@@ -9,7 +11,13 @@ static int32_t handle(void *self, struct grayling_call *call,
                       const struct grayling_request *request)
 {
     (void)self;
+#ifdef PEER_FRESH
     if (request->method == 1)
+        return host->respond(call, (struct grayling_bytes){"fresh", 5});
+#endif
+    bool asked = GRAYLING_MODULE_VERSION[0] == '2' && request->payload.size == 5 &&
+                 memcmp(request->payload.data, "crash", 5) == 0;
+    if (request->method == 1 || asked)
         *nowhere = 1;
     return host->respond(
         call, (struct grayling_bytes){GRAYLING_MODULE_VERSION, strlen(GRAYLING_MODULE_VERSION)});

@@ -113,6 +113,28 @@ static int32_t witness(struct grayling_call *call, struct grayling_bytes payload
     return code;
 }
 
+// Calls the peer once for each word of the payload, with that word; answers all versions met.
+static int32_t visit(struct grayling_call *call, struct grayling_bytes payload)
+{
+    char all[64] = GRAYLING_MODULE_VERSION;
+    const char *s = payload.data, *end = s + payload.size;
+    while (s < end) {
+        const char *space = memchr(s, ' ', (size_t)(end - s)), *stop = space ? space : end;
+        struct grayling_bytes word = {s, (uint64_t)(stop - s)}, answer;
+        int32_t code = host->call(call, "com.example.peer.Peer", "Version", word, &answer);
+        if (code != GRAYLING_OK)
+            return code;
+        size_t len = strlen(all);
+        if (len + 1 + answer.size >= sizeof(all))
+            return GRAYLING_OUT_OF_RANGE;
+        all[len] = '+';
+        memcpy(all + len + 1, answer.data, answer.size);
+        all[len + 1 + answer.size] = 0;
+        s = space ? space + 1 : end;
+    }
+    return host->respond(call, text(all));
+}
+
 static int32_t handle(void *self, struct grayling_call *call,
                       const struct grayling_request *request)
 {
@@ -144,6 +166,9 @@ static int32_t handle(void *self, struct grayling_call *call,
         return GRAYLING_NOT_FOUND;
     case 9:
         return witness(call, request->payload);
+    case 10:
+    case 11:
+        return visit(call, request->payload);
     default:
         return relay(call, "com.example.nobody.Nobody", "Version", request->payload);
     }
