@@ -1,11 +1,10 @@
 // Takes the counters of a look into the state: which requests ran side by side, when a block is
 // closed, what its bets pay. Must never judge.
 //
-// A block is closed at the first look with BLOCK_REQUESTS of both versions. That depends on counts
-// of requests and on the looks, never on how requests ended, as the bet needs it.
+// A block is closed at the first look with GR_BLOCK_REQUESTS of both versions. That depends on
+// counts of requests and on the looks, never on how requests ended, as the bet needs it.
 #include "rollout/analysis-internal.h"
 
-#define BLOCK_REQUESTS 8
 #define EXACT_MAX (UINT64_C(1) << 53) // beyond, a count is no exact double
 // Counters of a look are not read in one instant: so many requests may be counted in one place
 // only.
@@ -81,6 +80,11 @@ static struct gr_pair plus(struct gr_pair a, struct gr_pair b)
     return (struct gr_pair){a.requests + b.requests, a.errors + b.errors};
 }
 
+// Both versions' latencies of this look, and all that is known of stable's.
+struct sums {
+    struct gr_latency_sums candidate, stable, known;
+};
+
 // A version's share of errors as known before the block: what it has shown, and a little of a
 // guess.
 static double guess(struct gr_pair shown, const struct gr_arm_sample *reference)
@@ -118,7 +122,8 @@ static uint64_t take_late(struct gr_pair *p)
     return late;
 }
 
-static void close_block(struct gr_analysis_state *s, const struct gr_analysis_input *in)
+static void close_block(struct gr_analysis_state *s, const struct gr_analysis_input *in,
+                        const struct sums *sums)
 {
     uint64_t candidate_late = take_late(&s->candidate_open),
              stable_late = take_late(&s->stable_open);
@@ -134,10 +139,9 @@ static void close_block(struct gr_analysis_state *s, const struct gr_analysis_in
         gr_bet_block(&s->errors, &up, excess, stable_guess, candidate_before);
         gr_bet_block(&s->errors_stable, &down, excess, candidate_guess, stable_before);
     }
-    const struct gr_histogram *c = &in->candidate.latency, *b = &in->stable.latency;
     for (unsigned i = 0; i < GR_TAILS; i++)
-        gr_tail_close(&s->tails[i], b, c, candidate_before);
-    gr_tail_close(&s->tail_stable, c, b, stable_before);
+        gr_tail_close(&s->tails[i], &sums->stable, &sums->candidate, candidate_before);
+    gr_tail_close(&s->tail_stable, &sums->candidate, &sums->stable, stable_before);
     s->candidate_paired = plus(s->candidate_paired, s->candidate_open);
     s->stable_paired = plus(s->stable_paired, s->stable_open);
     s->candidate_open = (struct gr_pair){0, candidate_late};
@@ -145,16 +149,15 @@ static void close_block(struct gr_analysis_state *s, const struct gr_analysis_in
     s->blocks++;
 }
 
-static void open_tails(struct gr_analysis_state *s, const struct gr_analysis_input *in)
+static void open_tails(struct gr_analysis_state *s, const struct gr_analysis_input *in,
+                       const struct sums *sums)
 {
     double ratio = in->limits.latency_p99_max_ratio;
     if (ratio < 0)
         return;
-    const struct gr_histogram *c = &in->candidate.latency, *b = &in->stable.latency;
-    const struct gr_latency_known stable = {{b, &in->reference.latency}}, candidate = {{c, NULL}};
     for (unsigned i = 0; i < GR_TAILS; i++)
-        gr_tail_open(&s->tails[i], i, &stable, b, c, ratio);
-    gr_tail_open(&s->tail_stable, 0, &candidate, c, b, ratio);
+        gr_tail_open(&s->tails[i], i, &sums->known, &sums->stable, &sums->candidate, ratio);
+    gr_tail_open(&s->tail_stable, 0, &sums->candidate, &sums->candidate, &sums->stable, ratio);
 }
 
 static struct gr_pair grown(const struct gr_arm_sample *now, struct gr_pair seen)
@@ -166,25 +169,29 @@ void gr_analysis_advance(struct gr_analysis_state *s, const struct gr_analysis_i
 {
     struct gr_pair c = grown(&in->candidate, s->candidate_seen),
                    b = grown(&in->stable, s->stable_seen);
+    struct sums sums;
+    gr_latency_add_up(&in->candidate.latency, NULL, &sums.candidate);
+    gr_latency_add_up(&in->stable.latency, NULL, &sums.stable);
+    gr_latency_add_up(&in->stable.latency, &in->reference.latency, &sums.known);
     bool reopen = s->looks == 0;
+    s->candidate_open = plus(s->candidate_open, c);
     if (in->concurrent) {
-        s->candidate_open = plus(s->candidate_open, c);
         s->stable_open = plus(s->stable_open, b);
-        if (s->candidate_open.requests >= BLOCK_REQUESTS &&
-            s->stable_open.requests >= BLOCK_REQUESTS) {
-            close_block(s, in);
+        if (s->candidate_open.requests >= GR_BLOCK_REQUESTS &&
+            s->stable_open.requests >= GR_BLOCK_REQUESTS) {
+            close_block(s, in, &sums);
             reopen = true;
         }
-    } else { // an open block without its other half goes the same way
-        s->alone = plus(s->alone, plus(s->candidate_open, c));
+    } else { // a block that is open lost its other half
+        s->alone = plus(s->alone, s->candidate_open);
         s->candidate_open = s->stable_open = (struct gr_pair){0};
         reopen = true;
     }
     if (reopen)
-        open_tails(s, in);
+        open_tails(s, in, &sums);
     s->candidate_seen = (struct gr_pair){in->candidate.requests, in->candidate.errors};
     s->stable_seen = (struct gr_pair){in->stable.requests, in->stable.errors};
-    s->candidate_latencies = gr_latency_total(&in->candidate.latency);
-    s->stable_latencies = gr_latency_total(&in->stable.latency);
+    s->candidate_latencies = sums.candidate.from[0];
+    s->stable_latencies = sums.stable.from[0];
     s->looks++;
 }

@@ -24,7 +24,8 @@
 // Spreading happens before the next block and changes nothing in the argument.
 #include "rollout/analysis-internal.h"
 
-#define SPREAD_AFTER 500.0 // requests; how fast the rate of spreading falls
+#define SPREAD 0.25 // part of the capital that is spread anew while the requests double
+#define SPREAD_AFTER 500.0
 #define CASH 0.5
 #define STAKE_MAX 0.95 // of the capital on one event, so that no strategy is ever ruined
 #define SHARE_MIN 1e-6
@@ -109,7 +110,7 @@ void gr_bet_block(struct gr_bet *b, const struct gr_block *block, double excess,
             b->capital[i] = GR_EVIDENCE_MAX;
         sum += b->capital[i];
     }
-    double spread = n / ((double)before + n + SPREAD_AFTER);
+    double spread = SPREAD * n / ((double)before + n + SPREAD_AFTER);
     struct gr_bet fresh;
     gr_bet_begin(&fresh);
     for (int i = 0; i < GR_BET_STRATEGIES; i++)

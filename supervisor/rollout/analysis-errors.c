@@ -36,7 +36,8 @@ static void judge_beside(struct gr_analysis_state *s, const struct gr_analysis_i
     g->high = w > 0 ? clamp_difference(g->estimate + radius / w) : 1;
     g->limit = in->limits.error_rate_max_increase;
     uint64_t least = c.requests < b.requests ? c.requests : b.requests;
-    gr_gate_conclude(s, in, GR_GATE_ERRORS, g, gr_bet_evidence(&s->errors), g->estimate <= g->limit,
+    gr_gate_conclude(s, in, GR_GATE_ERRORS, g, gr_evidence_beside(s, GR_GATE_ERRORS),
+                     g->estimate <= g->limit,
                      least > 0 && in->candidate.requests >= in->limits.min_requests &&
                          in->stable.requests >= in->limits.min_requests);
 }

@@ -4,7 +4,6 @@
 
 #define GATE_SHARE 0.4           // of alpha, for errors beside stable when both gates are on
 #define SEARCH_COST 2.7725887222 // log 16: one strategy among eight, with half of the capital
-#define BLOCK_REQUESTS 8
 #define RATIO_MAX 1000.0
 
 struct gr_harm_expectation gr_harm_expect(const struct gr_harm_question *q)
@@ -21,7 +20,7 @@ struct gr_harm_expectation gr_harm_expect(const struct gr_harm_question *q)
                                         q->max_increase, ratio < RATIO_MAX ? ratio : RATIO_MAX);
     if (growth > 0) {
         double blocks = (SEARCH_COST - gr_exact_log(q->alpha * GATE_SHARE)) / growth;
-        r.requests = BLOCK_REQUESTS * __builtin_ceil(blocks / BLOCK_REQUESTS);
+        r.requests = GR_BLOCK_REQUESTS * __builtin_ceil(blocks / GR_BLOCK_REQUESTS);
     }
     if (q->harm_bad_responses > 0 && q->candidate_error_rate > 0) {
         double budget = (double)q->harm_bad_responses / q->candidate_error_rate;

@@ -32,7 +32,7 @@ static void judge_p99(struct gr_analysis_state *s, const struct gr_analysis_inpu
     g->low = b_high == UINT64_MAX ? 0 : ratio_of((double)c_low, (double)b_high);
     g->high = c_high == UINT64_MAX ? RATIO_MAX : ratio_of((double)c_high, (double)b_low);
     g->limit = in->limits.latency_p99_max_ratio;
-    gr_gate_conclude(s, in, GR_GATE_LATENCY_P99, g, gr_bet_evidence(&s->tails[0].bet),
+    gr_gate_conclude(s, in, GR_GATE_LATENCY_P99, g, gr_evidence_beside(s, GR_GATE_LATENCY_P99),
                      g->estimate <= g->limit, ran_enough(in) && s->tails[0].set);
 }
 
@@ -40,9 +40,7 @@ static void judge_shape(struct gr_analysis_state *s, const struct gr_analysis_in
                         struct gr_gate_verdict *g)
 {
     const struct gr_histogram *c = &in->candidate.latency, *b = &in->stable.latency;
-    double radius, evidence = 0;
-    for (unsigned i = 1; i < GR_TAILS; i++) // the mean of e-values is one
-        evidence += gr_bet_evidence(&s->tails[i].bet) / (GR_TAILS - 1);
+    double radius;
     gr_latency_excess(c, b, in->limits.latency_p99_max_ratio, in->limits.alpha, &g->estimate,
                       &radius);
     g->candidate_n = gr_latency_total(c);
@@ -50,8 +48,8 @@ static void judge_shape(struct gr_analysis_state *s, const struct gr_analysis_in
     g->low = g->estimate > radius ? g->estimate - radius : 0;
     g->high = g->estimate + radius < 1 ? g->estimate + radius : 1;
     // the largest of many differences is above zero by chance alone: only evidence counts
-    gr_gate_conclude(s, in, GR_GATE_LATENCY_SHAPE, g, evidence, true,
-                     ran_enough(in) && s->tails[1].set);
+    gr_gate_conclude(s, in, GR_GATE_LATENCY_SHAPE, g, gr_evidence_beside(s, GR_GATE_LATENCY_SHAPE),
+                     true, ran_enough(in) && s->tails[1].set);
 }
 
 static void judge_sla_p99(struct gr_analysis_state *s, const struct gr_analysis_input *in,

@@ -41,17 +41,18 @@ double gr_difference_radius(double variance, double alpha);
 // --------------------------------------------------------------------------------------
 
 uint64_t gr_latency_total(const struct gr_histogram *h);
-// How many lie in buckets above `bucket`.
-uint64_t gr_latency_above(const struct gr_histogram *h, uint64_t bucket);
-// Largest latency-like histograms are added up: what is known of one version.
-struct gr_latency_known {
-    const struct gr_histogram *part[2]; // the second may be NULL
+// How many lie in each bucket and the ones above it; one more entry, so that "above the last" is 0.
+struct gr_latency_sums {
+    uint64_t from[GR_HISTOGRAM_BUCKETS + 1];
 };
-void gr_tail_open(struct gr_tail *t, unsigned level, const struct gr_latency_known *fast,
-                  const struct gr_histogram *fast_now, const struct gr_histogram *slow_now,
+void gr_latency_add_up(const struct gr_histogram *h, const struct gr_histogram *more, // or NULL
+                       struct gr_latency_sums *ret);
+// Chooses the threshold for the next block from what is known of the fast version.
+void gr_tail_open(struct gr_tail *t, unsigned level, const struct gr_latency_sums *known,
+                  const struct gr_latency_sums *fast, const struct gr_latency_sums *slow,
                   double ratio);
-void gr_tail_close(struct gr_tail *t, const struct gr_histogram *fast_now,
-                   const struct gr_histogram *slow_now, uint64_t before);
+void gr_tail_close(struct gr_tail *t, const struct gr_latency_sums *fast,
+                   const struct gr_latency_sums *slow, uint64_t before);
 // Anytime-valid interval of the p99, whole buckets outward. *ret_high is UINT64_MAX while there are
 // too few.
 void gr_latency_p99_interval(const struct gr_histogram *h, double alpha, uint64_t *ret_low,
@@ -70,6 +71,8 @@ uint64_t gr_latency_beyond(const struct gr_histogram *h, double limit_nsec);
 bool gr_analysis_is_sound(const struct gr_analysis_state *s, const struct gr_analysis_input *in);
 // Takes the numbers of a look into the state: blocks are closed, bets are paid out.
 void gr_analysis_advance(struct gr_analysis_state *s, const struct gr_analysis_input *in);
+// Evidence of the gates that compare side by side, as it is now: errors, p99, shape.
+double gr_evidence_beside(const struct gr_analysis_state *s, enum gr_gate gate);
 void gr_gates_errors(struct gr_analysis_state *s, const struct gr_analysis_input *in,
                      struct gr_analysis_verdict *v);
 void gr_gates_latency(struct gr_analysis_state *s, const struct gr_analysis_input *in,

@@ -11,6 +11,7 @@
 #include "rollout/analysis-internal.h"
 
 #define NSEC_MAX 9e18
+#define FAR 1.6      // factor that a threshold's share may be off the wanted one
 #define KNOWN_MIN 50 // latencies of the fast version, before a threshold can be chosen
 
 static const double levels[GR_TAILS] = {0.01, 0.5, 0.25, 0.1, 0.04};
@@ -23,12 +24,13 @@ uint64_t gr_latency_total(const struct gr_histogram *h)
     return n;
 }
 
-uint64_t gr_latency_above(const struct gr_histogram *h, uint64_t bucket)
+void gr_latency_add_up(const struct gr_histogram *h, const struct gr_histogram *more,
+                       struct gr_latency_sums *ret)
 {
     uint64_t n = 0;
-    for (uint64_t i = bucket + 1; i < GR_HISTOGRAM_BUCKETS; i++)
-        n += h->count[i];
-    return n;
+    ret->from[GR_HISTOGRAM_BUCKETS] = 0;
+    for (unsigned i = GR_HISTOGRAM_BUCKETS; i-- > 0;)
+        ret->from[i] = n += h->count[i] + (more ? more->count[i] : 0);
 }
 
 static double lower_nsec(uint64_t bucket)
@@ -47,23 +49,16 @@ static uint64_t bucket_beyond(double nsec)
     return b;
 }
 
-static uint64_t count_from(const struct gr_histogram *h, uint64_t bucket)
-{
-    return bucket == 0 ? gr_latency_total(h) : gr_latency_above(h, bucket - 1);
-}
-
 uint64_t gr_latency_beyond(const struct gr_histogram *h, double limit_nsec)
 {
-    return count_from(h, bucket_beyond(limit_nsec));
+    uint64_t n = 0;
+    for (uint64_t b = bucket_beyond(limit_nsec); b < GR_HISTOGRAM_BUCKETS; b++)
+        n += h->count[b];
+    return n;
 }
 
 // --- thresholds
 // -----------------------------------------------------------------------------------
-
-static uint64_t known_in(const struct gr_latency_known *k, uint64_t bucket)
-{
-    return k->part[0]->count[bucket] + (k->part[1] ? k->part[1]->count[bucket] : 0);
-}
 
 // How badly a threshold serves: what its multiple loses to the next whole bucket, and how far its
 // share is from the wanted one.
@@ -75,67 +70,59 @@ static double loss_of(uint64_t bucket, double share, double level, double ratio)
 }
 
 // Chooses the threshold of one level; false while too little is known.
-static bool choose(const struct gr_latency_known *fast, double level, double ratio,
+static bool choose(const struct gr_latency_sums *known, double level, double ratio,
                    uint64_t *ret_bucket, double *ret_share)
 {
-    uint64_t total = 0, above = 0, best = GR_HISTOGRAM_BUCKETS, quantile = 0, quantile_above = 0;
-    for (uint64_t i = 0; i < GR_HISTOGRAM_BUCKETS; i++)
-        total += known_in(fast, i);
-    if (total < KNOWN_MIN || (double)total * level < 3)
+    double total = (double)known->from[0], least = 0;
+    if (total < KNOWN_MIN || total * level < 3)
         return false;
-    double least = 0, best_share = 0;
-    for (uint64_t b = GR_HISTOGRAM_BUCKETS - 1; b > 0; above += known_in(fast, b), b--) {
-        double share = (double)above / (double)total;
-        if (share <= level) { // smallest threshold that the wanted share lies beyond
-            quantile = b;
-            quantile_above = above;
-        }
-        if (share > 1.6 * level)
+    uint64_t best = GR_HISTOGRAM_BUCKETS, quantile = 0;
+    for (uint64_t b = GR_HISTOGRAM_BUCKETS - 1; b > 0; b--) {
+        double share = (double)known->from[b + 1] / total;
+        if (share <= level)
+            quantile = b; // smallest threshold that no more than the wanted share lies beyond
+        if (share > FAR * level)
             break;
-        if (share < level / 1.6)
+        if (share < level / FAR)
             continue;
         double loss = loss_of(b, share, level, ratio);
         if (best == GR_HISTOGRAM_BUCKETS || loss < least) {
             best = b;
             least = loss;
-            best_share = share;
         }
     }
     *ret_bucket = best == GR_HISTOGRAM_BUCKETS ? quantile : best;
-    *ret_share = best == GR_HISTOGRAM_BUCKETS ? ((double)quantile_above + 0.5) / ((double)total + 1)
-                                              : best_share;
+    *ret_share = ((double)known->from[*ret_bucket + 1] + 0.5) / (total + 1);
     return true;
 }
 
-void gr_tail_open(struct gr_tail *t, unsigned level, const struct gr_latency_known *fast,
-                  const struct gr_histogram *fast_now, const struct gr_histogram *slow_now,
+void gr_tail_open(struct gr_tail *t, unsigned level, const struct gr_latency_sums *known,
+                  const struct gr_latency_sums *fast, const struct gr_latency_sums *slow,
                   double ratio)
 {
-    t->set = choose(fast, levels[level], ratio, &t->fast_bucket, &t->share);
+    t->set = choose(known, levels[level], ratio, &t->fast_bucket, &t->share);
     if (!t->set)
         return;
     t->slow_bucket =
         bucket_beyond(ratio * (double)gr_histogram_upper_nsec((unsigned)t->fast_bucket));
-    t->fast_base = gr_latency_above(fast_now, t->fast_bucket);
-    t->slow_base = count_from(slow_now, t->slow_bucket);
-    t->fast_before = gr_latency_total(fast_now);
-    t->slow_before = gr_latency_total(slow_now);
+    t->fast_base = fast->from[t->fast_bucket + 1];
+    t->slow_base = slow->from[t->slow_bucket];
+    t->fast_before = fast->from[0];
+    t->slow_before = slow->from[0];
 }
 
-void gr_tail_close(struct gr_tail *t, const struct gr_histogram *fast_now,
-                   const struct gr_histogram *slow_now, uint64_t before)
+void gr_tail_close(struct gr_tail *t, const struct gr_latency_sums *fast,
+                   const struct gr_latency_sums *slow, uint64_t before)
 {
     if (!t->set)
         return;
-    uint64_t slow = gr_latency_total(slow_now), fast = gr_latency_total(fast_now);
-    uint64_t slow_beyond = count_from(slow_now, t->slow_bucket),
-             fast_beyond = gr_latency_above(fast_now, t->fast_bucket);
+    uint64_t slow_beyond = slow->from[t->slow_bucket], fast_beyond = fast->from[t->fast_bucket + 1];
     // the counters of a look are not read in one instant: a share over 1 tells nothing
-    if (slow <= t->slow_before || fast <= t->fast_before || slow_beyond < t->slow_base ||
-        fast_beyond < t->fast_base)
+    if (slow->from[0] <= t->slow_before || fast->from[0] <= t->fast_before ||
+        slow_beyond < t->slow_base || fast_beyond < t->fast_base)
         return;
-    struct gr_block block = {{slow - t->slow_before, slow_beyond - t->slow_base},
-                             {fast - t->fast_before, fast_beyond - t->fast_base}};
+    struct gr_block block = {{slow->from[0] - t->slow_before, slow_beyond - t->slow_base},
+                             {fast->from[0] - t->fast_before, fast_beyond - t->fast_base}};
     if (block.suspect.errors > block.suspect.requests || block.other.errors > block.other.requests)
         return;
     gr_bet_block(&t->bet, &block, 0, t->share, before);

@@ -76,6 +76,18 @@ double gr_analysis_level(const struct gr_analysis_input *in, enum gr_gate gate)
 }
 
 // --- one gate
+
+double gr_evidence_beside(const struct gr_analysis_state *s, enum gr_gate gate)
+{
+    double sum = 0;
+    if (gate == GR_GATE_ERRORS)
+        return gr_bet_evidence(&s->errors);
+    if (gate == GR_GATE_LATENCY_P99)
+        return gr_bet_evidence(&s->tails[0].bet);
+    for (unsigned i = 1; i < GR_TAILS; i++) // the mean of e-values is one
+        sum += gr_bet_evidence(&s->tails[i].bet);
+    return sum / (GR_TAILS - 1);
+}
 // -------------------------------------------------------------------------------------
 
 void gr_gate_conclude(struct gr_analysis_state *s, const struct gr_analysis_input *in,

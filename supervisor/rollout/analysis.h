@@ -81,7 +81,8 @@ struct gr_tail {
     double share;                      // of fast beyond the threshold, as known then
     struct gr_bet bet;
 };
-#define GR_TAILS 5 // the first is the p99 gate's, the others are the shape gate's
+#define GR_BLOCK_REQUESTS 16 // of both versions, before a block is closed
+#define GR_TAILS 5           // the first is the p99 gate's, the others are the shape gate's
 struct gr_pair {
     uint64_t requests, errors;
 };
