@@ -82,23 +82,21 @@ static void refuse(struct gr_manager *m, const struct gr_plan *p, bool record)
     gr_rollout_row_done(&row);
 }
 
-static void begin(struct gr_manager *m, const struct gr_plan *p)
+int gr_manager_begin(struct gr_manager *m, const struct gr_plan *p, uint64_t salt,
+                     struct gr_error *e)
 {
     struct gr_rollout *r = NULL;
-    struct gr_error e = {0};
-    if (m->n_rollouts + m->n_ended >= GR_ROLLOUTS_MAX) {
-        gr_log(GR_LOG_ERROR,
-               "rollout %" PRId64 " is not taken up: %d are in progress, which is the limit; write "
-               "its keys again later",
-               p->rollout, GR_ROLLOUTS_MAX);
-        return;
-    }
-    if (gr_rollout_new(&m->env, p, &r, &e) < 0) {
-        gr_log(GR_LOG_ERROR, "rollout %" PRId64 " did not begin: %s", p->rollout, e.message);
-        return;
-    }
+    if (m->n_rollouts + m->n_ended >= GR_ROLLOUTS_MAX)
+        return gr_error_set_retryable(e, -EBUSY, GR_REASON_INTERNAL,
+                                      "rollout %" PRId64 " is not taken up: %d are in progress, "
+                                      "which is the limit; write its keys again later",
+                                      p->rollout, GR_ROLLOUTS_MAX);
+    int k = gr_rollout_new(&m->env, p, salt, &r, e);
+    if (k < 0)
+        return k;
     m->rollouts[m->n_rollouts++] = r;
     m->ops.changed(m, r);
+    return 0;
 }
 
 static void carry_out(struct gr_manager *m, struct gr_plan *p)
@@ -114,7 +112,8 @@ static void carry_out(struct gr_manager *m, struct gr_plan *p)
         return;
     }
     p->rollout = choose_id(m, p, had_effect);
-    begin(m, p);
+    if (gr_manager_begin(m, p, 0, &e) < 0)
+        gr_log(GR_LOG_ERROR, "rollout %" PRId64 " did not begin: %s", p->rollout, e.message);
 }
 
 void gr_manager_plan(struct gr_manager *m)
