@@ -1,6 +1,6 @@
 // Seeded canaries, judged by Grayling and by three rivals, as a table in Markdown.
 //
-//     analysis-simulation [--canaries N] [--seed S] [--check]
+//     analysis-simulation [--canaries N] [--seed S] [--world N] [--check]
 //
 // Grayling looks after every request. What can convict here changes only when a block is closed, so
 // that the evidence is looked at after each request that closes one and the judge is asked when it
@@ -195,6 +195,7 @@ static bool run_world(const struct world *w, uint64_t canaries, uint64_t seed)
 int main(int argc, char **argv)
 {
     uint64_t canaries = 300, seed = 20261126;
+    unsigned first = 0, last = n_worlds;
     bool check = false, honest = true;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--check") == 0) {
@@ -203,15 +204,18 @@ int main(int argc, char **argv)
             canaries = strtoull(argv[++i], NULL, 10);
         } else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {
             seed = strtoull(argv[++i], NULL, 10);
+        } else if (i + 1 < argc && strcmp(argv[i], "--world") == 0) {
+            first = (unsigned)strtoul(argv[++i], NULL, 10);
+            last = first < n_worlds ? first + 1 : first;
         } else {
-            fprintf(stderr, "usage: %s [--canaries N] [--seed S] [--check]\n", argv[0]);
+            fprintf(stderr, "usage: %s [--canaries N] [--seed S] [--world N] [--check]\n", argv[0]);
             return 2;
         }
     }
     printf("%" PRIu64 " canaries of %d minutes with %d requests each, seed %" PRIu64 "\n", canaries,
            MINUTES, REQUESTS_PER_MINUTE, seed);
-    for (unsigned i = 0; i < n_worlds; i++) {
-        if (i == 0 || worlds[i].faulty != worlds[i - 1].faulty)
+    for (unsigned i = first; i < last; i++) {
+        if (i == first || worlds[i].faulty != worlds[i - 1].faulty)
             print_head(worlds[i].faulty);
         if (!run_world(&worlds[i], canaries, seed)) {
             fprintf(stderr, "%s: not what alpha %g and the limits promise\n", worlds[i].name,

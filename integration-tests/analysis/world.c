@@ -30,7 +30,7 @@ const struct world worlds[] = {
      .candidate_errors = 0.005,
      .stable = USUAL,
      .candidate = USUAL,
-     .outage = {20, 23, 0.3}},
+     .outage = {18, 21, 0.3, 32}},
     {.name = "just at the limit, 0.5 % -> 1 %",
      .stable_errors = 0.005,
      .candidate_errors = 0.01,
@@ -47,6 +47,14 @@ const struct world worlds[] = {
      .must_find = true,
      .stable_errors = 0.005,
      .candidate_errors = 0.025,
+     .stable = USUAL,
+     .candidate = USUAL},
+    {.name = "+2 % errors from minute 18 on",
+     .faulty = true,
+     .must_find = true,
+     .stable_errors = 0.005,
+     .candidate_errors = 0.025,
+     .turns_minute = 18,
      .stable = USUAL,
      .candidate = USUAL},
     {.name = "errors from zero, 0 -> 2 %",
@@ -184,6 +192,12 @@ void canary_begin(struct canary *c, uint64_t seed)
     c->owed = random_share(&c->random);
 }
 
+static unsigned bucket_of(const struct latencies *l, struct random *r, unsigned slower)
+{
+    unsigned b = latencies_draw(l, r) + slower;
+    return b < GR_HISTOGRAM_BUCKETS ? b : GR_HISTOGRAM_BUCKETS - 1;
+}
+
 struct answer canary_next(struct canary *c)
 {
     const struct world *w = c->world;
@@ -194,19 +208,20 @@ struct answer canary_next(struct canary *c)
     c->owed += phases[p].weight;
     a.of_candidate = c->owed >= 1;
     c->owed -= a.of_candidate;
-    double errors = a.of_candidate ? w->candidate_errors : w->stable_errors;
-    if (minute >= w->outage.from_minute && minute < w->outage.until_minute)
-        errors = w->outage.error_share;
+    bool out = minute >= w->outage.from_minute && minute < w->outage.until_minute;
+    bool turned = a.of_candidate && minute >= w->turns_minute;
+    double errors = out ? w->outage.error_share : turned ? w->candidate_errors : w->stable_errors;
+    unsigned slower = out ? w->outage.slower_buckets : 0;
     a.bad = random_share(&c->random) < errors;
     if (!a.of_candidate) {
-        a.bucket = latencies_draw(&c->stable, &c->random);
+        a.bucket = bucket_of(&c->stable, &c->random, slower);
         return a;
     }
     for (double x = random_share(&c->random); mode < 2 && x >= w->candidate[mode].weight; mode++)
         x -= w->candidate[mode].weight;
     if (w->candidate[mode].weight <= 0) // rounding at the end of the shares
         mode = 0;
-    a.bucket = latencies_draw(&c->candidate[mode], &c->random);
+    a.bucket = bucket_of(&c->candidate[mode], &c->random, slower);
     a.hurt = w->hurt_mode ? mode == w->hurt_mode : a.bad;
     return a;
 }

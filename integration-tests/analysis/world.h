@@ -30,11 +30,13 @@ struct phase {
 struct outage {
     unsigned from_minute, until_minute;
     double error_share;
+    unsigned slower_buckets; // 16 of them are twice the latency
 };
 struct world {
     const char *name;
     bool faulty, must_find; // the second: far enough beyond the limits for the traffic of a canary
     double stable_errors, candidate_errors;
+    unsigned turns_minute; // until then the candidate fails as stable does
     struct mode stable[3], candidate[3];
     unsigned hurt_mode; // of the candidate: requests of it are the harm; 0: bad responses are
     struct outage outage;

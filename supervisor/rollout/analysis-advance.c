@@ -5,6 +5,7 @@
 // counts of requests and on the looks, never on how requests ended, as the bet needs it.
 #include "rollout/analysis-internal.h"
 
+#define ALPHA_MIN 1e-12
 #define EXACT_MAX (UINT64_C(1) << 53) // beyond, a count is no exact double
 // Counters of a look are not read in one instant: so many requests may be counted in one place
 // only.
@@ -48,7 +49,7 @@ static bool is_number(double x)
 static bool are_limits_sound(const struct gr_analysis_input *in)
 {
     const struct gr_analysis *l = &in->limits;
-    bool ok = l->alpha > 0 && l->alpha < 1 && is_number(l->error_rate_max_increase) &&
+    bool ok = l->alpha >= ALPHA_MIN && l->alpha < 1 && is_number(l->error_rate_max_increase) &&
               is_number(l->latency_p99_max_ratio) && is_number(in->sla_error_rate) &&
               l->error_rate_max_increase <= 1 && in->sla_error_rate <= 1 &&
               in->sla_p99_usec <= EXACT_MAX / 1000 && l->min_requests <= EXACT_MAX &&

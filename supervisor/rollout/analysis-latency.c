@@ -69,30 +69,41 @@ static double loss_of(uint64_t bucket, double share, double level, double ratio)
     return lower_nsec(bucket_beyond(wanted)) / (wanted + 1) - 1 + 0.02 * (off - 1);
 }
 
-// Chooses the threshold of one level; false while too little is known.
+// Smallest bucket that no more than so many lie above.
+static uint64_t bucket_with(const struct gr_latency_sums *known, double above)
+{
+    uint64_t low = 0, high = GR_HISTOGRAM_BUCKETS - 1;
+    while (low < high) {
+        uint64_t middle = (low + high) / 2;
+        if ((double)known->from[middle + 1] <= above)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+// Chooses the threshold of one level; false while too little is known. When no bucket's share is
+// near the wanted one, the first that no more lie beyond.
 static bool choose(const struct gr_latency_sums *known, double level, double ratio,
                    uint64_t *ret_bucket, double *ret_share)
 {
     double total = (double)known->from[0], least = 0;
     if (total < KNOWN_MIN || total * level < 3)
         return false;
-    uint64_t best = GR_HISTOGRAM_BUCKETS, quantile = 0;
-    for (uint64_t b = GR_HISTOGRAM_BUCKETS - 1; b > 0; b--) {
-        double share = (double)known->from[b + 1] / total;
-        if (share <= level)
-            quantile = b; // smallest threshold that no more than the wanted share lies beyond
-        if (share > FAR * level)
-            break;
-        if (share < level / FAR)
+    uint64_t best = bucket_with(known, level * total);
+    bool found = false;
+    for (uint64_t b = bucket_with(known, FAR * level * total);
+         b < GR_HISTOGRAM_BUCKETS && (double)known->from[b + 1] * FAR >= level * total; b++) {
+        double loss = loss_of(b, (double)known->from[b + 1] / total, level, ratio);
+        if (found && loss >= least)
             continue;
-        double loss = loss_of(b, share, level, ratio);
-        if (best == GR_HISTOGRAM_BUCKETS || loss < least) {
-            best = b;
-            least = loss;
-        }
+        best = b;
+        least = loss;
+        found = true;
     }
-    *ret_bucket = best == GR_HISTOGRAM_BUCKETS ? quantile : best;
-    *ret_share = ((double)known->from[*ret_bucket + 1] + 0.5) / (total + 1);
+    *ret_bucket = best;
+    *ret_share = ((double)known->from[best + 1] + 0.5) / (total + 1);
     return true;
 }
 
