@@ -9,10 +9,15 @@
 //    "config":{...}|null}                                              + fds [store file]
 //       -> {"type":"loaded","id","instance":SLOT,"load_usec":N}
 //        | {"type":"failed","id","reason","message","retryable"}
-//   {"type":"swap","id","table":N,"budget_usec":N,
-//    "set":[{"module","stable":SLOT,"rescue":SLOT|-1}...],"remove":["module"...]}
+//   {"type":"swap"|"route","id","table":N,"budget_usec":N,
+//    "set":[{"module","stable":SLOT|-1,"rescue":SLOT|-1,"candidate":SLOT|-1,"rollout":N}...],
+//    "remove":["module"...],
+//    "rollouts":[{"rollout":N,"salt":"16 hex digits","weight":0..10000,"shadow":0..10000,
+//                 "sticky":"header:x-user-id","match":[...]}...]}
 //       -> {"type":"swapped","id","table":N,"freeze_usec":N,"parked":N}
 //        | {"type":"failed",...}                               the old table is in force
+//       A set item replaces what the table says of its module; the rollout of a candidate must be
+//       described. swap closes gates and waits for calls in flight, route does neither.
 //   {"type":"unload","id","instance":SLOT}
 //       -> {"type":"unloaded","id","instance":SLOT,"pinned":bool}
 //   {"type":"serve","id"}                                      starts accepting
@@ -23,9 +28,10 @@
 //       -> {"type":"thawed","id"}
 //   {"type":"drain","id","limit_usec":N}                       then the worker exits 0
 //       -> {"type":"drained","id","remaining":N}
-//   {"type":"describe","id"} -> {"type":"description","id","pid","table","modules":[...]} + fds
-//   [listener...]: for a supervisor that
-//       finds an orphan at adopt_path
+//   {"type":"describe","id"}            for a supervisor that finds an orphan at adopt_path
+//       -> {"type":"description","id","pid","table",
+//           "modules":[{"module","version","digest","slot":SLOT|-1,"rescue":SLOT|-1,
+//                       "candidate":{"version","digest","slot","rollout"}}...]} + fds [listener...]
 // Worker to supervisor, unasked:
 //   {"type":"fault","instance":SLOT,"kind":"signal|abort|timeout","signal":"SIGSEGV",
 //    "address":"0x0","interface","method","frames":["pay-1.2.0-….so+0x12f"...],"request_id"}

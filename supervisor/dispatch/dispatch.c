@@ -118,6 +118,18 @@ void gr_dispatch_each(struct gr_dispatch *d,
     pthread_mutex_unlock(&d->lock);
 }
 
+struct gr_gray *gr_dispatch_gray(struct gr_dispatch *d, int64_t rollout)
+{
+    struct gr_gray *found = NULL;
+    pthread_mutex_lock(&d->lock);
+    const struct gr_table *t = atomic_load(&d->current);
+    for (size_t i = 0; i < t->n_rollouts && !found; i++)
+        if (gr_gray_rollout(t->rollouts[i].gray) == rollout)
+            found = gr_gray_ref(t->rollouts[i].gray);
+    pthread_mutex_unlock(&d->lock);
+    return found;
+}
+
 uint64_t gr_dispatch_pinned(const struct gr_dispatch *d)
 {
     return atomic_load(&d->pinned);

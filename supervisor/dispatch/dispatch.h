@@ -104,6 +104,9 @@ GR_MUST_CHECK int gr_dispatch_swap(struct gr_dispatch *d, const struct gr_change
 // they pinned. For another weight, and for taking a candidate out. Does not wait for anybody.
 GR_MUST_CHECK int gr_dispatch_route(struct gr_dispatch *d, const struct gr_change *changes,
                                     size_t n, struct gr_swap_result *ret, struct gr_error *e);
+// The rule by which the table in force routes a rollout, for the next one to continue its turns; a
+// reference of the caller's. NULL: the table has no such rollout.
+struct gr_gray *gr_dispatch_gray(struct gr_dispatch *d, int64_t rollout);
 // Closes gates until thaw (operators' freeze). The caller bounds the time.
 GR_MUST_CHECK int gr_dispatch_freeze(struct gr_dispatch *d, const char *const *modules, size_t n,
                                      uint64_t budget_usec, struct gr_error *e);

@@ -6,6 +6,7 @@
 void gr_inventory_init(struct gr_inventory *v)
 {
     memset(v, 0, sizeof *v);
+    pthread_mutex_init(&v->exchanging, NULL);
     pthread_mutex_init(&v->lock, NULL);
 }
 
@@ -26,9 +27,22 @@ struct gr_instance *gr_inventory_find(struct gr_inventory *v, int slot)
     return found;
 }
 
-void gr_inventory_drop(struct gr_inventory *v, unsigned slot)
+void gr_inventory_take(struct gr_inventory *v, unsigned slot, struct gr_inventory_item *ret_item)
 {
-    gr_inventory_put(v, slot, &(struct gr_inventory_item){0});
+    pthread_mutex_lock(&v->lock);
+    *ret_item = v->items[slot];
+    v->items[slot] = (struct gr_inventory_item){0};
+    pthread_mutex_unlock(&v->lock);
+}
+
+void gr_inventory_hold(struct gr_inventory *v)
+{
+    pthread_mutex_lock(&v->exchanging);
+}
+
+void gr_inventory_release(struct gr_inventory *v)
+{
+    pthread_mutex_unlock(&v->exchanging);
 }
 
 static void set_route_locked(struct gr_inventory *v, const struct gr_inventory_route *r)
@@ -36,7 +50,7 @@ static void set_route_locked(struct gr_inventory *v, const struct gr_inventory_r
     size_t i = 0;
     while (i < v->n_routes && strcmp(v->routes[i].module, r->module) != 0)
         i++;
-    if (r->stable < 0) {
+    if (r->stable < 0 && r->candidate < 0) {
         if (i < v->n_routes)
             v->routes[i] = v->routes[--v->n_routes];
         return;
@@ -70,16 +84,25 @@ void gr_inventory_names(struct gr_inventory *v, unsigned slot, char module[GR_NA
     pthread_mutex_unlock(&v->lock);
 }
 
-static int describe_route_locked(struct gr_inventory *v, const struct gr_inventory_route *r,
+static bool add_version_locked(const struct gr_inventory *v, int slot, cJSON *o)
+{
+    static const struct gr_inventory_item none;
+    const struct gr_inventory_item *item = slot < 0 ? &none : &v->items[slot];
+    return cJSON_AddStringToObject(o, "version", item->version) &&
+           cJSON_AddStringToObject(o, "digest", item->digest) &&
+           cJSON_AddNumberToObject(o, "slot", slot);
+}
+
+static int describe_route_locked(const struct gr_inventory *v, const struct gr_inventory_route *r,
                                  cJSON *list)
 {
-    const struct gr_inventory_item *item = &v->items[r->stable];
     GR_AUTO_JSON cJSON *o = cJSON_CreateObject();
-    if (!cJSON_AddStringToObject(o, "module", r->module) ||
-        !cJSON_AddStringToObject(o, "version", item->version) ||
-        !cJSON_AddStringToObject(o, "digest", item->digest) ||
-        !cJSON_AddNumberToObject(o, "slot", r->stable) ||
+    if (!cJSON_AddStringToObject(o, "module", r->module) || !add_version_locked(v, r->stable, o) ||
         !cJSON_AddNumberToObject(o, "rescue", r->rescue))
+        return -ENOMEM;
+    cJSON *candidate = r->candidate < 0 ? NULL : cJSON_AddObjectToObject(o, "candidate");
+    if (r->candidate >= 0 && (!candidate || !add_version_locked(v, r->candidate, candidate) ||
+                              !cJSON_AddNumberToObject(candidate, "rollout", (double)r->rollout)))
         return -ENOMEM;
     cJSON_AddItemToArray(list, gr_steal(o));
     return 0;

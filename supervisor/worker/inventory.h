@@ -1,5 +1,5 @@
 // What this worker holds: which version is in which slot, and which slots the table in force
-// routes. Written by the loader thread, read by any.
+// routes. Written by the loader's threads, read by any.
 #pragma once
 #include "base/json.h"
 #include "dispatch/dispatch.h"
@@ -11,9 +11,11 @@ struct gr_inventory_item {
 };
 struct gr_inventory_route {
     char module[GR_NAME_MAX + 1];
-    int stable, rescue; // slots; rescue -1: none
+    int stable, rescue, candidate; // slots; -1: none
+    int64_t rollout;               // of the candidate
 };
 struct gr_inventory {
+    pthread_mutex_t exchanging; // taken before lock: slots that an exchange names stay as they are
     pthread_mutex_t lock;
     struct gr_inventory_item items[GR_INSTANCES_MAX];
     struct gr_inventory_route routes[GR_MODULES_MAX];
@@ -24,8 +26,12 @@ void gr_inventory_init(struct gr_inventory *v);
 void gr_inventory_put(struct gr_inventory *v, unsigned slot, const struct gr_inventory_item *item);
 // NULL: free, or no such slot.
 struct gr_instance *gr_inventory_find(struct gr_inventory *v, int slot);
-void gr_inventory_drop(struct gr_inventory *v, unsigned slot);
-// What a swap changed: routes to set (stable < 0: the module goes away).
+// Empties a slot; *ret_item is what it held.
+void gr_inventory_take(struct gr_inventory *v, unsigned slot, struct gr_inventory_item *ret_item);
+// From here to release() nobody else exchanges or takes.
+void gr_inventory_hold(struct gr_inventory *v);
+void gr_inventory_release(struct gr_inventory *v);
+// What an exchange changed: routes to set (neither stable nor candidate: the module goes away).
 void gr_inventory_route(struct gr_inventory *v, uint64_t table,
                         const struct gr_inventory_route *changed, size_t n);
 // Copies the names of a slot, for logs; "" when it is free.

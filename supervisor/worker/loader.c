@@ -1,6 +1,9 @@
-// A queue of messages and one function for each kind of job.
+// Two queues of messages, each with a thread, and one function for each kind of job. Exchanging the
+// table has a thread of its own: taking a candidate out must not wait until a load has ended, or
+// until the last call has left a version that is being unloaded.
 #include "worker/loader.h"
 #include "base/limits.h"
+#include "worker/tables.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,12 +17,18 @@ struct job {
     int fd;
     cJSON *(*run)(struct gr_loader *l, struct job *j, uint64_t id, struct gr_error *e);
 };
-struct gr_loader {
-    struct gr_loader_options o;
+enum lane_name { LANE_SLOTS, LANE_TABLE, LANES };
+struct lane {
+    struct gr_loader *loader;
     pthread_t thread;
-    pthread_mutex_t lock;
     pthread_cond_t posted;
     struct job *first, **end;
+    bool started;
+};
+struct gr_loader {
+    struct gr_loader_options o;
+    pthread_mutex_t lock;
+    struct lane lanes[LANES];
     unsigned n; // waiting and running
     bool stopping;
 };
@@ -80,119 +89,48 @@ static cJSON *run_load(struct gr_loader *l, struct job *j, uint64_t id, struct g
     return answer;
 }
 
-struct swap {
-    uint64_t table, budget_usec;
-    struct gr_change changes[GR_MODULES_MAX];
-    struct gr_inventory_route routes[GR_MODULES_MAX];
-    size_t n;
-};
-
-static int find_slot(struct gr_loader *l, const cJSON *entry, const char *field, int *ret_slot,
-                     struct gr_instance **ret, struct gr_error *e)
-{
-    double slot = -1;
-    int r =
-        gr_json_double(entry, "set[]", field, GR_JSON_OPTIONAL, -1, GR_INSTANCES_MAX - 1, &slot, e);
-    if (r < 0)
-        return r;
-    *ret_slot = (int)slot;
-    *ret = gr_inventory_find(l->o.inventory, *ret_slot);
-    if (*ret_slot >= 0 && !*ret)
-        return gr_error_set(e, -ENOENT, GR_REASON_INTERNAL,
-                            "set[].%s: slot %d is empty; expected a loaded version, load it first",
-                            field, *ret_slot);
-    return 0;
-}
-
-static int add_change(struct swap *s, const char *module, struct gr_change **ret_change,
-                      struct gr_inventory_route **ret_route, struct gr_error *e)
-{
-    if (s->n == GR_COUNT(s->changes))
-        return gr_error_set(e, -E2BIG, GR_REASON_INTERNAL,
-                            "one swap names more than %d modules, which is the most",
-                            GR_MODULES_MAX);
-    *ret_change = &s->changes[s->n];
-    *ret_route = &s->routes[s->n++];
-    **ret_change = (struct gr_change){.module = module};
-    **ret_route = (struct gr_inventory_route){.stable = -1, .rescue = -1};
-    snprintf((*ret_route)->module, sizeof(*ret_route)->module, "%s", module);
-    return 0;
-}
-
-static int add_set(struct gr_loader *l, struct swap *s, const cJSON *entry, struct gr_error *e)
-{
-    struct gr_change *c;
-    struct gr_inventory_route *route;
-    const char *module;
-    int r = gr_json_string(entry, "set[]", "module", GR_JSON_REQUIRED, &module, e);
-    if (r == 0)
-        r = add_change(s, module, &c, &route, e);
-    if (r == 0)
-        r = find_slot(l, entry, "stable", &route->stable, &c->stable, e);
-    if (r == 0)
-        r = find_slot(l, entry, "rescue", &route->rescue, &c->rescue, e);
-    if (r == 0 && !c->stable)
-        r = gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
-                         "set[].stable: required for %s; to take the module away name it in remove",
-                         module);
-    return r;
-}
-
-static int read_swap(struct gr_loader *l, const cJSON *m, struct swap *s, struct gr_error *e)
-{
-    int r = gr_json_uint(m, "", "table", GR_JSON_REQUIRED, 0, INT64_MAX >> 10, &s->table, e);
-    if (r == 0)
-        r = gr_json_uint(m, "", "budget_usec", GR_JSON_REQUIRED, 0, GR_FREEZE_BUDGET_MAX_USEC,
-                         &s->budget_usec, e);
-    const cJSON *entry;
-    cJSON_ArrayForEach(entry, gr_json_get(m, "set"))
-    {
-        if (r == 0)
-            r = add_set(l, s, entry, e);
-    }
-    cJSON_ArrayForEach(entry, gr_json_get(m, "remove"))
-    {
-        struct gr_change *c;
-        struct gr_inventory_route *route;
-        if (r == 0 && !cJSON_IsString(entry))
-            r = gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
-                             "remove[]: expected the names of modules");
-        if (r == 0)
-            r = add_change(s, entry->valuestring, &c, &route, e);
-    }
-    return r;
-}
-
 static cJSON *run_swap(struct gr_loader *l, struct job *j, uint64_t id, struct gr_error *e)
 {
-    GR_AUTO_FREE struct swap *s = calloc(1, sizeof *s);
-    struct gr_swap_result result;
-    if (!s || read_swap(l, j->message, s, e) < 0 ||
-        gr_dispatch_swap(l->o.dispatch, s->changes, s->n, s->budget_usec, &result, e) < 0)
-        return NULL;
-    gr_inventory_route(l->o.inventory, s->table, s->routes, s->n);
-    cJSON *answer = gr_wire_answer("swapped", id);
-    cJSON_AddNumberToObject(answer, "table", (double)s->table);
-    cJSON_AddNumberToObject(answer, "freeze_usec", (double)result.freeze_usec);
-    cJSON_AddNumberToObject(answer, "parked", result.parked);
-    return answer;
+    return gr_tables_swap(l->o.dispatch, l->o.inventory, j->message, id, e);
+}
+
+static cJSON *run_route(struct gr_loader *l, struct job *j, uint64_t id, struct gr_error *e)
+{
+    return gr_tables_route(l->o.dispatch, l->o.inventory, j->message, id, e);
+}
+
+// Out of the inventory first: an exchange on the other thread cannot name it any more. What one
+// named before is in force by now, and is refused.
+static struct gr_instance *take_slot(struct gr_inventory *v, unsigned slot,
+                                     struct gr_inventory_item *ret_item)
+{
+    gr_inventory_hold(v);
+    gr_inventory_take(v, slot, ret_item);
+    gr_inventory_release(v);
+    return ret_item->instance;
 }
 
 static cJSON *run_unload(struct gr_loader *l, struct job *j, uint64_t id, struct gr_error *e)
 {
     uint64_t slot;
+    struct gr_inventory_item item;
     if (gr_json_uint(j->message, "", "instance", GR_JSON_REQUIRED, 0, GR_INSTANCES_MAX - 1, &slot,
                      e) < 0)
         return NULL;
-    struct gr_instance *instance = gr_inventory_find(l->o.inventory, (int)slot);
-    int r = instance ? gr_instance_unload(l->o.dispatch, instance, GR_UNLOAD_USEC_MAX) : -ENOENT;
+    int r = take_slot(l->o.inventory, (unsigned)slot, &item)
+                ? gr_instance_unload(l->o.dispatch, item.instance, GR_UNLOAD_USEC_MAX)
+                : -ENOENT;
     if (r < 0 && r != -EBUSY) {
+        if (item.instance)
+            gr_inventory_put(l->o.inventory, (unsigned)slot, &item);
         gr_error_set(e, r, GR_REASON_INTERNAL,
                      "slot %u: asked to unload, but %s; expected a version that no table names",
-                     (unsigned)slot, r == -ENOENT ? "it is empty" : strerror(-r));
+                     (unsigned)slot,
+                     r == -ENOENT   ? "it is empty"
+                     : r == -EINVAL ? "the table in force names it"
+                                    : strerror(-r));
         return NULL;
     }
-    gr_inventory_drop(l->o.inventory, (unsigned)slot);
     cJSON *answer = gr_wire_answer("unloaded", id);
     cJSON_AddNumberToObject(answer, "instance", (double)slot);
     cJSON_AddBoolToObject(answer, "pinned", r == -EBUSY);
@@ -242,10 +180,12 @@ static cJSON *run_thaw(struct gr_loader *l, struct job *j, uint64_t id, struct g
 
 static const struct {
     const char *type;
+    enum lane_name lane;
     cJSON *(*run)(struct gr_loader *l, struct job *j, uint64_t id, struct gr_error *e);
 } kinds[] = {
-    {"load", run_load},     {"swap", run_swap}, {"unload", run_unload},
-    {"freeze", run_freeze}, {"thaw", run_thaw},
+    {"load", LANE_SLOTS, run_load},     {"unload", LANE_SLOTS, run_unload},
+    {"swap", LANE_TABLE, run_swap},     {"route", LANE_TABLE, run_route},
+    {"freeze", LANE_TABLE, run_freeze}, {"thaw", LANE_TABLE, run_thaw},
 };
 
 static void free_job(struct job *j)
@@ -269,17 +209,18 @@ static void perform(struct gr_loader *l, struct job *j)
 
 static void *run(void *userdata)
 {
-    struct gr_loader *l = userdata;
+    struct lane *lane = userdata;
+    struct gr_loader *l = lane->loader;
     pthread_mutex_lock(&l->lock);
     for (;;) {
-        while (!l->first && !l->stopping)
-            pthread_cond_wait(&l->posted, &l->lock);
+        while (!lane->first && !l->stopping)
+            pthread_cond_wait(&lane->posted, &l->lock);
         if (l->stopping)
             break;
-        struct job *j = l->first;
-        l->first = j->next;
-        if (!l->first)
-            l->end = &l->first;
+        struct job *j = lane->first;
+        lane->first = j->next;
+        if (!lane->first)
+            lane->end = &lane->first;
         pthread_mutex_unlock(&l->lock);
         perform(l, j);
         free_job(j);
@@ -293,30 +234,36 @@ static void *run(void *userdata)
 int gr_loader_start(const struct gr_loader_options *o, struct gr_loader **ret)
 {
     struct gr_loader *l = calloc(1, sizeof *l);
+    int r = 0;
     if (!l)
         return -ENOMEM;
     l->o = *o;
-    l->end = &l->first;
     pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->posted, NULL);
-    int r = -pthread_create(&l->thread, NULL, run, l);
+    for (size_t i = 0; i < LANES && r == 0; i++) {
+        struct lane *lane = &l->lanes[i];
+        lane->loader = l;
+        lane->end = &lane->first;
+        pthread_cond_init(&lane->posted, NULL);
+        r = -pthread_create(&lane->thread, NULL, run, lane);
+        lane->started = r == 0;
+    }
     if (r < 0) {
-        free(l);
+        gr_loader_stop(l);
         return r;
     }
     *ret = l;
     return 0;
 }
 
-static void enqueue(struct gr_loader *l, struct job *j)
+static void enqueue(struct gr_loader *l, struct lane *lane, struct job *j)
 {
     pthread_mutex_lock(&l->lock);
     bool full = l->n == JOBS_MAX;
     if (!full) {
-        *l->end = j;
-        l->end = &j->next;
+        *lane->end = j;
+        lane->end = &j->next;
         l->n++;
-        pthread_cond_signal(&l->posted);
+        pthread_cond_signal(&lane->posted);
     }
     pthread_mutex_unlock(&l->lock);
     if (full)
@@ -332,7 +279,7 @@ bool gr_loader_post(struct gr_loader *l, const char *type, cJSON *message, int f
         if (!j)
             return false;
         *j = (struct job){.message = message, .fd = fd, .run = kinds[i].run};
-        enqueue(l, j);
+        enqueue(l, &l->lanes[kinds[i].lane], j);
         return true;
     }
     return false;
@@ -346,19 +293,27 @@ bool gr_loader_idle(struct gr_loader *l)
     return idle;
 }
 
+static void stop_lane(struct lane *lane)
+{
+    if (lane->started)
+        pthread_join(lane->thread, NULL);
+    while (lane->first) {
+        struct job *j = lane->first;
+        lane->first = j->next;
+        free_job(j);
+    }
+}
+
 void gr_loader_stop(struct gr_loader *l)
 {
     if (!l)
         return;
     pthread_mutex_lock(&l->lock);
     l->stopping = true;
-    pthread_cond_signal(&l->posted);
+    for (size_t i = 0; i < LANES; i++)
+        pthread_cond_signal(&l->lanes[i].posted);
     pthread_mutex_unlock(&l->lock);
-    pthread_join(l->thread, NULL);
-    while (l->first) {
-        struct job *j = l->first;
-        l->first = j->next;
-        free_job(j);
-    }
+    for (size_t i = 0; i < LANES; i++)
+        stop_lane(&l->lanes[i]);
     free(l);
 }

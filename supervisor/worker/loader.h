@@ -1,5 +1,6 @@
-// The one thread that does what blocks: load, swap, unload, freeze, thaw, in the order of the
-// channel. So the main thread always answers.
+// The threads that do what blocks, so that the main thread always answers: one loads and unloads,
+// one exchanges the table, freezes and thaws; each in the order of the channel. Between the two the
+// order is the supervisor's, who waits for an answer before it asks for what needs it.
 #pragma once
 #include "worker/freezes.h"
 #include "worker/inventory.h"
@@ -18,5 +19,5 @@ GR_MUST_CHECK int gr_loader_start(const struct gr_loader_options *o, struct gr_l
 bool gr_loader_post(struct gr_loader *l, const char *type, cJSON *message, int fd);
 // true: no job runs or waits.
 bool gr_loader_idle(struct gr_loader *l);
-// Joins after the running job; the waiting ones are dropped. NULL is nothing.
+// Joins after the running jobs; the waiting ones are dropped. NULL is nothing.
 void gr_loader_stop(struct gr_loader *l);
