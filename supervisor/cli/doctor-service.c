@@ -80,6 +80,9 @@ static void check_daemon(struct gr_doctor *d)
     gr_doctor_add(d, strcmp(phase, "Degraded") ? GR_HEALTH_OK : GR_HEALTH_WARN, "daemon", "%s%s",
                   phase,
                   strcmp(phase, "Degraded") ? "" : ": grayctl status says which module and why");
+    if (*gr_output_text(status, "message"))
+        gr_doctor_add(d, GR_HEALTH_WARN, "daemon's journal", "%s",
+                      gr_output_text(status, "message"));
     if (strcmp(version, GR_VERSION))
         gr_doctor_add(d, GR_HEALTH_WARN, "versions",
                       "daemon %s, grayctl %s: restart the service after an upgrade", version,

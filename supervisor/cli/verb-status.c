@@ -158,6 +158,7 @@ static void print_status(struct gr_cli *cli, const cJSON *status)
         {"Service", "service", GR_CELL_TEXT, false},
         {"Instance", "instance", GR_CELL_TEXT, false},
         {"Phase", "phase", GR_CELL_PHASE, false},
+        {"Message", "message", GR_CELL_TEXT, false},
         {"Version", "version", GR_CELL_TEXT, false},
         {"Process", "pid", GR_CELL_TEXT, false},
         {"Worker", "worker.pid", GR_CELL_TEXT, false},

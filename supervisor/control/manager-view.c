@@ -168,6 +168,11 @@ static void fill_series(struct gr_manager *m, struct gr_view *v, struct memory *
               results, &m->tally[GR_TALLY_SWAP_OK], 2);
     add_tally(v, mem, "worker_restarts_total", "Workers started anew, by reason.", "reason",
               restarts, &m->tally[GR_TALLY_RESTART_CRASH], 2);
+    mem->values[v->n_series][0] =
+        (struct gr_view_count){.value = *gr_journal_damage(m->journal) != 0};
+    add_series(v, mem, "journal_damaged",
+               "1 when the journal was found damaged at the start of this process.", 1);
+    mem->series[v->n_series - 1].type = "gauge";
     add_reasons(v, mem, "rollbacks_total", "Rollouts that were taken back, by reason.",
                 m->rollbacks);
     add_reasons(v, mem, "artifact_refused_total",
@@ -207,7 +212,8 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
     v->admin = m->control ? gr_control_admin_address(m->control) : NULL;
     v->n_convictions = m->n_convictions;
     v->convictions = m->convictions;
-    bool degraded = false;
+    v->message = gr_journal_damage(m->journal);
+    bool degraded = v->message[0] != 0;
     if (mem) {
         mem->n_counters = 0;
         v->modules = mem->modules;

@@ -287,6 +287,9 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
         gr_manager_free(m);
         return k;
     }
+    if (*gr_journal_damage(m->journal))
+        gr_manager_tell(m, GR_MSG_JOURNAL_DAMAGED, GR_LOG_ERROR, NULL, NULL, 0, "Degraded",
+                        GR_REASON_INTERNAL, gr_journal_damage(m->journal));
     if (!m->config->trust_root_file)
         gr_manager_tell(m, GR_MSG_UNTRUSTED, GR_LOG_WARNING, NULL, NULL, 0, NULL, GR_REASON_NONE,
                         "no trust root is configured: whoever can write the etcd keys decides what "

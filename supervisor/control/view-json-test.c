@@ -26,8 +26,8 @@ static const char *text(const cJSON *o, const char *field)
 
 static void test_instance_key(void **state)
 {
-    static const char *const fields[] = {"apiVersion", "version",         "pid",  "started",
-                                         "endpoints",  "source_revision", "phase"};
+    static const char *const fields[] = {"apiVersion", "version",         "pid",   "started",
+                                         "endpoints",  "source_revision", "phase", "message"};
     (void)state;
     GR_AUTO_JSON cJSON *o = gr_view_instance_key(&fake.view);
     assert_fields(o, fields, GR_COUNT(fields));
@@ -36,6 +36,11 @@ static void test_instance_key(void **state)
     assert_string_equal(cJSON_GetStringValue(cJSON_GetArrayItem(gr_json_get(o, "endpoints"), 0)),
                         "127.0.0.1:8080");
     assert_int_equal((int)gr_json_get(o, "source_revision")->valuedouble, 42);
+    assert_true(cJSON_IsNull(gr_json_get(o, "message")));
+    struct gr_view damaged = fake.view;
+    damaged.message = "The journal was damaged.";
+    GR_AUTO_JSON cJSON *told = gr_view_instance_key(&damaged);
+    assert_string_equal(text(told, "message"), damaged.message);
 }
 
 static void test_module_key(void **state)

@@ -227,7 +227,8 @@ static bool add_instance_fields(cJSON *o, const struct gr_view *v)
     for (size_t i = 0; ok && i < v->n_endpoints; i++)
         ok = gr_json_push(endpoints, cJSON_CreateString(v->endpoints[i]));
     return ok && add_revision(o, "source_revision", v->source.revision) &&
-           cJSON_AddStringToObject(o, "phase", v->phase);
+           cJSON_AddStringToObject(o, "phase", v->phase) &&
+           gr_json_add_text(o, "message", v->message);
 }
 
 cJSON *gr_view_instance_key(const struct gr_view *v)

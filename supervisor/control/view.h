@@ -58,7 +58,8 @@ struct gr_view {
     const char *service, *instance, *version;
     int pid, worker_pid; // worker_pid 0: none now
     struct gr_wall started;
-    char phase[16];          // "Starting" "Serving" "Degraded" "Draining"
+    char phase[16];      // "Starting" "Serving" "Degraded" "Draining"
+    const char *message; // what is wrong with the host itself, in sentences; NULL or "": nothing
     const char *source_kind; // "etcd", "directory"
     struct gr_source_health source;
     bool trust_root; // false: digest only

@@ -7,7 +7,9 @@
 struct gr_journal {
     sqlite3 *db;
     int dir_fd;
-    bool was_corrupt, has_reserve;
+    bool has_reserve;
+    char damage[GR_MESSAGE_MAX];   // "": none was found at open
+    char seal[GR_DIGEST_TEXT_MAX]; // of the copy as it lies there; "": unknown
 };
 
 // --- statements (journal-sql.c) ---
@@ -65,6 +67,30 @@ GR_MUST_CHECK int gr_journal_write(struct gr_journal *j, gr_journal_body body, c
 // A body that other bodies contain.
 GR_MUST_CHECK int gr_journal_put_row(struct gr_journal *j, const struct gr_rollout_row *r,
                                      struct gr_error *e);
+
+GR_MUST_CHECK int gr_journal_put_committed(struct gr_journal *j, const struct gr_committed *c,
+                                           struct gr_error *e);
+GR_MUST_CHECK int gr_journal_put_number(struct gr_journal *j, int64_t number, struct gr_error *e);
+GR_MUST_CHECK int gr_journal_put_floor(struct gr_journal *j, const void *floor, struct gr_error *e);
+GR_MUST_CHECK int gr_journal_put_conviction(struct gr_journal *j, const void *conviction,
+                                            struct gr_error *e);
+
+// --- the second copy (journal-copy.c) ---
+
+struct gr_journal_copy {
+    struct gr_table_rows table; // as it is restored: no version that is in its bake
+    size_t n_convictions;
+    struct gr_conviction *convictions;
+    struct gr_floor floor;
+};
+// After a commit: the copy becomes what the database says. Best effort; the next one tries again.
+void gr_journal_follow(struct gr_journal *j);
+// Reads all that a start needs. Fails: -EUCLEAN when something of it is damaged, or when the table
+// is not the one that the copy has under the same number.
+GR_MUST_CHECK int gr_journal_check_content(struct gr_journal *j, struct gr_error *e);
+// Brings back what the database lost; `why` is a sentence without its stop when it began anew,
+// else NULL.
+GR_MUST_CHECK int gr_journal_reconcile(struct gr_journal *j, const char *why, struct gr_error *e);
 
 // --- room on a full disk (journal-reserve.c) ---
 

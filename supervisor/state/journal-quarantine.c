@@ -12,9 +12,9 @@ static int count(struct gr_journal *j, struct gr_error *e)
     return k < 0 ? k : sqlite3_column_int(s, 0);
 }
 
-static int put_conviction(struct gr_journal *j, const void *what, struct gr_error *e)
+int gr_journal_put_conviction(struct gr_journal *j, const void *conviction, struct gr_error *e)
 {
-    const struct gr_conviction *c = what;
+    const struct gr_conviction *c = conviction;
     char digest[GR_DIGEST_TEXT_MAX];
     GR_AUTO_STMT sqlite3_stmt *s = NULL;
     int k = count(j, e);
@@ -42,7 +42,10 @@ static int put_conviction(struct gr_journal *j, const void *what, struct gr_erro
 
 int gr_journal_convict(struct gr_journal *j, const struct gr_conviction *c, struct gr_error *e)
 {
-    return gr_journal_write(j, put_conviction, c, e);
+    int k = gr_journal_write(j, gr_journal_put_conviction, c, e);
+    if (k == 0)
+        gr_journal_follow(j);
+    return k;
 }
 
 struct pardon {
@@ -94,7 +97,10 @@ int gr_journal_pardon(struct gr_journal *j, const struct gr_digest *d, const cha
     struct pardon p = {.actor = actor && *actor ? actor : "somebody",
                        .reason = reason && *reason ? reason : "no reason was given"};
     gr_digest_format(d, p.digest);
-    return gr_journal_write(j, drop_conviction, &p, e);
+    int k = gr_journal_write(j, drop_conviction, &p, e);
+    if (k == 0)
+        gr_journal_follow(j);
+    return k;
 }
 
 static int read_conviction(sqlite3_stmt *s, struct gr_conviction *c, struct gr_error *e)

@@ -64,7 +64,7 @@ static int damaged(const char *what, const char *text, struct gr_error *e)
 {
     return gr_error_set(e, -EUCLEAN, GR_REASON_INTERNAL,
                         "the journal holds \"%.64s\" where %s was expected: it was changed by "
-                        "somebody else. Restore journal.db, or move it away to start without it",
+                        "somebody else. Restore journal.db, or move it away to start from its copy",
                         text, what);
 }
 

@@ -26,7 +26,7 @@ struct commit {
     size_t n;
 };
 
-static int put_committed(struct gr_journal *j, const struct gr_committed *c, struct gr_error *e)
+int gr_journal_put_committed(struct gr_journal *j, const struct gr_committed *c, struct gr_error *e)
 {
     GR_AUTO_STMT sqlite3_stmt *s = NULL;
     int k = gr_journal_prepare(j,
@@ -45,7 +45,7 @@ static int put_committed(struct gr_journal *j, const struct gr_committed *c, str
     return k < 0 ? k : gr_journal_step(j, s, "write the committed table", e);
 }
 
-static int put_number(struct gr_journal *j, int64_t number, struct gr_error *e)
+int gr_journal_put_number(struct gr_journal *j, int64_t number, struct gr_error *e)
 {
     GR_AUTO_STMT sqlite3_stmt *s = NULL;
     int k = gr_journal_prepare(j, "UPDATE state SET table_number = ?", &s, e);
@@ -59,8 +59,8 @@ static int put_commit(struct gr_journal *j, const void *what, struct gr_error *e
     const struct commit *c = what;
     int k = gr_journal_put_row(j, c->rollout, e);
     for (size_t i = 0; k == 0 && i < c->n; i++)
-        k = put_committed(j, &c->rows[i], e);
-    return k < 0 ? k : put_number(j, c->number, e);
+        k = gr_journal_put_committed(j, &c->rows[i], e);
+    return k < 0 ? k : gr_journal_put_number(j, c->number, e);
 }
 
 int gr_journal_commit_table(struct gr_journal *j, const struct gr_rollout_row *r,
@@ -68,7 +68,10 @@ int gr_journal_commit_table(struct gr_journal *j, const struct gr_rollout_row *r
                             struct gr_error *e)
 {
     const struct commit c = {.rollout = r, .number = table_number, .rows = rows, .n = n};
-    return gr_journal_write(j, put_commit, &c, e);
+    int k = gr_journal_write(j, put_commit, &c, e);
+    if (k == 0)
+        gr_journal_follow(j);
+    return k;
 }
 
 static int read_committed(sqlite3_stmt *s, struct gr_committed *c, struct gr_error *e)
@@ -129,9 +132,9 @@ int gr_journal_get_floor(struct gr_journal *j, struct gr_floor *ret, struct gr_e
     return read_state(j, &number, ret, e);
 }
 
-static int put_floor(struct gr_journal *j, const void *what, struct gr_error *e)
+int gr_journal_put_floor(struct gr_journal *j, const void *floor, struct gr_error *e)
 {
-    const struct gr_floor *f = what;
+    const struct gr_floor *f = floor;
     GR_AUTO_STMT sqlite3_stmt *s = NULL;
     int k = gr_journal_prepare(j, "UPDATE state SET floor_cluster = ?, floor_revision = ?", &s, e);
     // the id is unsigned; SQLite keeps its 64 bits
@@ -143,5 +146,5 @@ static int put_floor(struct gr_journal *j, const void *what, struct gr_error *e)
 
 int gr_journal_set_floor(struct gr_journal *j, const struct gr_floor *f, struct gr_error *e)
 {
-    return gr_journal_write(j, put_floor, f, e);
+    return gr_journal_write(j, gr_journal_put_floor, f, e);
 }

@@ -175,11 +175,16 @@ static int set_aside(struct gr_journal *j, struct gr_error *e)
         }
     }
     forget_old_evidence(j);
-    j->was_corrupt = true;
     return 0;
 }
 
 // --- life ----------------------------------------------------------------------------------------
+
+static int open_whole(struct gr_journal *j, const char *state_dir, struct gr_error *e)
+{
+    int k = open_database(j, state_dir, e);
+    return k < 0 ? k : gr_journal_check_content(j, e);
+}
 
 int gr_journal_open(const char *state_dir, struct gr_journal **ret, struct gr_error *e)
 {
@@ -193,15 +198,19 @@ int gr_journal_open(const char *state_dir, struct gr_journal **ret, struct gr_er
                      "the state directory %.500s could not be opened: %s; expected a directory "
                      "that this user may write",
                      state_dir, strerror(-k));
+    struct gr_error why = {0};
     if (k == 0)
-        k = open_database(j, state_dir, e);
-    if (k == -EUCLEAN) {
-        if (e)
-            *e = (struct gr_error){0};
+        k = open_whole(j, state_dir, &why);
+    bool damaged = k == -EUCLEAN;
+    if (damaged) {
         k = set_aside(j, e);
         if (k == 0)
             k = open_database(j, state_dir, e);
+    } else if (k < 0 && why.message[0] && e) {
+        *e = why;
     }
+    if (k == 0)
+        k = gr_journal_reconcile(j, damaged ? why.message : NULL, e);
     if (k < 0) {
         gr_journal_close(j);
         return k;
@@ -211,9 +220,9 @@ int gr_journal_open(const char *state_dir, struct gr_journal **ret, struct gr_er
     return 0;
 }
 
-bool gr_journal_was_corrupt(const struct gr_journal *j)
+const char *gr_journal_damage(const struct gr_journal *j)
 {
-    return j->was_corrupt;
+    return j->damage;
 }
 
 void gr_journal_close(struct gr_journal *j)

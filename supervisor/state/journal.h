@@ -2,7 +2,7 @@
 // survive any instant of death: the committed table, the rollout in progress with its intents,
 // history, events, quarantine, and the source's floor. Blocks (fsync). Every function: 0 or
 // negative errno; *e has reason DiskFull for -ENOSPC. A reserve file keeps room for the journal on
-// a full disk.
+// a full disk; a second file keeps a copy of what must not be lost with the database.
 #pragma once
 #include "base/clock.h"
 #include "state/desired.h"
@@ -11,8 +11,9 @@ struct gr_journal;
 GR_MUST_CHECK int gr_journal_open(const char *state_dir, struct gr_journal **ret,
                                   struct gr_error *e);
 void gr_journal_close(struct gr_journal *j);
-// The database was damaged at open and a new one began: what was committed is unknown.
-bool gr_journal_was_corrupt(const struct gr_journal *j);
+// What was lost at open, and what came back from the copy, in sentences; "": nothing was lost. A
+// damaged database is kept aside as journal.db.corrupt-TIME.
+const char *gr_journal_damage(const struct gr_journal *j);
 
 // Rollout phases of INTERFACES §4, in its order.
 #define GR_PHASES(X)                                                                               \
