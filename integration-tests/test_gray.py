@@ -13,8 +13,11 @@ BODY = json.dumps({"amount_cents": 1250, "currency": "EUR"})
 CANARY = {"x-canary": "1"}
 
 
+ERRORS = {"error_rate": {"max_increase": 0.005}}  # latencies on a machine that does other things are no matter of these tests
+
+
 def ladder(*steps, **more):
-    return {"steps": [*steps, {"weight": 100}], "bake": "300ms", **more}
+    return {"steps": [*steps, {"weight": 100}], "bake": "300ms", "analysis": ERRORS, **more}
 
 
 def want(g, version, *steps, reason="", **strategy):
@@ -80,17 +83,10 @@ def test_shares_are_in_the_metrics_while_it_lasts(g):
     want(g, "1.1.0", {"weight": 50}, {"pause": {}})
     wait_step(g, "step 2 of 3")
     versions(g, 100)
-    g.wait_event(lambda e: True, after=0)
-    r = rollout(g)
-    for _ in range(100):  # the supervisor reads the counters four times a second; each request turns its loop
-        if r["weight_observed"] is not None:
-            break
-        versions(g, 10)
-        r = rollout(g)
-    assert abs(r["weight_observed"] - 50) <= 2
+    assert abs(rollout(g)["weight_observed"] - 50) <= 1
     text = g.metrics()
     assert 'grayling_route_weight_ratio{module="pay",version="1.1.0"} 0.5' in text
-    assert 'grayling_route_observed_ratio{module="pay",version="1.1.0"} 0.' in text
+    assert 'grayling_route_observed_ratio{module="pay",version="1.1.0"} 0.5' in text
     order(g, "abort")
     g.wait_phase("pay", "RolledBack")
     assert "grayling_route_observed_ratio{" not in g.metrics()
@@ -150,7 +146,7 @@ def test_a_version_with_errors_is_caught_at_a_small_share(g):
 
 def test_the_harm_budget_ends_it(g):
     with Traffic(g, CHARGE, BODY):
-        want(g, "1.3.0", {"weight": 10}, {"pause": {}}, harm={"bad_responses": 2}, analysis={"latency_p99": {"max_ratio": 100}})
+        want(g, "1.3.0", {"weight": 10}, {"pause": {}}, harm={"bad_responses": 2})
         ev = g.wait_phase("pay", "RolledBack")
     assert ev["reason"] == "HarmBudgetSpent"
 

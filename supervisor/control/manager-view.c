@@ -32,8 +32,8 @@ static void fill_version(struct memory *mem, struct gr_hosted *h, const struct g
     }
 }
 
-static const struct gr_rollout *rollout_of(const struct gr_manager *m, const struct gr_name *module,
-                                           size_t *ret_member)
+static struct gr_rollout *rollout_of(const struct gr_manager *m, const struct gr_name *module,
+                                     size_t *ret_member)
 {
     for (size_t i = m->n_rollouts; i-- > 0;) {
         const struct gr_rollout_row *row = gr_rollout_row(m->rollouts[i]);
@@ -55,7 +55,7 @@ static const char *module_phase(const struct gr_rollout *r, const struct gr_told
     return bad ? "Degraded" : "Healthy";
 }
 
-static void fill_gray(const struct gr_rollout *r, size_t member, struct gr_view_gray *g)
+static void fill_gray(struct gr_rollout *r, size_t member, struct gr_view_gray *g)
 {
     const struct gr_rollout_row *row = gr_rollout_row(r);
     const struct gr_strategy *s = gr_rollout_ladder(r);
@@ -73,6 +73,7 @@ static void fill_gray(const struct gr_rollout *r, size_t member, struct gr_view_
                                .hold = row->gray.hold,
                                .held_by = row->gray.held_by,
                                .order = &row->gray.order};
+    gr_rollout_measure(r); // as of now, not of the last look
     gr_rollout_share(r, member, &g->seen_candidate, &g->seen_stable);
 }
 
@@ -80,7 +81,7 @@ static void fill_module(struct gr_manager *m, struct memory *mem, const struct g
                         struct gr_view_module *v)
 {
     size_t member = 0;
-    const struct gr_rollout *r = rollout_of(m, name, &member);
+    struct gr_rollout *r = rollout_of(m, name, &member);
     const struct gr_rollout_row *rr = r ? gr_rollout_row(r) : NULL;
     const struct gr_committed *row = gr_manager_row(m, name);
     const struct gr_told *t = gr_manager_told(m, name);
