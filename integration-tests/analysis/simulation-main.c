@@ -4,9 +4,9 @@
 //
 // Grayling looks after every request. What can convict here changes only when a block is closed, so
 // that the evidence is looked at after each request that closes one and the judge is asked when it
-// passes the limit; analysis-look-test shows that judging after every single request says the same,
-// number for number. The rivals look at the end of each minute. --check: status 1 when more false
-// rollbacks are seen than alpha explains, or a fault goes unseen that must be found.
+// passes the limit; analysis-verdict-test shows that judging after every single request says the
+// same, number for number. The rivals look at the end of each minute. --check: status 1 when more
+// false rollbacks are seen than alpha explains, or a fault goes unseen that must be found.
 #include "rivals.h"
 #include "rollout/analysis-internal.h"
 #include <inttypes.h>

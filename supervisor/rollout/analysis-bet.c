@@ -88,13 +88,17 @@ double gr_bet_evidence(const struct gr_bet *b)
     return sum < GR_EVIDENCE_MAX ? sum : GR_EVIDENCE_MAX;
 }
 
+static double log_times(uint64_t n, double factor)
+{
+    return n ? (double)n * gr_exact_log(factor) : 0;
+}
+
 static double pay_out(const struct stake *s, const struct gr_block *block)
 {
     const struct gr_pair *x = &block->suspect, *y = &block->other;
-    return gr_exact_exp((double)x->errors * gr_exact_log(s->on_bad) +
-                        (double)(x->requests - x->errors) * gr_exact_log(s->on_good) +
-                        (double)y->errors * gr_exact_log(s->other_bad) +
-                        (double)(y->requests - y->errors) * gr_exact_log(s->other_good));
+    return gr_exact_exp(
+        log_times(x->errors, s->on_bad) + log_times(x->requests - x->errors, s->on_good) +
+        log_times(y->errors, s->other_bad) + log_times(y->requests - y->errors, s->other_good));
 }
 
 void gr_bet_block(struct gr_bet *b, const struct gr_block *block, double excess, double share,

@@ -35,11 +35,11 @@ static void judge_beside(struct gr_analysis_state *s, const struct gr_analysis_i
     g->low = w > 0 ? clamp_difference(g->estimate - radius / w) : -1;
     g->high = w > 0 ? clamp_difference(g->estimate + radius / w) : 1;
     g->limit = in->limits.error_rate_max_increase;
-    uint64_t least = c.requests < b.requests ? c.requests : b.requests;
+    bool enough = b.requests > 0 && in->candidate.requests >= in->limits.min_requests &&
+                  in->stable.requests >= in->limits.min_requests;
     gr_gate_conclude(s, in, GR_GATE_ERRORS, g, gr_evidence_beside(s, GR_GATE_ERRORS),
-                     g->estimate <= g->limit,
-                     least > 0 && in->candidate.requests >= in->limits.min_requests &&
-                         in->stable.requests >= in->limits.min_requests);
+                     g->estimate <= g->limit, enough);
+    gr_gate_leave_if_over(in, g, enough);
 }
 
 // Without concurrent stable: against all that stable had shown, whose uncertainty counts too;

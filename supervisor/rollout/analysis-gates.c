@@ -34,6 +34,7 @@ static void judge_p99(struct gr_analysis_state *s, const struct gr_analysis_inpu
     g->limit = in->limits.latency_p99_max_ratio;
     gr_gate_conclude(s, in, GR_GATE_LATENCY_P99, g, gr_evidence_beside(s, GR_GATE_LATENCY_P99),
                      g->estimate <= g->limit, ran_enough(in) && s->tails[0].set);
+    gr_gate_leave_if_over(in, g, ran_enough(in));
 }
 
 static void judge_shape(struct gr_analysis_state *s, const struct gr_analysis_input *in,
@@ -50,6 +51,7 @@ static void judge_shape(struct gr_analysis_state *s, const struct gr_analysis_in
     // the largest of many differences is above zero by chance alone: only evidence counts
     gr_gate_conclude(s, in, GR_GATE_LATENCY_SHAPE, g, gr_evidence_beside(s, GR_GATE_LATENCY_SHAPE),
                      true, ran_enough(in) && s->tails[1].set);
+    gr_gate_leave_if_over(in, g, ran_enough(in));
 }
 
 static void judge_sla_p99(struct gr_analysis_state *s, const struct gr_analysis_input *in,

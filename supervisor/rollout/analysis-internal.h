@@ -84,6 +84,10 @@ void gr_gates_resources(const struct gr_analysis_input *in, struct gr_analysis_v
 void gr_gate_conclude(struct gr_analysis_state *s, const struct gr_analysis_input *in,
                       enum gr_gate gate, struct gr_gate_verdict *g, double evidence, bool within,
                       bool enough);
+// A comparison that ended with too few requests, since stable gets none any more, is not judged: it
+// could only hold the candidate for ever.
+void gr_gate_leave_if_over(const struct gr_analysis_input *in, struct gr_gate_verdict *g,
+                           bool enough);
 // A promise of the contract that stable breaks as well, with evidence, is no reason to go back to
 // stable: the gate is undecided then, and an operator chooses.
 void gr_gate_hold_to_promise(const struct gr_analysis_input *in, struct gr_gate_verdict *g,

@@ -98,12 +98,23 @@ void gr_gate_conclude(struct gr_analysis_state *s, const struct gr_analysis_inpu
         s->peak[gate] = evidence;
     g->evidence = s->peak[gate];
     g->evidence_limit = 1 / gr_analysis_level(in, gate);
-    if (g->evidence >= g->evidence_limit)
+    if (g->evidence >= g->evidence_limit) {
         g->verdict = GR_VERDICT_FAILED;
-    else if (enough && within && evidence < SUSPICION)
+        if (g->low < g->limit) // all that keeps the limit is refuted
+            g->low = g->limit;
+        if (g->high < g->low)
+            g->high = g->low;
+    } else if (enough && within && evidence < SUSPICION)
         g->verdict = GR_VERDICT_SUCCESSFUL;
     else
         g->verdict = GR_VERDICT_INCONCLUSIVE;
+}
+
+void gr_gate_leave_if_over(const struct gr_analysis_input *in, struct gr_gate_verdict *g,
+                           bool enough)
+{
+    if (!in->concurrent && !enough && g->verdict == GR_VERDICT_INCONCLUSIVE)
+        g->enabled = false;
 }
 
 void gr_gate_hold_to_promise(const struct gr_analysis_input *in, struct gr_gate_verdict *g,
