@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
-# Installs what is missing of the named group of Debian packages. Groups: build (to build and run), test (everything else of ./test).
+# Installs what is missing of the named group of Debian packages. Groups: build (to build and run), test (everything else of ./test),
+# bench (the peers of ./test -L bench).
 # Says what it installs; asks only on a terminal. Packages that a release of Debian does not have are named and left out.
 set -eu
 build="build-essential cmake ninja-build pkg-config libcurl4-openssl-dev libcjson-dev libssl-dev libsystemd-dev libsqlite3-dev
   liburcu-dev libpcre2-dev libmicrohttpd-dev libseccomp-dev libelf-dev libxxhash-dev libyaml-dev libcmocka-dev python3 etcd-server etcd-client curl openssl ca-certificates"
-test="clang clang-format libclang-rt-14-dev llvm python3-pytest systemd systemd-container gcc-aarch64-linux-gnu libc6-dev-arm64-cross prometheus strace procps iproute2 git"
+test="clang clang-format e2fsprogs libclang-rt-14-dev llvm python3-pytest systemd systemd-container gcc-aarch64-linux-gnu libc6-dev-arm64-cross prometheus strace procps iproute2 git"
+bench="nginx libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc"
 want=$build
-[ "${1:-build}" = test ] && want="$build $test"
+case ${1:-build} in
+    test) want="$build $test" ;;
+    bench) want="$build $bench" ;;
+esac
 missing=
 for p in $want; do
     dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null | grep -qx installed || missing="$missing $p"

@@ -126,11 +126,12 @@ class Grayling:
         self.config.write_text("")
         self.env = dict(os.environ, **(env or {}))
         self.process = None
+        self.prefix = []  # a command that becomes graylingd, in a place of its own
         self.seen = 0
 
     def start(self, wait=True, env=None):
         log = open(self.root / "graylingd.log", "ab")
-        args = [str(BUILD / "graylingd"), "--config", str(self.config)]
+        args = [*self.prefix, str(BUILD / "graylingd"), "--config", str(self.config)]
         for s in self.sets:
             args += ["--set", s]
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

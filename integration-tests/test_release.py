@@ -16,6 +16,10 @@ def test_first_release_serves(grayling):
     assert headers["x-grayling-version"] == "1.0.0" and headers["x-grayling-module"] == "pay"
     assert headers["x-grayling-role"] == "stable"
     assert json.loads(body)["amount_cents"] == 1250
+    metrics = grayling.metrics()
+    assert "grayling_artifact_fetch_duration_seconds_count 1" in metrics
+    for station in ("fetch", "check", "store", "preflight", "load"):
+        assert f'grayling_release_station_duration_seconds_count{{station="{station}"}} 1' in metrics
 
 
 def test_replacement_under_traffic_loses_nothing(grayling):

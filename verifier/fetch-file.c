@@ -3,13 +3,12 @@
 #include "base/fault.h"
 #include "base/limits.h"
 #include "verifier/attempt.h"
+#include "verifier/beneath.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 struct gr_file_attempt {
@@ -37,10 +36,6 @@ static int open_error(const struct gr_source *s, int code, struct gr_error *e)
 
 static int open_source(const struct gr_source *s, int *ret, struct gr_error *e)
 {
-    struct open_how how = {
-        .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, // a FIFO must not block the open
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-    };
     int r = GR_FAULT("fetch.open");
     if (r < 0)
         return open_error(s, r, e);
@@ -50,11 +45,8 @@ static int open_source(const struct gr_source *s, int *ret, struct gr_error *e)
                             "directory %s of FileRoots= cannot be opened: %s; create it or correct "
                             "the configuration",
                             s->root, strerror(errno));
-    int fd = (int)syscall(SYS_openat2, root, s->path, &how, sizeof how);
-    if (fd < 0)
-        return open_error(s, -errno, e);
-    *ret = fd;
-    return 0;
+    r = gr_beneath_open(root, s->path, ret);
+    return r < 0 ? open_error(s, r, e) : 0;
 }
 
 int gr_attempt_append_error(const struct gr_attempt_options *o, int code, const char *label,

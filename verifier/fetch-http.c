@@ -57,7 +57,7 @@ static int judge_stop(const struct gr_http_attempt *a, const struct gr_transfer_
     if (r->code == CURLE_OPERATION_TIMEDOUT)
         return gr_error_set_retryable(e, -ETIMEDOUT, GR_REASON_FETCH_TIMEOUT,
                                       "source %s did not finish in time (%" PRIu64
-                                      " bytes came): %s",
+                                      " bytes came): %s; look after the server or add a mirror",
                                       label, r->body_bytes, r->message);
     if (r->code == CURLE_PEER_FAILED_VERIFICATION)
         return gr_error_set(e, -EPROTO, GR_REASON_FETCH_FAILED,
@@ -66,8 +66,9 @@ static int judge_stop(const struct gr_http_attempt *a, const struct gr_transfer_
                             label, r->message);
     if (r->code != CURLE_OK)
         return gr_error_set_retryable(e, -EIO, GR_REASON_FETCH_FAILED,
-                                      "source %s broke off after %" PRIu64 " bytes: %s", label,
-                                      r->body_bytes, r->message);
+                                      "source %s broke off after %" PRIu64
+                                      " bytes: %s; look after the server or add a mirror",
+                                      label, r->body_bytes, r->message);
     return 0;
 }
 

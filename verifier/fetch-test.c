@@ -250,6 +250,14 @@ static void names_do_not_get_around_addresses(void **state)
     gr_fetch_free(f);
 }
 
+// As under RestrictSUIDSGID=. Comes last: a filter stays.
+static void files_are_judged_alike_without_openat2(void **state)
+{
+    test_deny_openat2(ENOSYS);
+    files_arrive(state);
+    doubtful_files_are_refused(state);
+}
+
 static int set_up(void **state)
 {
     char path[256], other[256];
@@ -281,10 +289,15 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_arrive),         cmocka_unit_test(doubtful_files_are_refused),
-        cmocka_unit_test(sizes_are_kept),       cmocka_unit_test(wrong_bytes_are_named),
-        cmocka_unit_test(http_arrives),         cmocka_unit_test(http_fails_with_its_reason),
-        cmocka_unit_test(redirects_are_judged), cmocka_unit_test(names_do_not_get_around_addresses),
+        cmocka_unit_test(files_arrive),
+        cmocka_unit_test(doubtful_files_are_refused),
+        cmocka_unit_test(sizes_are_kept),
+        cmocka_unit_test(wrong_bytes_are_named),
+        cmocka_unit_test(http_arrives),
+        cmocka_unit_test(http_fails_with_its_reason),
+        cmocka_unit_test(redirects_are_judged),
+        cmocka_unit_test(names_do_not_get_around_addresses),
+        cmocka_unit_test(files_are_judged_alike_without_openat2),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

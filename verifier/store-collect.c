@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+_Static_assert(GR_STORE_COPIES_MAX <= 10, "a copy's number is one digit in its name");
+
 struct entry {
     char name[GR_STORE_NAME_MAX];
     size_t module_len; // of the module in the name
@@ -34,19 +36,31 @@ int gr_store_list(int dir_fd, DIR **ret)
     return 0;
 }
 
-// Takes "<module>-<version>-<16 hex>.so" apart. A module called "a-1.0.0" is counted with "a": its
-// files are merely kept a little shorter.
+// The 16 hex of "<stem>-<16 hex>.so" or "<stem>-<16 hex>.<digit>.so"; NULL: neither.
+static const char *find_hex(const char *name)
+{
+    size_t len = strlen(name), suffix = strlen(GR_STORE_SUFFIX);
+    if (len < suffix || len >= GR_STORE_NAME_MAX || strcmp(name + len - suffix, GR_STORE_SUFFIX))
+        return NULL;
+    len -= suffix;
+    if (len > 2 && name[len - 2] == '.' && name[len - 1] > '0' && name[len - 1] <= '9')
+        len -= 2;
+    if (len <= 17 || name[len - 17] != '-' || strspn(name + len - 16, "0123456789abcdef") != 16)
+        return NULL;
+    return name + len - 16;
+}
+
+// Takes a name of the store apart. A module called "a-1.0.0" is counted with "a": its files are
+// merely kept a little shorter.
 static bool parse_name(const char *name, size_t *ret_module_len)
 {
-    const size_t tail = 1 + 16 + strlen(GR_STORE_SUFFIX);
-    size_t len = strlen(name);
-    if (len <= tail || len >= GR_STORE_NAME_MAX || name[len - tail] != '-' ||
-        strcmp(name + len - strlen(GR_STORE_SUFFIX), GR_STORE_SUFFIX) != 0 ||
-        strspn(name + len - tail + 1, "0123456789abcdef") != 16)
+    const char *hex = find_hex(name);
+    if (!hex)
         return false;
     char stem[GR_STORE_NAME_MAX];
-    memcpy(stem, name, len - tail);
-    stem[len - tail] = '\0';
+    size_t len = (size_t)(hex - 1 - name);
+    memcpy(stem, name, len);
+    stem[len] = '\0';
     for (char *dash = strchr(stem, '-'); dash; dash = strchr(dash + 1, '-')) {
         struct gr_version v;
         if (gr_version_parse(dash + 1, &v) == 0) {
@@ -57,11 +71,12 @@ static bool parse_name(const char *name, size_t *ret_module_len)
     return false;
 }
 
+// A digest that is needed keeps its copies: one of them may be what a worker has mapped.
 static bool kept(const char *name, const struct gr_digest *keep, size_t n_keep)
 {
-    const char *hex = name + strlen(name) - strlen(GR_STORE_SUFFIX) - 16;
+    const char *hex = find_hex(name);
     char wanted[17];
-    for (size_t i = 0; i < n_keep; i++)
+    for (size_t i = 0; hex && i < n_keep; i++)
         if (memcmp(gr_digest_short(&keep[i], wanted), hex, 16) == 0)
             return true;
     return false;

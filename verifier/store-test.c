@@ -4,12 +4,15 @@
 #include "verifier/testing/harness.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -31,7 +34,8 @@ static void item_init(struct item *i, const char *module, const char *version, c
     assert_int_equal(gr_bytes_new(1000, &i->bytes), 0);
     assert_int_equal(gr_bytes_append(i->bytes, content, strlen(content)), 0);
     assert_int_equal(gr_bytes_seal(i->bytes), 0);
-    i->key = (struct gr_store_key){&i->module, &i->version, gr_bytes_digest(i->bytes)};
+    i->key = (struct gr_store_key){
+        .module = &i->module, .version = &i->version, .digest = gr_bytes_digest(i->bytes)};
 }
 
 static void put(struct item *i)
@@ -87,6 +91,8 @@ static void a_name_has_one_content(void **state)
     gr_bytes_free(i.bytes);
 }
 
+_Static_assert(GR_STORE_COPIES_MAX == GR_STORE_KEEP_COUNT, "the test of copies counts on it");
+
 static void collecting_keeps_the_newest_and_the_needed(void **state)
 {
     enum { EXTRA = 3, N = GR_STORE_KEEP_COUNT + EXTRA };
@@ -115,6 +121,82 @@ static void collecting_keeps_the_newest_and_the_needed(void **state)
     gr_bytes_free(other.bytes);
 }
 
+// A needed digest keeps its copies; those of another count as files of their module.
+static void copies_are_collected_like_the_others(void **state)
+{
+    struct item old, needed;
+    (void)state;
+    item_init(&old, "cart", "1.0.0", "old");
+    item_init(&needed, "cart", "2.0.0-0123456789abcdef.1", "needed");
+    assert_true(gr_store_collect(store, NULL, 0) >= 0); // of other tests
+    for (unsigned copy = 0; copy < GR_STORE_COPIES_MAX; copy++) {
+        old.key.copy = needed.key.copy = copy;
+        put(&old);
+        put(&needed);
+    }
+    assert_int_equal(gr_store_collect(store, needed.key.digest, 1), 0);
+    struct item newer;
+    item_init(&newer, "cart", "1.1.0", "newer");
+    put(&newer);
+    assert_int_equal(gr_store_collect(store, needed.key.digest, 1), 1);
+    unsigned left = 0;
+    for (old.key.copy = 0; old.key.copy < GR_STORE_COPIES_MAX; old.key.copy++)
+        left += has(&old);
+    assert_int_equal(left, GR_STORE_COPIES_MAX - 1);
+    for (needed.key.copy = 0; needed.key.copy < GR_STORE_COPIES_MAX; needed.key.copy++)
+        assert_true(has(&needed));
+    assert_true(has(&newer));
+    gr_bytes_free(old.bytes);
+    gr_bytes_free(needed.bytes);
+    gr_bytes_free(newer.bytes);
+}
+
+#define NO_MOUNTS 77
+
+// In a child with mounts of its own. A failed assertion does not come back.
+static int fill_a_small_disk(void)
+{
+    char at[256], inside[256], options[64];
+    struct gr_store *small = NULL;
+    struct gr_error e;
+    struct item first, second;
+    int fd = -1;
+    snprintf(options, sizeof options, "size=%u", GR_STORE_MARGIN_BYTES + 16 * 4096);
+    assert_int_equal(mkdir(test_path(&bench, "small", at), 0755), 0);
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("small", at, "tmpfs", 0, options) < 0)
+        return NO_MOUNTS;
+    assert_int_equal(gr_store_open(test_path(&bench, "small/store", inside), &small, &e), 0);
+    item_init(&first, "pay", "1.0.0", "fits above the margin");
+    assert_int_equal(gr_store_put(small, &first.key, first.bytes, &fd, &e), 0);
+    close(fd);
+    static const char pages[16 * 4096];
+    test_write(&bench, "small/other", pages, sizeof pages - 4096);
+    item_init(&second, "pay", "2.0.0", "does not");
+    assert_int_equal(gr_store_put(small, &second.key, second.bytes, &fd, &e), -ENOSPC);
+    TEST_ASSERT_ERROR(&e, GR_REASON_DISK_FULL, "pay 2.0.0", "it has 8 bytes", "4194304 of them",
+                      "make room there");
+    assert_true(e.retryable);
+    assert_int_equal(gr_store_get(small, &second.key, &fd), -ENOENT);
+    assert_int_equal(gr_store_get(small, &first.key, &fd), 0);
+    return 42;
+}
+
+static void the_end_of_the_disk_is_left_to_the_journal(void **state)
+{
+    int status;
+    (void)state;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(fill_a_small_disk());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == NO_MOUNTS)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 42);
+}
+
 static int set_up(void **state)
 {
     char path[256];
@@ -135,8 +217,10 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_end_of_the_disk_is_left_to_the_journal),
         cmocka_unit_test(a_name_has_one_content),
         cmocka_unit_test(collecting_keeps_the_newest_and_the_needed),
+        cmocka_unit_test(copies_are_collected_like_the_others),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -2,19 +2,24 @@
 #include "verifier/store.h"
 #include "base/fault.h"
 #include "base/fs.h"
+#include "base/limits.h"
 #include "verifier/store-internal.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 static int key_name(const struct gr_store_key *k, char name[GR_STORE_NAME_MAX])
 {
-    char hex[17];
-    int n = snprintf(name, GR_STORE_NAME_MAX, "%s-%s-%s" GR_STORE_SUFFIX, k->module->s,
-                     k->version->text, gr_digest_short(k->digest, hex));
+    char hex[17], copy[16] = "";
+    if (k->copy)
+        snprintf(copy, sizeof copy, ".%u", k->copy);
+    int n = snprintf(name, GR_STORE_NAME_MAX, "%s-%s-%s%s" GR_STORE_SUFFIX, k->module->s,
+                     k->version->text, gr_digest_short(k->digest, hex), copy);
     return (size_t)n < GR_STORE_NAME_MAX ? 0 : -ENAMETOOLONG;
 }
 
@@ -130,10 +135,32 @@ static int publish(const struct gr_store *s, const struct gr_store_key *k, const
     return r;
 }
 
+// The end of the disk is the journal's: going back must be journaled when nothing else fits any
+// more.
+static int check_room(const struct gr_store *s, const struct gr_store_key *k, uint64_t bytes,
+                      struct gr_error *e)
+{
+    struct statvfs fs;
+    if (fstatvfs(s->dir_fd, &fs) < 0) // then the writing itself will tell
+        return 0;
+    uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    if (free_bytes >= bytes + GR_STORE_MARGIN_BYTES)
+        return 0;
+    return gr_error_set_retryable(e, -ENOSPC, GR_REASON_DISK_FULL,
+                                  "no room for module %s %s in the store %s: it has %" PRIu64
+                                  " bytes, %" PRIu64 " are free there, and %u of them are kept for "
+                                  "the journal; make room there, then write the key again",
+                                  k->module->s, k->version->text, s->dir, bytes, free_bytes,
+                                  GR_STORE_MARGIN_BYTES);
+}
+
 int gr_store_put(const struct gr_store *s, const struct gr_store_key *k, const struct gr_bytes *b,
                  int *ret_fd, struct gr_error *e)
 {
-    int r = publish(s, k, b, ret_fd);
+    int r = check_room(s, k, gr_bytes_size(b), e);
+    if (r < 0)
+        return r;
+    r = publish(s, k, b, ret_fd);
     if (r == 0 || r == -ELOOP) { // somebody else's file, or a damaged one, has our name
         r = gr_store_set_aside(s, k);
         if (r == 0)

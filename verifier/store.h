@@ -1,6 +1,7 @@
 // The content-addressed store: `<module>-<version>-<16 hex of the digest>.so`, 0444, written once
 // and never again, because the loader knows libraries by their path and a rewritten file crashes
-// those who have it mapped.
+// those who have it mapped. For the same reason a second load of the same bytes into one process
+// needs a file of its own: `<module>-<version>-<16 hex>.<n>.so`, a copy under another inode.
 #pragma once
 #include "base/name.h"
 #include "base/version.h"
@@ -11,6 +12,7 @@ struct gr_store_key {
     const struct gr_name *module;
     const struct gr_version *version;
     const struct gr_digest *digest;
+    unsigned copy; // 0: the artifact itself; to GR_STORE_COPIES_MAX - 1: its copies
 };
 
 // Creates the directory (0755) and removes what a crash left half-written. Fails: errno; *e names

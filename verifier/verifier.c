@@ -1,11 +1,8 @@
-// The verifier's own life: configuration, what it finds in the store after a restart, and what the
-// store may forget.
+// The verifier's own life: configuration, and what the store may forget.
 #include "base/child.h"
 #include "base/limits.h"
-#include "verifier/verified.h"
 #include "verifier/verifier-internal.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
@@ -90,69 +87,6 @@ void gr_verifier_free(struct gr_verifier *v)
     free(v->ca_file);
     sd_event_unref(v->event);
     free(v);
-}
-
-static int open_stored(struct gr_verifier *v, const struct gr_store_key *k, int *ret_fd,
-                       struct gr_bytes **ret, struct gr_error *e)
-{
-    char hex[17];
-    GR_CLEANUP(gr_bytes_freep) struct gr_bytes *b = NULL;
-    GR_AUTO_CLOSE int fd = -1;
-    int r = gr_store_get(v->store, k, &fd);
-    if (r < 0)
-        return gr_error_set(e, r, GR_REASON_LOAD_FAILED,
-                            "module %s %s (%s) cannot be opened in the store %s: %s; it will be "
-                            "fetched again",
-                            k->module->s, k->version->text, gr_digest_short(k->digest, hex),
-                            v->store_dir, strerror(-r));
-    r = gr_bytes_new(GR_ARTIFACT_BYTES_CEILING,
-                     &b); // MaxBytes is about fetching, not about what serves already
-    if (r == 0)
-        r = gr_bytes_load(b, fd);
-    if (r < 0)
-        return gr_error_set_retryable(e, r, GR_REASON_LOAD_FAILED,
-                                      "module %s %s cannot be read from the store %s: %s",
-                                      k->module->s, k->version->text, v->store_dir, strerror(-r));
-    if (!gr_digest_equal(gr_bytes_digest(b), k->digest)) {
-        char expected[GR_DIGEST_TEXT_MAX], actual[GR_DIGEST_TEXT_MAX];
-        (void)!gr_store_set_aside(v->store, k); // a name that stays is refused again next time
-        return gr_error_set(e, -EBADMSG, GR_REASON_DIGEST_MISMATCH,
-                            "module %s %s in the store %s has %s instead of %s: the disk or "
-                            "somebody changed it; it was set aside (.damaged) and will be fetched "
-                            "again",
-                            k->module->s, k->version->text, v->store_dir,
-                            gr_digest_format(gr_bytes_digest(b), actual),
-                            gr_digest_format(k->digest, expected));
-    }
-    *ret_fd = gr_steal_fd(&fd);
-    *ret = gr_steal(b);
-    return 0;
-}
-
-int gr_verified_reopen(struct gr_verifier *v, const struct gr_name *module,
-                       const struct gr_version *version, const struct gr_digest *digest,
-                       struct gr_verified **ret, struct gr_error *e)
-{
-    struct gr_store_key k = {module, version, digest};
-    GR_CLEANUP(gr_bytes_freep) struct gr_bytes *b = NULL;
-    GR_AUTO_CLOSE int fd = -1;
-    struct gr_examined x;
-    int r = open_stored(v, &k, &fd, &b, e);
-    if (r < 0)
-        return r;
-    r = gr_examine(b, &k, &x, e);
-    if (r < 0) {
-        gr_error_wrap(e, "%s %s", module->s, version->text);
-        return r;
-    }
-    if (v->sealed) {
-        gr_closep(&fd);
-        fd = fcntl(gr_bytes_fd(b), F_DUPFD_CLOEXEC, 3);
-    }
-    r = gr_verified_new(v->store, &k, gr_steal_fd(&fd), v->sealed, &x, ret);
-    if (r < 0)
-        gr_error_set(e, r, GR_REASON_INTERNAL, "out of memory for module %s", module->s);
-    return r;
 }
 
 int gr_verifier_collect(struct gr_verifier *v, const struct gr_digest *keep, size_t n_keep)

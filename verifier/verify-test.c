@@ -1,5 +1,6 @@
 // The whole pipeline with real modules, a real preflight and a real store: what each misbehaving
 // file gets, and what stays behind.
+#include "base/limits.h"
 #include "verifier/testing/pipeline.h"
 #include "verifier/verify.h"
 #include <errno.h>
@@ -271,6 +272,57 @@ static void the_store_is_read_again_and_never_believed(void **state)
     free(path);
 }
 
+static ino_t inode_of(const struct gr_verified *v)
+{
+    struct stat by_path, by_fd;
+    assert_int_equal(stat(gr_verified_path(v), &by_path), 0);
+    assert_int_equal(fstat(gr_verified_fd(v), &by_fd), 0);
+    assert_int_equal(by_path.st_ino, by_fd.st_ino);
+    return by_fd.st_ino;
+}
+
+static void copies_have_a_path_and_an_inode_of_their_own(void **state)
+{
+    struct gr_verified *first = NULL, *again = NULL;
+    struct gr_error e;
+    char *path, aside[600];
+    (void)state;
+    struct test_outcome o =
+        verify(&(struct test_wish){"echo", "1.0.0", "echo-1.0.0.so", NULL, NULL, 0});
+    assert_non_null(o.v);
+    assert_int_equal(gr_verified_copy(verifier, o.v, 0, &first, &e), -EINVAL);
+    assert_int_equal(gr_verified_copy(verifier, o.v, GR_STORE_COPIES_MAX, &first, &e), -EINVAL);
+    assert_int_equal(gr_verified_copy(verifier, o.v, 1, &first, &e), 0);
+    assert_string_not_equal(gr_verified_path(first), gr_verified_path(o.v));
+    ino_t written = inode_of(first);
+    assert_int_not_equal(written, inode_of(o.v));
+    assert_string_equal(gr_verified_build_id(first), gr_verified_build_id(o.v));
+    test_assert_store_is_whole(&bench);
+    // written once, then found
+    assert_int_equal(gr_verified_copy(verifier, o.v, 1, &again, &e), 0);
+    assert_int_equal(inode_of(again), written);
+    gr_verified_free(again);
+    // and never believed
+    assert_non_null(path = strdup(gr_verified_path(first)));
+    damage(path);
+    assert_int_equal(gr_verified_copy(verifier, o.v, 1, &again, &e), 0);
+    assert_int_not_equal(inode_of(again), written);
+    snprintf(aside, sizeof aside, "%s.damaged", path);
+    assert_int_equal(unlink(aside), 0);
+    test_assert_store_is_whole(&bench);
+    // a copy is made from what was verified, or not at all
+    damage(gr_verified_path(o.v));
+    assert_int_equal(unlink(path), 0);
+    gr_verified_free(again);
+    assert_int_equal(gr_verified_copy(verifier, o.v, 1, &again, &e), -EBADMSG);
+    TEST_ASSERT_ERROR(&e, GR_REASON_LOAD_FAILED, "echo 1.0.0", "changed since it was verified");
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(unlink(gr_verified_path(o.v)), 0);
+    gr_verified_free(first);
+    gr_verified_free(o.v);
+    free(path);
+}
+
 static void cancelling_leaves_nothing(void **state)
 {
     struct test_outcome o = {0};
@@ -298,6 +350,9 @@ static void sealed_modules_pass_as_memory(void **state)
     assert_true(gr_verified_sealed(o.v));
     const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
     assert_int_equal(fcntl(gr_verified_fd(o.v), F_GET_SEALS) & seals, seals);
+    struct gr_verified *copy;
+    struct gr_error e; // it is an inode of its own already
+    assert_int_equal(gr_verified_copy(verifier, o.v, 1, &copy, &e), -EINVAL);
     gr_verified_free(o.v);
     test_verifier_seal(&bench, verifier, false);
 }
@@ -358,6 +413,7 @@ int main(void)
         cmocka_unit_test(a_wrong_digest_goes_nowhere),
         cmocka_unit_test(refused_sources_fail_at_once),
         cmocka_unit_test(the_store_is_read_again_and_never_believed),
+        cmocka_unit_test(copies_have_a_path_and_an_inode_of_their_own),
         cmocka_unit_test(cancelling_leaves_nothing),
         cmocka_unit_test(sealed_modules_pass_as_memory),
         cmocka_unit_test(files_are_inspected_without_running),

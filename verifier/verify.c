@@ -38,7 +38,8 @@ struct gr_verification {
 
 static struct gr_store_key key(const struct gr_verification *v)
 {
-    return (struct gr_store_key){&v->module, &v->version, &v->digest};
+    return (struct gr_store_key){
+        .module = &v->module, .version = &v->version, .digest = &v->digest};
 }
 
 static void destroy(struct gr_verification *v)

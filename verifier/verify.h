@@ -74,6 +74,13 @@ GR_MUST_CHECK int gr_verified_reopen(struct gr_verifier *v, const struct gr_name
                                      const struct gr_version *version,
                                      const struct gr_digest *digest, struct gr_verified **ret,
                                      struct gr_error *e);
+// The same bytes under a path and inode of their own (copy 1 to GR_STORE_COPIES_MAX - 1), for a
+// process that has `of` mapped: the dynamic loader would hand out the running instance for the same
+// path or inode. Written from the verified descriptor when it is not in the store yet, and hashed
+// through one descriptor as every file of the store. Blocks. Fails: -EINVAL for a sealed one, which
+// is an inode of its own already; LoadFailed, DiskFull.
+GR_MUST_CHECK int gr_verified_copy(struct gr_verifier *v, const struct gr_verified *of,
+                                   unsigned copy, struct gr_verified **ret, struct gr_error *e);
 void gr_verified_free(struct gr_verified *v);
 static inline void gr_verified_freep(struct gr_verified **v)
 {

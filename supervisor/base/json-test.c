@@ -319,9 +319,104 @@ static void formatting_is_compact_and_parses_back(void **state)
     assert_true(cJSON_Compare(j, again, true));
 }
 
+// What was printed of {"n": the number}, and that both ways of reading agree.
+static void assert_int(int64_t n, const char *text)
+{
+    GR_AUTO_JSON cJSON *o = cJSON_CreateObject(), *again = NULL;
+    struct gr_error e = {0};
+    int64_t back = 7;
+    assert_non_null(gr_json_add_int(o, "n", n));
+    GR_AUTO_FREE char *printed = gr_json_format(o);
+    assert_string_equal(printed, text);
+    assert_int_equal(parse(printed, strlen(printed), &again, &e), 0);
+    assert_true(gr_json_read_int(gr_json_get(again, "n"), &back));
+    assert_int_equal(back, n);
+}
+
+static void whole_numbers_are_exact(void **state)
+{
+    (void)state;
+    const int64_t edge = 1ll << 53;
+    assert_int(0, "{\"n\":0}");
+    assert_int(-1, "{\"n\":-1}");
+    assert_int(1764120000000001, "{\"n\":1764120000000001}"); // 16 digits
+    assert_int(edge - 1, "{\"n\":9007199254740991}");
+    assert_int(edge, "{\"n\":9007199254740992}");
+    assert_int(edge + 1, "{\"n\":\"9007199254740993\"}");
+    assert_int(-edge + 1, "{\"n\":-9007199254740991}");
+    assert_int(-edge - 1, "{\"n\":\"-9007199254740993\"}");
+    assert_int(INT64_MAX, "{\"n\":\"9223372036854775807\"}");
+    assert_int(INT64_MIN, "{\"n\":\"-9223372036854775808\"}");
+    GR_AUTO_JSON cJSON *o = cJSON_CreateObject();
+    assert_non_null(gr_json_add_uint(o, "n", UINT64_MAX));
+    GR_AUTO_FREE char *printed = gr_json_format(o);
+    assert_string_equal(printed, "{\"n\":\"18446744073709551615\"}");
+}
+
+static void what_is_no_whole_number_is_not_read(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"1.5",
+                                      "true",
+                                      "null",
+                                      "\"\"",
+                                      "\"x\"",
+                                      "\"1x\"",
+                                      "\" 1\"",
+                                      "\"1.0\"",
+                                      "[1]",
+                                      "{}",
+                                      "\"9223372036854775808\""};
+    for (size_t i = 0; i < GR_COUNT(bad); i++) {
+        GR_AUTO_JSON cJSON *j = NULL;
+        struct gr_error e = {0};
+        int64_t n = 7;
+        assert_int_equal(parse(bad[i], strlen(bad[i]), &j, &e), 0);
+        assert_false(gr_json_read_int(j, &n));
+        assert_int_equal(n, 7);
+    }
+    int64_t n = 7;
+    assert_false(gr_json_read_int(NULL, &n));
+}
+
+// Numbers with up to 17 digits, as they come in documents.
+static void texts_come_back_as_they_were(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "{\"b\":9007199254740991,\"a\":-9007199254740991,\"c\":[0.1,1e-07,123456789.12345679]}",
+        "{\"s\":\"\\\"\\\\\\b\\f\\n\\r\\t\\u0001/"
+        "\xc3\xa4\",\"e\":{},\"l\":[],\"t\":[true,false,null]}"};
+    for (size_t i = 0; i < GR_COUNT(texts); i++) {
+        GR_AUTO_JSON cJSON *j = NULL;
+        struct gr_error e = {0};
+        assert_int_equal(parse(texts[i], strlen(texts[i]), &j, &e), 0);
+        GR_AUTO_FREE char *text = gr_json_format(j);
+        assert_string_equal(text, texts[i]);
+    }
+}
+
+static void people_get_lines(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"a\":9007199254740991,\"b\":[1,\"x\"],\"c\":[{\"d\":null},{}],\"e\":{}}";
+    GR_AUTO_JSON cJSON *j = NULL;
+    struct gr_error e = {0};
+    assert_int_equal(parse(text, strlen(text), &j, &e), 0);
+    GR_AUTO_FREE char *pretty = gr_json_format_pretty(j);
+    assert_string_equal(pretty, "{\n  \"a\": 9007199254740991,\n  \"b\": [1, \"x\"],\n"
+                                "  \"c\": [\n    {\n      \"d\": null\n    },\n    {}\n  ],\n"
+                                "  \"e\": {}\n}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole_numbers_are_exact),
+        cmocka_unit_test(what_is_no_whole_number_is_not_read),
+        cmocka_unit_test(texts_come_back_as_they_were),
+        cmocka_unit_test(people_get_lines),
         cmocka_unit_test(good_documents_pass),
         cmocka_unit_test(bad_documents_are_refused_with_a_reason),
         cmocka_unit_test(duplicate_keys_are_named_by_their_path),

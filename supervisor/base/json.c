@@ -3,14 +3,16 @@
 #include "base/json.h"
 #include "base/clock.h"
 #include "base/json-path.h"
+#include "base/json-print.h"
 #include "base/json-scan.h"
+#include "base/limits.h"
 #include "base/utf8.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
-
-#define EXACT_MAX 9007199254740992.0 // 2^53, the largest number that the scan lets through
 
 int gr_json_parse(const char *bytes, size_t len, size_t max_bytes, cJSON **ret, struct gr_error *e)
 {
@@ -135,7 +137,7 @@ int gr_json_uint(const cJSON *object, const char *path, const char *field, int r
     if (r <= 0)
         return r;
     double v = member->valuedouble;
-    bool whole = v >= 0 && v <= EXACT_MAX && v == (double)(uint64_t)v;
+    bool whole = v >= 0 && v <= GR_JSON_EXACT_MAX && v == (double)(uint64_t)v;
     if (!whole || (uint64_t)v < min || (uint64_t)v > max)
         return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
                             "%s: expected a whole number from %" PRIu64 " to %" PRIu64
@@ -192,7 +194,58 @@ int gr_json_duration(const cJSON *object, const char *path, const char *field, i
                         r == -ERANGE ? "a duration too long to count" : "no duration");
 }
 
+// --- writing -------------------------------------------------------------------------------------
+
+cJSON *gr_json_add_uint(cJSON *object, const char *field, uint64_t n)
+{
+    char digits[24];
+    if (n <= (uint64_t)GR_JSON_EXACT_MAX)
+        return cJSON_AddNumberToObject(object, field, (double)n);
+    snprintf(digits, sizeof digits, "%" PRIu64, n);
+    return cJSON_AddStringToObject(object, field, digits);
+}
+
+cJSON *gr_json_add_int(cJSON *object, const char *field, int64_t n)
+{
+    char digits[24];
+    if (n >= 0)
+        return gr_json_add_uint(object, field, (uint64_t)n);
+    if (n >= -(int64_t)GR_JSON_EXACT_MAX)
+        return cJSON_AddNumberToObject(object, field, (double)n);
+    snprintf(digits, sizeof digits, "%" PRId64, n);
+    return cJSON_AddStringToObject(object, field, digits);
+}
+
+bool gr_json_read_int(const cJSON *j, int64_t *ret)
+{
+    if (cJSON_IsString(j)) {
+        char *end;
+        errno = 0;
+        long long n = strtoll(j->valuestring, &end, 10);
+        if (errno || end == j->valuestring || *end || j->valuestring[0] <= ' ')
+            return false;
+        *ret = n;
+        return true;
+    }
+    double v = cJSON_IsNumber(j) ? j->valuedouble : NAN;
+    if (!(fabs(v) <= GR_JSON_EXACT_MAX) || v != floor(v))
+        return false;
+    *ret = (int64_t)v;
+    return true;
+}
+
+static char *format(const cJSON *j, enum gr_json_style style)
+{
+    GR_AUTO_BUF struct gr_buf b = GR_BUF(GR_JSON_TEXT_BYTES_MAX);
+    return j && gr_json_print(&b, j, style) == 0 ? gr_buf_take(&b, NULL) : NULL;
+}
+
 char *gr_json_format(const cJSON *j)
 {
-    return cJSON_PrintUnformatted(j);
+    return format(j, GR_JSON_COMPACT);
+}
+
+char *gr_json_format_pretty(const cJSON *j)
+{
+    return format(j, GR_JSON_PRETTY);
 }

@@ -39,5 +39,15 @@ GR_MUST_CHECK int gr_json_duration(const cJSON *object, const char *path, const 
                                    int required, uint64_t *ret_usec, struct gr_error *e);
 // Member of any type, or NULL.
 const cJSON *gr_json_get(const cJSON *object, const char *field);
-// Compact text; caller frees. NULL: out of memory.
-char *gr_json_format(const cJSON *j);
+
+// Doubles, which is what readers of JSON keep, hold every whole number to 2^53 and round beyond.
+#define GR_JSON_EXACT_MAX 9007199254740992.0
+// A whole number as itself to 2^53, and beyond it as a string of its digits, so that nobody rounds
+// it (RFC 7493 §2.2; etcd's gateway writes all 64-bit numbers so). NULL: out of memory.
+cJSON *gr_json_add_uint(cJSON *object, const char *field, uint64_t n);
+cJSON *gr_json_add_int(cJSON *object, const char *field, int64_t n);
+// Reads back either form. false: neither; *ret is untouched.
+bool gr_json_read_int(const cJSON *j, int64_t *ret);
+// Caller frees. NULL: out of memory, or longer than GR_JSON_TEXT_BYTES_MAX. Numbers are exact.
+char *gr_json_format(const cJSON *j);        // compact
+char *gr_json_format_pretty(const cJSON *j); // for people

@@ -3,6 +3,7 @@
 #define GR_DOCUMENT_BYTES_MAX (256u * 1024) // one etcd value
 #define GR_CONFIG_BYTES_MAX (64u * 1024)    // a module's `config`, must fit one channel message
 #define GR_JSON_DEPTH_MAX 64
+#define GR_JSON_TEXT_BYTES_MAX (64u << 20)      // of a tree that is printed
 #define GR_ARTIFACT_BYTES_DEFAULT (64ull << 20) // [Artifacts] MaxBytes
 #define GR_ARTIFACT_BYTES_CEILING (1ull << 30)
 #define GR_FETCH_USEC_MAX (120ull * 1000000)  // all mirrors and retries together
@@ -37,6 +38,8 @@
 #define GR_ETCD_LINE_MAX (16u << 20)
 #define GR_ETCD_RANGE_BYTES_MAX (64u << 20)
 #define GR_STORE_KEEP_COUNT 8 // per module, besides those in use
+#define GR_STORE_COPIES_MAX 8 // of one artifact, each for one more load of it into the same worker
+#define GR_STORE_MARGIN_BYTES (4u << 20) // of the disk, which artifacts leave to the journal
 #define GR_HISTORY_ROWS_MAX 10000
 #define GR_HISTORY_BYTES_MAX (64u << 20) // documents of ended rollouts
 #define GR_EVENTS_MAX 1000

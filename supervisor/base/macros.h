@@ -8,6 +8,9 @@
 #define GR_MUST_CHECK __attribute__((warn_unused_result))
 #define GR_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define GR_CLEANUP(f) __attribute__((cleanup(f), unused)) // some are held only to be released
+// A large buffer on a hot path: the build zeroes every automatic variable but these, so whoever
+// fills it must also keep how far it is filled.
+#define GR_UNINITIALIZED __attribute__((uninitialized))
 #define GR_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 // Moves a pointer out of a variable, so that its cleanup attribute frees nothing.

@@ -87,7 +87,7 @@ static int write_one(const struct directory_store *s, int dir_fd,
             cJSON_Delete(document);
             return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory");
         }
-        text = cJSON_Print(batch);
+        text = gr_json_format_pretty(batch);
     } else {
         snprintf(file, sizeof file, "%s.json", c->module.s);
         text = strdup(c->value);

@@ -218,7 +218,7 @@ int gr_documents_write(struct gr_documents *d, struct gr_docstore *s, int64_t *r
         const struct gr_document *one = &d->items[i];
         if (!one->changed)
             continue;
-        char *text = cJSON_Print(one->json);
+        char *text = gr_json_format_pretty(one->json);
         if (!text)
             r = no_memory(e);
         else

@@ -130,7 +130,8 @@ static void print_table(struct gr_cli *cli, const cJSON *list, const struct gr_c
 
 void gr_output_json(struct gr_cli *cli, const cJSON *value)
 {
-    char *text = cli->format == GR_FORMAT_JSON ? cJSON_Print(value) : gr_json_format(value);
+    char *text =
+        cli->format == GR_FORMAT_JSON ? gr_json_format_pretty(value) : gr_json_format(value);
     if (text)
         fprintf(cli->out, "%s\n", text);
     free(text);

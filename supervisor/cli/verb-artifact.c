@@ -12,7 +12,7 @@ static cJSON *facts(const char *file, const struct gr_inspection *i)
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "file", file);
     cJSON_AddStringToObject(o, "hash", gr_digest_format(&i->digest, digest));
-    cJSON_AddNumberToObject(o, "bytes", (double)i->bytes);
+    gr_json_add_uint(o, "bytes", i->bytes);
     cJSON_AddStringToObject(o, "machine", i->machine);
     cJSON_AddStringToObject(o, "type", i->type);
     cJSON_AddStringToObject(o, "build_id", i->build_id);

@@ -1,4 +1,5 @@
 // Verbs that look: list, get, history, events.
+#include "base/json.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include <errno.h>
@@ -184,8 +185,7 @@ enum gr_exit gr_verb_events(struct gr_cli *cli, const struct gr_args *args)
         }
         cJSON *page = cJSON_GetObjectItemCaseSensitive(answer, "events");
         bool empty = cJSON_GetArraySize(page) == 0;
-        const cJSON *last = gr_output_find(answer, "last");
-        after = cJSON_IsNumber(last) ? (int64_t)last->valuedouble : after;
+        (void)gr_json_read_int(gr_output_find(answer, "last"), &after);
         if (args->n_words && page)
             drop_other_modules(page, args->words[0]);
         if (caught_up)

@@ -121,8 +121,7 @@ static cJSON *make_document(const struct gr_inspection *i, const char *const *so
     cJSON *o = cJSON_CreateObject(), *list;
     bool ok = o && cJSON_AddStringToObject(o, "version", i->contract->version.text) &&
               cJSON_AddStringToObject(o, "version_hash", gr_digest_format(&i->digest, digest)) &&
-              (list = cJSON_AddArrayToObject(o, "source")) &&
-              cJSON_AddNumberToObject(o, "size", (double)i->bytes);
+              (list = cJSON_AddArrayToObject(o, "source")) && gr_json_add_uint(o, "size", i->bytes);
     for (size_t k = 0; ok && k < n; k++)
         ok = cJSON_AddItemToArray(list, cJSON_CreateString(sources[k]));
     if (ok)

@@ -1,6 +1,7 @@
 // status: what this host does, and waiting until a change has ended. Waiting is a long poll of the
 // daemon's state, never a sleep.
 #include "base/clock.h"
+#include "base/json.h"
 #include "cli/docstore.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
@@ -34,8 +35,9 @@ static const cJSON *find_module(const cJSON *status, const char *name)
 
 static int64_t number(const cJSON *o, const char *path)
 {
-    const cJSON *n = gr_output_find(o, path);
-    return cJSON_IsNumber(n) ? (int64_t)n->valuedouble : 0;
+    int64_t n = 0;
+    (void)gr_json_read_int(gr_output_find(o, path), &n);
+    return n;
 }
 
 static bool is_settled(const struct watch *w, const cJSON *m)

@@ -35,8 +35,7 @@ static cJSON *change_row(const struct gr_document *one, const cJSON *before, boo
     if (*from)
         cJSON_AddStringToObject(row, "from", from);
     cJSON_AddStringToObject(row, "to", gr_output_text(one->json, "version"));
-    cJSON_AddNumberToObject(row, "revision",
-                            (double)(one->changed && !dry_run ? revision : one->now.revision));
+    gr_json_add_int(row, "revision", one->changed && !dry_run ? revision : one->now.revision);
     cJSON_AddBoolToObject(row, "dry_run", dry_run);
     return row;
 }

@@ -43,7 +43,7 @@ static bool is_unchanged(struct gr_control *c, const struct gr_http_request *q, 
 
 static void reply_with_generation(struct gr_control *c, cJSON *take, struct gr_http_reply *ret)
 {
-    bool ok = take && cJSON_AddNumberToObject(take, "generation", (double)c->generation);
+    bool ok = take && gr_json_add_uint(take, "generation", c->generation);
     gr_http_reply_json(ret, 200, gr_json_whole(take, ok));
 }
 
@@ -137,7 +137,7 @@ void gr_get_events(struct gr_control *c, const struct gr_http_request *q, const 
     bool ok = list;
     for (size_t i = 0; ok && i < n; i++)
         ok = gr_json_push(list, gr_event_row_to_json(&rows[i]));
-    ok = ok && cJSON_AddNumberToObject(o, "last", (double)(n ? rows[n - 1].seq : after));
+    ok = ok && gr_json_add_int(o, "last", n ? rows[n - 1].seq : after);
     gr_http_reply_json(ret, 200, gr_json_whole(o, ok));
 }
 

@@ -61,9 +61,12 @@ void gr_crew_on_fault(struct gr_hosted *h, const cJSON *msg)
         "%s %s faulted in %s: %s at address %s, code at %s, request %s; expected it to return. %s",
         module ? module : "a module", version, method, *name ? name : kind, address,
         cJSON_IsString(frame) ? frame->valuestring : "?", request,
-        b.r ? "The version before is put in force and this digest is quarantined: publish a mended "
-              "build"
-            : "The worker is replaced, since its memory is not trusted any more");
+        !b.r ? "The worker is replaced, since its memory is not trusted any more"
+        : gr_member_reconfigures(&gr_rollout_row(b.r)->members[b.member])
+            ? "The configuration before is put in force and this one is quarantined for this "
+              "digest: publish a mended configuration"
+            : "The version before is put in force and this digest is quarantined: publish a "
+              "mended build");
     gr_manager_tell(m, GR_MSG_FAULT, GR_LOG_ERROR, module, version,
                     b.r ? gr_rollout_row(b.r)->id : 0, NULL, GR_REASON_CRASHED, e.message);
     bool first = !h->tainted;
@@ -86,7 +89,7 @@ struct gr_blame gr_crew_culprit(struct gr_hosted *h, const struct gr_worker_deat
     bool foreign = d->by_signal && (d->status == SIGKILL || d->status == SIGTERM);
     size_t n = foreign && !evident ? 0 : gr_stats_in_calls(s, calls, GR_COUNT(calls));
     struct gr_blame b = blame_slot(h, evident ? ev.slot : -1);
-    const char *method = evident ? ev.method : "";
+    const char *method = evident ? ev.method : "", *request = evident ? ev.request_id : "";
     for (size_t i = 0; i < n && !b.place; i++)
         if (!evident || ev.thread < 0 || calls[i].thread == (unsigned)ev.thread) {
             const struct gr_blame q = blame_slot(h, (int)calls[i].slot);
@@ -95,12 +98,16 @@ struct gr_blame gr_crew_culprit(struct gr_hosted *h, const struct gr_worker_deat
                 method = calls[i].method;
             }
         }
-    gr_error_set(e, -EFAULT, GR_REASON_CRASHED,
-                 "the worker ended with %s %d%s%s%s%s; expected it to serve. %s",
-                 d->by_signal ? "signal" : "status", d->status, b.place ? " inside " : "",
-                 b.place ? b.place->module.s : "", *method ? " " : "", method,
-                 b.place ? "If the version was on trial, the one before is put in force and the "
-                           "digest is quarantined"
-                         : "No module could be blamed; a new worker takes the same table");
+    gr_error_set(
+        e, -EFAULT, GR_REASON_CRASHED,
+        "the worker ended with %s %d%s%s%s%s%s%s%s%s; expected it to serve. %s",
+        d->by_signal ? "signal" : "status", d->status, b.place ? " inside " : "",
+        b.place ? b.place->module.s : "", b.version ? " " : "",
+        b.version ? b.version->version.text : "", *method ? ", method " : "", method,
+        *request ? ", request " : "", request,
+        !b.place ? "No module could be blamed; a new worker takes the same table"
+        : b.r ? "The version before is put in force and what changed, digest or configuration, is "
+                "quarantined: publish a mended one"
+              : "A new worker takes the same table");
     return b;
 }

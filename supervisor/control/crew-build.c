@@ -112,12 +112,9 @@ static void seat_load(struct gr_hosted *h, const struct gr_desired *d, const str
     if (k == 0) {
         tell_contract(h->manager, s, v);
         h->loading++;
-        k = gr_hosted_load(h, v, d->config, on_seated, s);
-        if (k < 0) {
+        k = gr_hosted_load(h, v, d->config, on_seated, s, &e);
+        if (k < 0)
             h->loading--;
-            gr_error_set(&e, k, GR_REASON_LOAD_FAILED, "%s %s could not be given to the worker: %s",
-                         d->module.s, d->version.text, strerror(-k));
-        }
     }
     if (k < 0) {
         seat_failed(h, s, &e);
@@ -157,6 +154,8 @@ static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
 {
     struct gr_hosted *h = u;
     struct gr_manager *m = h->manager;
+    if (h->state == GR_HOSTED_DRAINING) // not wanted any more, though it came up
+        return;
     if (!reply) {
         if (e->code != -ECONNRESET)
             gr_worker_kill(h->worker);
@@ -228,6 +227,8 @@ void gr_crew_build(void *u, struct gr_worker *w)
     (void)w;
     struct gr_hosted *h = u;
     struct gr_manager *m = h->manager;
+    if (h->state == GR_HOSTED_DRAINING) // it drains, or is dead, before it was given anything
+        return;
     h->loading = 1; // guards against an answer before all are asked
     for (size_t i = 0; i < m->table.n; i++) {
         const struct gr_committed *row = &m->table.rows[i];

@@ -1,5 +1,5 @@
-// Owns the workers: starts one, loads into it, replaces it, drains it. How one is built is in
-// crew-build.c, who is to blame for a fault or a death in crew-blame.c.
+// Owns the workers: starts one, replaces it, drains it. How one is built is in crew-build.c, who is
+// to blame for a fault or a death in crew-blame.c, what one holds in hosted.c.
 #include "base/fault.h"
 #include "base/log.h"
 #include "control/manager-internal.h"
@@ -12,127 +12,6 @@
 #define DRAIN_USEC (10 * GR_USEC_PER_SEC)
 #define RESPAWN_MAX_USEC (5 * GR_USEC_PER_SEC)
 #define QUICK_DEATH_USEC (10 * GR_USEC_PER_SEC)
-
-// --- places and slots
-// -----------------------------------------------------------------------------
-
-struct gr_place *gr_hosted_place(struct gr_hosted *h, const struct gr_name *module)
-{
-    for (size_t i = 0; i < h->n_places; i++)
-        if (gr_name_equal(&h->places[i].module, module))
-            return &h->places[i];
-    return NULL;
-}
-
-struct gr_place *gr_hosted_make_place(struct gr_hosted *h, const struct gr_name *module)
-{
-    struct gr_place *p = gr_hosted_place(h, module);
-    if (p || h->n_places == GR_COUNT(h->places))
-        return p;
-    p = &h->places[h->n_places++];
-    *p = (struct gr_place){.module = *module, .stable = -1, .previous = -1, .candidate = -1};
-    return p;
-}
-
-void gr_hosted_drop_place(struct gr_hosted *h, const struct gr_name *module)
-{
-    struct gr_place *p = gr_hosted_place(h, module);
-    if (p)
-        *p = h->places[--h->n_places];
-}
-
-static int slot_take(struct gr_hosted *h)
-{
-    for (int i = 0; i < GR_INSTANCES_MAX; i++)
-        if (!h->slot_used[i]) {
-            h->slot_used[i] = true;
-            return i;
-        }
-    return -1;
-}
-
-// --- load and unload
-// ------------------------------------------------------------------------------
-
-struct load {
-    struct gr_hosted *hosted;
-    int slot;
-    gr_loaded done;
-    void *userdata;
-};
-
-static void on_loaded(void *u, const cJSON *reply, const struct gr_error *e)
-{
-    struct load *l = u;
-    if (!reply && e->code != -ETIME) // a load that hangs keeps its slot: the worker goes
-        l->hosted->slot_used[l->slot] = false;
-    if (!reply && e->code == -ETIME)
-        gr_manager_replace_worker(l->hosted->manager, "a load did not end");
-    l->done(l->userdata, reply ? l->slot : -1, e);
-    free(l);
-}
-
-int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config,
-                   gr_loaded done, void *userdata)
-{
-    int slot = slot_take(h);
-    struct load *l = slot >= 0 ? malloc(sizeof *l) : NULL;
-    if (!l)
-        return slot < 0 ? -ENOSPC : -ENOMEM;
-    *l = (struct load){.hosted = h, .slot = slot, .done = done, .userdata = userdata};
-    char digest[GR_DIGEST_TEXT_MAX];
-    gr_stats_bind(gr_worker_stats(h->worker), (unsigned)slot, gr_verified_module(v)->s,
-                  gr_verified_version(v)->text);
-    cJSON *m = cJSON_CreateObject();
-    cJSON_AddStringToObject(m, "type", "load");
-    cJSON_AddNumberToObject(m, "instance", slot);
-    cJSON_AddStringToObject(m, "module", gr_verified_module(v)->s);
-    cJSON_AddStringToObject(m, "version", gr_verified_version(v)->text);
-    cJSON_AddStringToObject(m, "digest", gr_digest_format(gr_verified_digest(v), digest));
-    cJSON_AddStringToObject(m, "path", gr_verified_path(v));
-    cJSON_AddStringToObject(m, "build_id", gr_verified_build_id(v));
-    cJSON_AddItemToObject(m, "config", config ? cJSON_Parse(config) : cJSON_CreateNull());
-    int k = GR_FAULT("crew.load");
-    if (k == 0)
-        k = gr_worker_request(h->worker, m, gr_verified_fd(v), GR_INIT_USEC_MAX, on_loaded, l);
-    else
-        cJSON_Delete(m);
-    if (k < 0) {
-        h->slot_used[slot] = false;
-        free(l);
-    }
-    return k;
-}
-
-struct unload {
-    struct gr_hosted *hosted;
-    int slot;
-};
-
-static void on_unloaded(void *u, const cJSON *reply, const struct gr_error *e)
-{
-    (void)e;
-    struct unload *l = u;
-    bool pinned = true;
-    if (reply)
-        (void)!gr_json_bool(reply, "", "pinned", GR_JSON_REQUIRED, &pinned, NULL);
-    if (!pinned) // a pinned version keeps its slot: something of it may still run
-        l->hosted->slot_used[l->slot] = false;
-    free(l);
-}
-
-void gr_hosted_unload(struct gr_hosted *h, int slot)
-{
-    struct unload *l = slot >= 0 ? malloc(sizeof *l) : NULL;
-    if (!l)
-        return;
-    *l = (struct unload){h, slot};
-    cJSON *m = cJSON_CreateObject();
-    cJSON_AddStringToObject(m, "type", "unload");
-    cJSON_AddNumberToObject(m, "instance", slot);
-    if (gr_worker_request(h->worker, m, -1, 0, on_unloaded, l) < 0)
-        free(l);
-}
 
 // --- faults and deaths
 // ----------------------------------------------------------------------------
@@ -234,7 +113,7 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
         l[i] = (struct gr_worker_listener){m->listeners.fd[i], m->listeners.address[i]};
     char store[4096], adopt[4096];
     snprintf(store, sizeof store, "%s/store", m->config->state_dir);
-    snprintf(adopt, sizeof adopt, "%s/worker.sock", m->config->runtime_dir);
+    snprintf(adopt, sizeof adopt, "%s/worker.sock", m->config->state_dir);
     const struct gr_worker_config c = {.service = m->config->service.s,
                                        .instance = m->config->instance.s,
                                        .store_dir = store,
@@ -290,7 +169,7 @@ static void drain(struct gr_hosted *h)
         return;
     cJSON *m = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "drain");
-    cJSON_AddNumberToObject(m, "limit_usec", (double)DRAIN_USEC);
+    gr_json_add_uint(m, "limit_usec", DRAIN_USEC);
     if (gr_worker_request(h->worker, m, -1, 0, NULL, NULL) < 0 ||
         sd_event_add_time_relative(h->manager->event, &h->limit, CLOCK_MONOTONIC,
                                    DRAIN_USEC + 5 * GR_USEC_PER_SEC, 1000, on_drain_limit, h) < 0)

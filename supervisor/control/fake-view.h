@@ -12,6 +12,7 @@ struct gr_fake_view {
     struct gr_view_series series;
     struct gr_view_count swaps[2];
     struct gr_verdict_record verdict;
+    struct gr_view_station stations[2];
 };
 
 static inline void gr_fake_version(struct gr_view_version *v, const char *version, const char *role,
@@ -86,7 +87,13 @@ static inline void gr_fake_view_init(struct gr_fake_view *f)
                                .n_convictions = 1,
                                .convictions = &f->conviction,
                                .n_series = 1,
-                               .series = &f->series};
+                               .series = &f->series,
+                               .n_stations = 2,
+                               .stations = f->stations};
+    f->stations[0] = (struct gr_view_station){.name = "fetch", .sum_nsec = 1500000000};
+    f->stations[0].took.count[gr_histogram_bucket(750000000)] = 2;
+    f->stations[1] = (struct gr_view_station){.name = "load", .sum_nsec = 3000000};
+    f->stations[1].took.count[gr_histogram_bucket(3000000)] = 1;
     f->view.started.usec = 1795496700000000;
     f->view.source.up = true;
     f->view.source.revision = 42;

@@ -1,5 +1,6 @@
 // Renders history, events and plans.
 #include "control/journal-json.h"
+#include "base/json.h"
 #include "control/json-add.h"
 
 static cJSON *release(const struct gr_desired *d)
@@ -28,7 +29,7 @@ static cJSON *member(const struct gr_rollout_member *m)
 cJSON *gr_rollout_row_to_json(const struct gr_rollout_row *r)
 {
     cJSON *o = cJSON_CreateObject(), *members = NULL;
-    bool ok = o && cJSON_AddNumberToObject(o, "rollout", (double)r->id) &&
+    bool ok = o && gr_json_add_int(o, "rollout", r->id) &&
               cJSON_AddStringToObject(o, "phase", gr_phase_name(r->phase)) &&
               gr_json_add_text(o, "reason", gr_reason_name(r->reason)) &&
               gr_json_add_text(o, "message", r->message) &&
@@ -43,11 +44,11 @@ cJSON *gr_rollout_row_to_json(const struct gr_rollout_row *r)
 cJSON *gr_event_row_to_json(const struct gr_event_row *ev)
 {
     cJSON *o = cJSON_CreateObject();
-    return gr_json_whole(o, o && cJSON_AddNumberToObject(o, "seq", (double)ev->seq) &&
+    return gr_json_whole(o, o && gr_json_add_int(o, "seq", ev->seq) &&
                                 gr_json_add_time(o, "at", ev->at) &&
                                 gr_json_add_text(o, "module", ev->module) &&
                                 gr_json_add_text(o, "version", ev->version) &&
-                                cJSON_AddNumberToObject(o, "rollout", (double)ev->rollout) &&
+                                gr_json_add_int(o, "rollout", ev->rollout) &&
                                 gr_json_add_text(o, "phase", ev->phase) &&
                                 gr_json_add_text(o, "reason", ev->reason) &&
                                 gr_json_add_text(o, "message", ev->message));

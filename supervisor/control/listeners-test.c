@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -194,6 +195,112 @@ static void adopted_sockets_are_taken_as_they_are(void **state)
     gr_listeners_done(&l);
 }
 
+static void an_adopted_unix_socket_without_its_file_is_opened_again(void **state)
+{
+    const struct place *p = *state;
+    struct gr_config c = {.n_listen = 1, .listen = {(char *)p->address}};
+    struct gr_listeners none = {0}, adopted = {0}, l = {0};
+    struct gr_error e = {0};
+    assert_int_equal(gr_listeners_open(&c, &none, &adopted, &e), 0);
+    assert_int_equal(unlink(p->path), 0); // as systemd clears a runtime directory
+    assert_int_equal(gr_listeners_open(&c, &adopted, &l, &e), 0);
+    assert_int_equal(adopted.n, 1);
+    assert_int_equal(connect_unix(p->path), 0);
+    gr_listeners_done(&adopted);
+    gr_listeners_done(&l);
+}
+
+// --- what the service manager passes and keeps
+// ----------------------------------------------------------------------------------
+
+static int open_notify_socket(const char *path)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    memcpy(un.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&un, sizeof un), 0);
+    return fd;
+}
+
+static void assert_told(int notify, const char *expected)
+{
+    char text[256] = "";
+    ssize_t n = recv(notify, text, sizeof text - 1, 0);
+    assert_true(n >= 0 || !*expected);
+    assert_string_equal(text, expected);
+}
+
+// As the manager starts a service: its sockets from descriptor 3 on, their names beside them. `f`
+// runs in a child, whose descriptors are nobody else's.
+static void with_passed(const struct place *p, size_t n, const char *names,
+                        void (*f)(const struct place *, char *const *, int))
+{
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        char text[16], *real[2] = {NULL, NULL};
+        int fds[2], notify = open_notify_socket(p->path);
+        notify = fcntl(notify, F_DUPFD_CLOEXEC, 20);
+        for (size_t i = 0; i < n; i++)
+            fds[i] = fcntl(open_one("127.0.0.1:0", &real[i]), F_DUPFD_CLOEXEC, 10);
+        for (size_t i = 0; i < n; i++)
+            dup2(fds[i], 3 + (int)i);
+        snprintf(text, sizeof text, "%d", getpid());
+        setenv("LISTEN_PID", text, 1);
+        snprintf(text, sizeof text, "%zu", n);
+        setenv("LISTEN_FDS", text, 1);
+        setenv("LISTEN_FDNAMES", names, 1);
+        setenv("NOTIFY_SOCKET", p->path, 1);
+        f(p, real, notify);
+        _exit(42); // a failure does not come here
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 42);
+}
+
+static void take_stored(const struct place *p, char *const *real, int notify)
+{
+    struct gr_config c = {.n_listen = 2, .listen = {real[0], "127.0.0.1:0"}};
+    struct gr_listeners none = {0}, l = {0};
+    struct gr_error e = {0};
+    (void)p;
+    assert_int_equal(gr_listeners_open(&c, &none, &l, &e), 0);
+    assert_int_equal(l.n, 2);
+    assert_int_equal(l.fd[0], 3); // opened again it would be in use
+    assert_string_not_equal(l.address[1], real[1]);
+    assert_int_equal(fcntl(4, F_GETFD), -1); // stored once, and not wanted any more
+    assert_told(notify, "FDSTOREREMOVE=1\nFDNAME=front-door");
+    assert_told(notify, "FDSTORE=1\nFDNAME=front-door");
+    assert_told(notify, "FDSTORE=1\nFDNAME=front-door");
+    assert_told(notify, "");
+}
+
+static void take_passed(const struct place *p, char *const *real, int notify)
+{
+    struct gr_config c = {.n_listen = 1, .listen = {real[0]}};
+    struct gr_listeners none = {0}, l = {0};
+    struct gr_error e = {0};
+    (void)p;
+    assert_int_equal(gr_listeners_open(&c, &none, &l, &e), 0);
+    assert_int_equal(l.n, 1);
+    assert_string_equal(l.address[0], real[1]);
+    assert_int_equal(fcntl(3, F_GETFD), -1);
+    assert_told(notify, "FDSTOREREMOVE=1\nFDNAME=front-door");
+    assert_told(notify, ""); // the manager has its own sockets already
+}
+
+static void stored_sockets_come_back(void **state)
+{
+    with_passed(*state, 2, "front-door:front-door", take_stored);
+}
+
+static void sockets_of_a_unit_win(void **state)
+{
+    with_passed(*state, 2, "front-door:grayling.socket", take_passed);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, enter_place, leave_place)
@@ -207,6 +314,9 @@ int main(void)
         T(a_file_is_never_replaced),
         T(all_of_a_configuration_or_none),
         T(adopted_sockets_are_taken_as_they_are),
+        T(an_adopted_unix_socket_without_its_file_is_opened_again),
+        T(stored_sockets_come_back),
+        T(sockets_of_a_unit_win),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include <systemd/sd-daemon.h>
 
 #define BACKLOG 4096
+#define STORED_NAME "front-door" // of what systemd's descriptor store keeps for us over a restart
 
 int gr_listener_describe(int fd, char **ret)
 {
@@ -115,26 +116,43 @@ int gr_listener_open_one(const char *address, int *ret_fd, char **ret_real_addre
     return 0;
 }
 
-static int take_from_systemd(struct gr_listeners *l)
+static int add(struct gr_listeners *l, int fd)
 {
-    int n = sd_listen_fds(1);
-    for (int i = 0; i < n && l->n < GR_LISTEN_MAX; i++) {
-        int fd = SD_LISTEN_FDS_START + i;
-        if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0) {
-            close(fd);
-            continue;
-        }
-        if (gr_listener_describe(fd, &l->address[l->n]) < 0)
-            return -EINVAL;
-        l->fd[l->n++] = fd;
+    GR_AUTO_CLOSE int held = fd;
+    if (l->n == GR_LISTEN_MAX || sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
+        return 0;
+    int k = gr_listener_describe(fd, &l->address[l->n]);
+    if (k == 0)
+        l->fd[l->n++] = gr_steal_fd(&held);
+    return k;
+}
+
+// What a socket unit passes goes to `l`, what we once stored to `stored`.
+static int take_from_systemd(struct gr_listeners *l, struct gr_listeners *stored)
+{
+    char **names = NULL;
+    int n = sd_listen_fds_with_names(1, &names), k = 0;
+    for (int i = 0; i < n; i++) {
+        int r = add(strcmp(names[i], STORED_NAME) == 0 ? stored : l, SD_LISTEN_FDS_START + i);
+        k = r < 0 ? r : k;
+        free(names[i]);
     }
-    return 0;
+    free(names);
+    return k;
+}
+
+// A unix socket is reached by its file, and systemd clears the runtime directory between two runs.
+static bool is_reachable(const char *address)
+{
+    struct stat st;
+    return strncmp(address, "unix:", 5) != 0 ||
+           (lstat(address + 5, &st) == 0 && S_ISSOCK(st.st_mode));
 }
 
 static bool is_adopted(struct gr_listeners *adopted, const char *address, struct gr_listeners *l)
 {
     for (size_t i = 0; i < adopted->n; i++)
-        if (strcmp(adopted->address[i], address) == 0) {
+        if (strcmp(adopted->address[i], address) == 0 && is_reachable(address)) {
             l->fd[l->n] = adopted->fd[i];
             l->address[l->n++] = adopted->address[i];
             adopted->n--;
@@ -145,22 +163,33 @@ static bool is_adopted(struct gr_listeners *adopted, const char *address, struct
     return false;
 }
 
+// Exactly these are stored from now on. systemd that keeps no descriptors, or nobody, ignores it.
+static void store(const struct gr_listeners *l, size_t first)
+{
+    (void)sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" STORED_NAME);
+    for (size_t i = first; i < l->n; i++)
+        if (strncmp(l->address[i], "unix:", 5) != 0)
+            (void)sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=" STORED_NAME, &l->fd[i], 1);
+}
+
 int gr_listeners_open(const struct gr_config *c, struct gr_listeners *adopted,
                       struct gr_listeners *ret, struct gr_error *e)
 {
     struct gr_listeners l = {0};
-    int k = take_from_systemd(&l);
-    size_t wanted = l.n ? 0 : c->n_listen; // sockets from systemd win
+    struct gr_listeners stored GR_CLEANUP(gr_listeners_done) = {0};
+    int k = take_from_systemd(&l, &stored);
+    size_t passed = l.n, wanted = passed ? 0 : c->n_listen; // those of a socket unit win
     for (size_t i = 0; k == 0 && i < wanted; i++) {
-        if (is_adopted(adopted, c->listen[i], &l))
+        if (is_adopted(&stored, c->listen[i], &l) || is_adopted(adopted, c->listen[i], &l))
             continue;
-        k = gr_listener_open_one(c->listen[i], &l.fd[i], &l.address[i], e);
+        k = gr_listener_open_one(c->listen[i], &l.fd[l.n], &l.address[l.n], e);
         l.n += k == 0;
     }
     if (k < 0) {
         gr_listeners_done(&l);
         return k;
     }
+    store(&l, passed);
     *ret = l;
     return 0;
 }

@@ -1,5 +1,7 @@
-// The front doors' listening sockets: from systemd when it passes some, else opened here; kept by
-// the supervisor for as long as it lives, so that no worker's death refuses a connection.
+// The front doors' listening sockets: from a socket unit when it passes some, else opened here;
+// kept by the supervisor for as long as it lives, so that no worker's death refuses a connection,
+// and by systemd's descriptor store for longer, so that no restart does (TCP ones;
+// FileDescriptorStoreMax=).
 #pragma once
 #include "control/config.h"
 
@@ -8,8 +10,8 @@ struct gr_listeners {
     int fd[GR_LISTEN_MAX];
     char *address[GR_LISTEN_MAX]; // as it really is: port 0 resolved
 };
-// Takes from `adopted` (an orphan's) what is wanted; the rest stays there. Fails: -EADDRINUSE,
-// -EACCES, -EINVAL with a sentence naming the address; nothing stays open.
+// Takes from `adopted` (an orphan's) what is wanted and can still be reached; the rest stays there.
+// Fails: -EADDRINUSE, -EACCES, -EINVAL with a sentence naming the address; nothing stays open.
 GR_MUST_CHECK int gr_listeners_open(const struct gr_config *c, struct gr_listeners *adopted,
                                     struct gr_listeners *ret, struct gr_error *e);
 // The local address of a listening socket as Listen would name it; caller frees.

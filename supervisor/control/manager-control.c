@@ -216,7 +216,7 @@ static int freeze_or_thaw(struct gr_manager *m, const char *type, const char *co
     cJSON_AddStringToObject(msg, "type", type);
     cJSON_AddItemToObject(msg, "modules", cJSON_CreateStringArray(modules, (int)n));
     if (for_usec)
-        cJSON_AddNumberToObject(msg, "for_usec", (double)for_usec);
+        gr_json_add_uint(msg, "for_usec", for_usec);
     return gr_worker_request(m->active->worker, msg, -1, 0, NULL, NULL);
 }
 

@@ -26,7 +26,11 @@ struct gr_hosted { // a worker and what it holds
     size_t n_places;
     struct gr_place places[GR_MODULES_MAX];
     bool slot_used[GR_INSTANCES_MAX];
-    size_t loading; // answers outstanding while it is built
+    struct gr_held_file {
+        struct gr_digest digest;
+        unsigned copy;
+    } held[GR_INSTANCES_MAX]; // what a used slot has mapped
+    size_t loading;           // answers outstanding while it is built
     struct gr_mono spawned;
     sd_event_source *limit; // ends a drain that does not end
     bool tainted;
@@ -39,6 +43,8 @@ enum gr_tally { // the supervisor's own counters
     GR_TALLY_RESTART_REPLACE,
     GR_TALLY_COUNT
 };
+
+enum { GR_STATION_LOAD = GR_VERIFY_STATIONS, GR_STATIONS }; // the verifier's come first
 
 struct gr_manager {
     sd_event *event;
@@ -91,6 +97,7 @@ struct gr_manager {
     size_t n_told;
     uint64_t tally[GR_TALLY_COUNT];
     uint64_t rollbacks[GR_REASON_COUNT], refused[GR_REASON_COUNT], faults;
+    struct gr_view_station stations[GR_STATIONS]; // since the start
     struct gr_view view;
     void *view_memory;
 };
@@ -145,6 +152,8 @@ int gr_manager_recover(struct gr_manager *m, struct gr_error *e);
 void gr_manager_free_rollouts(struct gr_manager *m);
 void gr_manager_reload_convictions(struct gr_manager *m);
 bool gr_manager_is_waiting(const struct gr_manager *m);
+// The member changes the configuration and keeps the code.
+bool gr_member_reconfigures(const struct gr_rollout_member *mem);
 
 // manager-steer.c
 // The newest rollout of the module obeys; see gr_rollout_steer(). Fails: -ENOENT too (none is in
@@ -162,14 +171,16 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e);
 void gr_crew_replace_when_quiet(struct gr_manager *m);
 void gr_crew_drain_all(struct gr_manager *m);
 void gr_crew_free(struct gr_manager *m);
+// hosted.c
 struct gr_place *gr_hosted_place(struct gr_hosted *h, const struct gr_name *module); // NULL: none
 struct gr_place *gr_hosted_make_place(struct gr_hosted *h,
                                       const struct gr_name *module); // NULL: full
 void gr_hosted_drop_place(struct gr_hosted *h, const struct gr_name *module);
 typedef void (*gr_loaded)(void *userdata, int slot, const struct gr_error *e);
-// Sends `load`; done is called from the loop.
+// Sends `load`, of a copy when this worker has the file mapped already; done is called from the
+// loop. Fails: LoadFailed, DiskFull; *e always has the sentence, and done is not called.
 int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config,
-                   gr_loaded done, void *userdata);
+                   gr_loaded done, void *userdata, struct gr_error *e);
 void gr_hosted_unload(struct gr_hosted *h, int slot);
 
 // crew-build.c

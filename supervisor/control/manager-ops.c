@@ -12,14 +12,34 @@
 // --- stage
 // ----------------------------------------------------------------------------------------
 
+static void add_station(struct gr_manager *m, unsigned station, uint64_t took_usec)
+{
+    struct gr_view_station *s = &m->stations[station];
+    s->took.count[gr_histogram_bucket(took_usec * 1000)]++;
+    s->sum_nsec += took_usec * 1000;
+}
+
+static void op_verified(void *u, const struct gr_verified *v)
+{
+    for (unsigned s = 0; s < GR_VERIFY_STATIONS; s++) {
+        uint64_t took = gr_verified_station_usec(v, (enum gr_verify_station)s);
+        if (took > 0) // 0: skipped, the store had it
+            add_station(u, s, took);
+    }
+}
+
 struct staging {
+    struct gr_manager *manager;
     struct gr_rollout *rollout;
     size_t member;
+    struct gr_mono asked;
 };
 
 static void on_staged(void *u, int slot, const struct gr_error *e)
 {
     struct staging *s = u;
+    if (slot >= 0)
+        add_station(s->manager, GR_STATION_LOAD, gr_mono_now().usec - s->asked.usec);
     gr_rollout_staged(s->rollout, s->member, slot, e);
     free(s);
 }
@@ -30,12 +50,12 @@ static int op_stage(void *u, struct gr_rollout *r, size_t member, const struct g
     struct staging *s = m->active ? malloc(sizeof *s) : NULL;
     if (!s)
         return m->active ? -ENOMEM : -ECONNRESET;
-    *s = (struct staging){r, member};
-    int k =
-        gr_hosted_load(m->active, v, gr_rollout_row(r)->members[member].to->config, on_staged, s);
-    if (k < 0)
-        free(s);
-    return k;
+    *s = (struct staging){m, r, member, gr_mono_now()};
+    struct gr_error e = {0};
+    if (gr_hosted_load(m->active, v, gr_rollout_row(r)->members[member].to->config, on_staged, s,
+                       &e) < 0)
+        on_staged(s, -1, &e);
+    return 0;
 }
 
 static void op_unstage(void *u, int slot)
@@ -309,6 +329,7 @@ static void op_history(void *u, struct gr_rollout *r, size_t member, struct gr_a
 
 void gr_manager_worker_ops(struct gr_rollout_ops *ret)
 {
+    ret->verified = op_verified;
     ret->stage = op_stage;
     ret->unstage = op_unstage;
     ret->can_stage = op_can_stage;

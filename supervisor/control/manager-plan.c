@@ -46,8 +46,10 @@ static int64_t choose_id(struct gr_manager *m, const struct gr_plan *p, bool had
     return newest < m->now.revision ? m->now.revision : newest + 1;
 }
 
-// `record`: false when history tells already what became of that transaction.
-static void refuse(struct gr_manager *m, const struct gr_plan *p, bool record)
+// `record`: false when history tells already what became of that transaction. `why` refuses all of
+// it; NULL: each item says for itself.
+static void refuse(struct gr_manager *m, const struct gr_plan *p, bool record,
+                   const struct gr_error *why)
 {
     struct gr_rollout_row row = {.id = p->rollout,
                                  .phase = GR_PHASE_REJECTED,
@@ -59,19 +61,22 @@ static void refuse(struct gr_manager *m, const struct gr_plan *p, bool record)
         return;
     for (size_t i = 0; i < p->n; i++) {
         const struct gr_plan_item *it = &p->items[i];
+        const struct gr_error *refusal = why                          ? why
+                                         : it->kind == GR_PLAN_REFUSE ? &it->refusal
+                                                                      : NULL;
         struct gr_rollout_member *mem = &row.members[i];
         mem->module = it->module;
         if ((it->to && gr_desired_copy(it->to, &mem->to) < 0) ||
             (it->from && gr_desired_copy(it->from, &mem->from) < 0))
             gr_log(GR_LOG_ERROR, "out of memory: the record of rollout %" PRId64 " is incomplete",
                    row.id);
-        if (it->kind == GR_PLAN_REFUSE && row.reason == GR_REASON_NONE) {
-            row.reason = it->refusal.reason;
-            snprintf(row.message, sizeof row.message, "%s", it->refusal.message);
+        if (refusal && row.reason == GR_REASON_NONE) {
+            row.reason = refusal->reason;
+            snprintf(row.message, sizeof row.message, "%s", refusal->message);
         }
-        if (it->kind == GR_PLAN_REFUSE) {
-            mem->reason = it->refusal.reason;
-            snprintf(mem->message, sizeof mem->message, "%s", it->refusal.message);
+        if (refusal) {
+            mem->reason = refusal->reason;
+            snprintf(mem->message, sizeof mem->message, "%s", refusal->message);
         }
     }
     struct gr_error e = {0};
@@ -108,12 +113,12 @@ static void carry_out(struct gr_manager *m, struct gr_plan *p)
         gr_log(GR_LOG_ERROR, "%s", e.message);
     bool had_effect = k > 0 && (phase == GR_PHASE_HEALTHY || phase == GR_PHASE_ROLLED_BACK);
     if (p->refused) {
-        refuse(m, p, !had_effect);
+        refuse(m, p, !had_effect, NULL);
         return;
     }
     p->rollout = choose_id(m, p, had_effect);
     if (gr_manager_begin(m, p, 0, &e) < 0)
-        gr_log(GR_LOG_ERROR, "rollout %" PRId64 " did not begin: %s", p->rollout, e.message);
+        refuse(m, p, true, &e); // whoever wrote the keys must see it, also without a journal
 }
 
 void gr_manager_plan(struct gr_manager *m)

@@ -2,6 +2,7 @@
 // of themselves. What they do to the worker is in manager-ops.c.
 #include "base/log.h"
 #include "control/manager-internal.h"
+#include "state/blame.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -46,6 +47,13 @@ void gr_manager_reload_convictions(struct gr_manager *m)
     m->n_convictions = n;
 }
 
+bool gr_member_reconfigures(const struct gr_rollout_member *mem)
+{
+    return mem->to && mem->from && gr_digest_equal(&mem->to->digest, &mem->from->digest);
+}
+
+// A change of configuration alone convicts code and configuration together: the code by itself
+// served well.
 static void op_convict(void *u, struct gr_rollout *r, size_t member)
 {
     struct gr_manager *m = u;
@@ -54,6 +62,11 @@ static void op_convict(void *u, struct gr_rollout *r, size_t member)
                               .module = mem->module,
                               .reason = mem->reason,
                               .at = gr_wall_now()};
+    if (gr_member_reconfigures(mem) && gr_desired_fingerprint(mem->to, &c.digest) < 0) {
+        gr_log(GR_LOG_ERROR, "out of memory: the configuration of %s is not quarantined",
+               mem->module.s);
+        return;
+    }
     snprintf(c.version, sizeof c.version, "%s", mem->to->version.text);
     snprintf(c.evidence, sizeof c.evidence, "%s", mem->message);
     snprintf(c.instance, sizeof c.instance, "%s", m->config->instance.s);
@@ -82,7 +95,8 @@ void gr_manager_report(struct gr_manager *m, const struct gr_rollout_row *row)
     for (size_t i = 0; i < row->n; i++) {
         const struct gr_rollout_member *mem = &row->members[i];
         struct gr_told *t = gr_manager_told(m, &mem->module);
-        const char *message = mem->message[0] ? mem->message : row->message;
+        char sentence[GR_MESSAGE_MAX];
+        const char *message = gr_rollout_row_sentence(row, i, sentence);
         if (t) {
             t->phase = row->phase;
             t->rollout = row->id;

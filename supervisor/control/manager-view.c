@@ -180,6 +180,19 @@ static void fill_series(struct gr_manager *m, struct gr_view *v, struct memory *
                 "Rollouts that were refused before they served, by reason.", m->refused);
 }
 
+static void fill_stations(struct gr_manager *m, struct gr_view *v)
+{
+    static const char *const names[GR_STATIONS] = {
+        [GR_VERIFY_FETCH] = "fetch", [GR_VERIFY_CHECK] = "check",
+        [GR_VERIFY_STORE] = "store", [GR_VERIFY_PREFLIGHT] = "preflight",
+        [GR_STATION_LOAD] = "load",
+    };
+    for (size_t i = 0; i < GR_STATIONS; i++)
+        m->stations[i].name = names[i];
+    v->stations = m->stations;
+    v->n_stations = GR_STATIONS;
+}
+
 static size_t fill_modules(struct gr_manager *m, struct memory *mem)
 {
     size_t n = 0;
@@ -222,6 +235,7 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
         for (size_t i = 0; i < v->n_modules; i++)
             degraded |= strcmp(v->modules[i].phase, "Degraded") == 0;
         fill_series(m, v, mem);
+        fill_stations(m, v);
     }
     if (m->active) {
         gr_stats_gauges(gr_worker_stats(m->active->worker), &v->gauges);

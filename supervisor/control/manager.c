@@ -104,6 +104,29 @@ static void wishes_done(struct gr_wishes *w)
     *w = (struct gr_wishes){0};
 }
 
+// Who was refused or taken back, and is now asked for as it serves, is well again: there is nothing
+// to roll out that could say so.
+static void forgive_what_is_in_force(struct gr_manager *m)
+{
+    for (size_t i = 0; i < m->now.n; i++) {
+        const struct gr_wish *w = &m->now.wishes[i];
+        const struct gr_committed *row = gr_manager_row(m, &w->module);
+        struct gr_told *t = row ? gr_manager_told(m, &w->module) : NULL;
+        if (!t || (t->phase != GR_PHASE_REJECTED && t->phase != GR_PHASE_ROLLED_BACK) ||
+            w->mod_revision <= t->revision || !w->desired ||
+            !gr_desired_same_release(row->release, w->desired))
+            continue;
+        *t = (struct gr_told){.module = w->module,
+                              .at = gr_wall_now(),
+                              .phase = GR_PHASE_HEALTHY,
+                              .rollout = t->rollout,
+                              .revision = w->mod_revision,
+                              .message = "what is asked for is in force already"};
+        gr_manager_tell(m, GR_MSG_HEALTHY, GR_LOG_INFO, w->module.s, w->desired->version.text, 0,
+                        gr_phase_name(t->phase), GR_REASON_NONE, t->message);
+    }
+}
+
 static int wishes_of(const struct gr_snapshot *s, struct gr_wishes *ret)
 {
     struct gr_wishes w = {.revision = s->revision, .cluster_id = s->cluster_id};
@@ -143,6 +166,7 @@ static void on_snapshot(void *u, const struct gr_snapshot *s)
     wishes_done(&m->before);
     m->before = m->now;
     m->now = w;
+    forgive_what_is_in_force(m);
     gr_manager_plan(m);
     const struct gr_floor floor = {.cluster_id = s->cluster_id, .revision = s->revision};
     struct gr_error e = {0};
@@ -153,12 +177,13 @@ static void on_snapshot(void *u, const struct gr_snapshot *s)
 static void on_health(void *u, const struct gr_source_health *h)
 {
     struct gr_manager *m = u;
-    bool was_up = m->health.up, was_held = m->health.held;
+    bool was_held = m->health.held, was_up = m->health.up;
+    bool was_away = !was_up && m->health.reason; // at a start it is neither up nor away yet
     m->health = *h;
     if (h->held && !was_held)
         gr_manager_tell(m, GR_MSG_SOURCE_REWOUND, GR_LOG_ERROR, NULL, NULL, 0, NULL, h->reason,
                         h->message);
-    else if (was_up && !h->up)
+    else if (!h->up && h->reason && !was_away)
         gr_manager_tell(m, GR_MSG_SOURCE_LOST, GR_LOG_WARNING, NULL, NULL, 0, NULL, h->reason,
                         h->message);
     else if (!was_up && h->up)

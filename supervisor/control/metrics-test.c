@@ -66,6 +66,18 @@ static void test_histogram_is_cumulative(void **state)
                 "grayling_request_duration_seconds_count{module=\"pay\",version=\"1.1.0\"} 1000");
 }
 
+static void test_stations_of_a_release(void **state)
+{
+    (void)state;
+    GR_AUTO_FREE char *text = render(&fake.view, GR_METRICS_PROMETHEUS);
+    assert_line(text, "grayling_artifact_fetch_duration_seconds_bucket{le=\"0.5\"} 0");
+    assert_line(text, "grayling_artifact_fetch_duration_seconds_bucket{le=\"1.0\"} 2");
+    assert_line(text, "grayling_artifact_fetch_duration_seconds_sum 1.5");
+    assert_line(text, "grayling_artifact_fetch_duration_seconds_count 2");
+    assert_line(text, "grayling_release_station_duration_seconds_sum{station=\"load\"} 0.003");
+    assert_line(text, "grayling_release_station_duration_seconds_count{station=\"load\"} 1");
+}
+
 static void test_openmetrics(void **state)
 {
     (void)state;
@@ -152,6 +164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_histogram_is_cumulative),
+        cmocka_unit_test(test_stations_of_a_release),
         cmocka_unit_test(test_openmetrics),
         cmocka_unit_test(test_labels_are_escaped),
         cmocka_unit_test(test_same_version_in_two_roles_is_one_series),

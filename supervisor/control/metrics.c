@@ -281,6 +281,24 @@ static void gauges(struct writer *w, const struct gr_view *v)
            (double)v->n_convictions);
 }
 
+static void stations(struct writer *w, const struct gr_view *v)
+{
+    char labels[64];
+    family(w, "artifact_fetch_duration_seconds", "histogram",
+           "Fetching one artifact from its source, SHA-256 included.");
+    for (size_t i = 0; i < v->n_stations; i++)
+        if (!strcmp(v->stations[i].name, "fetch"))
+            histogram(w, "artifact_fetch_duration_seconds", "", &v->stations[i].took,
+                      v->stations[i].sum_nsec);
+    family(w, "release_station_duration_seconds", "histogram",
+           "What a proven release spent in each station before it was swapped in.");
+    for (size_t i = 0; i < v->n_stations; i++) {
+        label(labels, sizeof labels, 0, "station", v->stations[i].name);
+        histogram(w, "release_station_duration_seconds", labels, &v->stations[i].took,
+                  v->stations[i].sum_nsec);
+    }
+}
+
 static void source(struct writer *w, const struct gr_view *v)
 {
     const struct gr_source_health *s = &v->source;
@@ -341,6 +359,7 @@ int gr_metrics_format(const struct gr_view *v, enum gr_metrics_dialect d, struct
     faults(&w, rows, n);
     observed(&w, v);
     gauges(&w, v);
+    stations(&w, v);
     source(&w, v);
     series(&w, v);
     if (w.open)

@@ -1,6 +1,7 @@
 // Owns the meeting with a worker of a supervisor that died.
 #include "control/orphan.h"
 #include "base/channel.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include <errno.h>
@@ -11,7 +12,7 @@
 #include <sys/un.h>
 
 #define ANSWER_MSEC 1000
-#define DRAIN_USEC 10e6
+#define DRAIN_USEC (10 * GR_USEC_PER_SEC)
 
 static int meet(const char *path)
 {
@@ -46,7 +47,7 @@ static bool is_wanted(const struct gr_config *c, const char *address)
 int gr_orphan_adopt(const struct gr_config *c, struct gr_orphan *orphan, struct gr_listeners *ret)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/worker.sock", c->runtime_dir);
+    snprintf(path, sizeof path, "%s/worker.sock", c->state_dir);
     int fd GR_AUTO_CLOSE = meet(path);
     if (fd < 0)
         return -ENOENT;
@@ -85,7 +86,7 @@ void gr_orphan_release(struct gr_orphan *orphan)
     cJSON *m GR_AUTO_JSON = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "drain");
     cJSON_AddNumberToObject(m, "id", 2);
-    cJSON_AddNumberToObject(m, "limit_usec", DRAIN_USEC);
+    gr_json_add_uint(m, "limit_usec", DRAIN_USEC);
     int k = gr_channel_send(orphan->channel, m, NULL, 0);
     if (k < 0)
         gr_log(GR_LOG_WARNING, "the orphaned worker %d could not be told to drain: %s", orphan->pid,

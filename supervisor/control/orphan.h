@@ -1,6 +1,7 @@
-// A worker that lost its supervisor serves on and waits at RuntimeDirectory/worker.sock. The next
-// supervisor takes the listening sockets over from it, builds a worker of its own from the journal,
-// and then lets the orphan drain: nothing is refused, and what serves is what the journal says.
+// A worker that lost its supervisor serves on and waits at StateDirectory/worker.sock (systemd
+// clears the runtime directory of a service that died). The next supervisor takes the listening
+// sockets over from it, builds a worker of its own from the journal, and then lets the orphan
+// drain: nothing is refused, and what serves is what the journal says.
 #pragma once
 #include "control/listeners.h"
 

@@ -8,8 +8,8 @@ cJSON *gr_table_order(const char *type, int64_t table, uint64_t budget_usec)
 {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "type", type);
-    cJSON_AddNumberToObject(o, "table", (double)table);
-    cJSON_AddNumberToObject(o, "budget_usec", (double)budget_usec);
+    gr_json_add_int(o, "table", table);
+    gr_json_add_uint(o, "budget_usec", budget_usec);
     cJSON_AddArrayToObject(o, "set");
     cJSON_AddArrayToObject(o, "remove");
     cJSON_AddArrayToObject(o, "rollouts");
@@ -29,7 +29,7 @@ void gr_table_add_place(cJSON *order, const struct gr_place *p)
     cJSON_AddNumberToObject(o, "rescue", p->previous);
     if (p->candidate >= 0) {
         cJSON_AddNumberToObject(o, "candidate", p->candidate);
-        cJSON_AddNumberToObject(o, "rollout", (double)p->rollout);
+        gr_json_add_int(o, "rollout", p->rollout);
     }
     cJSON_AddItemToArray(cJSON_GetObjectItem(order, "set"), o);
 }
@@ -41,7 +41,7 @@ void gr_table_add_rollout(cJSON *order, const struct gr_rollout *r)
     char salt[17];
     snprintf(salt, sizeof salt, "%016" PRIx64, row->gray.salt);
     cJSON *o = cJSON_CreateObject();
-    cJSON_AddNumberToObject(o, "rollout", (double)row->id);
+    gr_json_add_int(o, "rollout", row->id);
     cJSON_AddStringToObject(o, "salt", salt);
     cJSON_AddNumberToObject(o, "weight", row->gray.weight_permyriad);
     cJSON_AddNumberToObject(o, "shadow", row->gray.shadow_permyriad);

@@ -2,6 +2,7 @@
 // hold more.
 #include "base/json.h"
 #include "control/fake-view.h"
+#include "control/journal-json.h"
 #include "control/view-json.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,6 +61,43 @@ static void test_module_key(void **state)
     assert_int_equal((int)gr_json_get(gr_json_get(o, "verdict"), "errors")->valuedouble, 3);
 }
 
+// Doubles round from 2^53 on; nothing that is printed does.
+static void test_numbers_are_exact(void **state)
+{
+    (void)state;
+    struct gr_view view = fake.view;
+    struct gr_counters counters = fake.counters[0];
+    struct gr_view_module m = fake.modules[1];
+    const int64_t edge = 1ll << 53;
+    view.source.revision = edge - 1;
+    m.observed_revision = edge + 1;
+    m.rollout = INT64_MAX;
+    counters.requests[0] = edge - 1;
+    counters.requests[3] = INT64_MAX;
+    gr_fake_version(&m.stable, "1.1.0", "stable", 10000, 1, &counters);
+    GR_AUTO_JSON cJSON *instance = gr_view_instance_key(&view), *key = gr_view_module_key(&m),
+                       *all = gr_view_module_to_json(&m);
+    GR_AUTO_FREE char *instance_text = gr_json_format(instance), *key_text = gr_json_format(key),
+                      *all_text = gr_json_format(all);
+    assert_non_null(strstr(instance_text, "\"source_revision\":9007199254740991,"));
+    assert_non_null(strstr(key_text, "\"observed_revision\":\"9007199254740993\","));
+    assert_non_null(strstr(all_text, "\"id\":\"9223372036854775807\","));
+    assert_non_null(strstr(all_text, "\"ok\":9007199254740991,"));
+    assert_non_null(strstr(all_text, ":\"9223372036854775807\","));
+}
+
+static void test_events_and_history_are_exact(void **state)
+{
+    (void)state;
+    struct gr_event_row ev = {.seq = (1ll << 53) - 1, .rollout = INT64_MAX};
+    struct gr_rollout_row row = {.id = (1ll << 53) + 1};
+    GR_AUTO_JSON cJSON *event = gr_event_row_to_json(&ev), *rollout = gr_rollout_row_to_json(&row);
+    GR_AUTO_FREE char *event_text = gr_json_format(event), *rollout_text = gr_json_format(rollout);
+    assert_non_null(strstr(event_text, "\"seq\":9007199254740991,"));
+    assert_non_null(strstr(event_text, "\"rollout\":\"9223372036854775807\","));
+    assert_non_null(strstr(rollout_text, "\"rollout\":\"9007199254740993\","));
+}
+
 static void test_candidate_has_weight_and_step(void **state)
 {
     static const char *const of_candidate[] = {"version", "hash", "weight", "step"};
@@ -106,6 +144,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_instance_key),
         cmocka_unit_test(test_module_key),
+        cmocka_unit_test(test_numbers_are_exact),
+        cmocka_unit_test(test_events_and_history_are_exact),
         cmocka_unit_test(test_candidate_has_weight_and_step),
         cmocka_unit_test(test_refused_module_says_why),
         cmocka_unit_test(test_everything),

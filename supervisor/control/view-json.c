@@ -2,34 +2,27 @@
 // fields, it never renames one.
 #include "control/view-json.h"
 #include "base/code.h"
+#include "base/json.h"
 #include "control/json-add.h"
 #include <stdio.h>
 #include <string.h>
 
-static cJSON *add_number(cJSON *o, const char *name, uint64_t n)
-{
-    return cJSON_AddNumberToObject(o, name, (double)n);
-}
-
-static cJSON *add_revision(cJSON *o, const char *name, int64_t n)
-{
-    return cJSON_AddNumberToObject(o, name, (double)n);
-}
-
 static bool add_counters(cJSON *o, const struct gr_counters *c)
 {
     cJSON *codes = cJSON_AddObjectToObject(o, "codes");
-    bool ok = codes && add_number(o, "requests", gr_counters_total(c)) &&
-              add_number(o, "errors", gr_counters_server_errors(c)) &&
-              add_number(o, "in_flight", c->in_flight) && add_number(o, "faults", c->faults) &&
-              add_number(o, "rescued", c->rescued) && add_number(o, "timeouts", c->timeouts) &&
-              cJSON_AddNumberToObject(
-                  o, "p50_usec", (double)gr_histogram_quantile_nsec(&c->latency, 0.5) / 1000) &&
-              cJSON_AddNumberToObject(o, "p99_usec",
-                                      (double)gr_histogram_quantile_nsec(&c->latency, 0.99) / 1000);
+    bool ok =
+        codes && gr_json_add_uint(o, "requests", gr_counters_total(c)) &&
+        gr_json_add_uint(o, "errors", gr_counters_server_errors(c)) &&
+        gr_json_add_uint(o, "in_flight", c->in_flight) &&
+        gr_json_add_uint(o, "faults", c->faults) && gr_json_add_uint(o, "rescued", c->rescued) &&
+        gr_json_add_uint(o, "timeouts", c->timeouts) &&
+        cJSON_AddNumberToObject(o, "p50_usec",
+                                (double)gr_histogram_quantile_nsec(&c->latency, 0.5) / 1000) &&
+        cJSON_AddNumberToObject(o, "p99_usec",
+                                (double)gr_histogram_quantile_nsec(&c->latency, 0.99) / 1000);
     for (unsigned i = 0; ok && i < GR_CODES; i++)
         if (c->requests[i])
-            ok = add_number(codes, gr_code_name(i), c->requests[i]);
+            ok = gr_json_add_uint(codes, gr_code_name(i), c->requests[i]);
     return ok;
 }
 
@@ -45,7 +38,7 @@ static bool add_version(cJSON *o, const char *name, const struct gr_view_version
     if (ok && (step >= 0 || counters))
         ok = cJSON_AddNumberToObject(j, "weight", v->permyriad / 100.0);
     if (ok && step >= 0)
-        ok = add_revision(j, "step", step);
+        ok = gr_json_add_int(j, "step", step);
     if (ok && counters)
         ok = cJSON_AddStringToObject(j, "role", v->role) &&
              cJSON_AddBoolToObject(j, "loaded", v->slot >= 0) &&
@@ -87,11 +80,11 @@ static bool add_verdict(cJSON *o, const struct gr_verdict_record *r)
            gr_json_add_text(j, "reason", gr_reason_name(v->reason)) &&
            add_findings(j, v->findings) &&
            cJSON_AddStringToObject(j, "error_rate", gr_verdict_name(g->verdict)) &&
-           add_number(j, "requests", candidate->requests) &&
-           add_number(j, "errors", candidate->errors) &&
-           add_number(j, "baseline_requests", stable->requests) &&
-           add_number(j, "baseline_errors", stable->errors) &&
-           add_number(j, "min_requests", r->input.limits.min_requests) &&
+           gr_json_add_uint(j, "requests", candidate->requests) &&
+           gr_json_add_uint(j, "errors", candidate->errors) &&
+           gr_json_add_uint(j, "baseline_requests", stable->requests) &&
+           gr_json_add_uint(j, "baseline_errors", stable->errors) &&
+           gr_json_add_uint(j, "min_requests", r->input.limits.min_requests) &&
            cJSON_AddNumberToObject(j, "limit", g->limit) &&
            cJSON_AddNumberToObject(j, "evidence", g->evidence);
 }
@@ -112,7 +105,7 @@ static cJSON *step_json(const struct gr_step *s)
         ok = ok && (v = cJSON_AddObjectToObject(o, "pause")) &&
              (!s->duration_usec ||
               cJSON_AddStringToObject(v, "duration", gr_duration_format(s->duration_usec, text))) &&
-             (!s->requests || add_number(v, "requests", s->requests));
+             (!s->requests || gr_json_add_uint(v, "requests", s->requests));
         break;
     case GR_STEP_ANALYSIS:
         ok = ok && cJSON_AddObjectToObject(o, "analysis");
@@ -129,7 +122,7 @@ static bool add_order(cJSON *o, const struct gr_order_row *order)
                  (cJSON_AddStringToObject(j, "verb", order->verb) &&
                   cJSON_AddStringToObject(j, "actor", order->actor) &&
                   cJSON_AddStringToObject(j, "reason", order->reason) &&
-                  add_revision(j, "step", order->step) && gr_json_add_time(j, "at", order->at)));
+                  gr_json_add_int(j, "step", order->step) && gr_json_add_time(j, "at", order->at)));
 }
 
 static bool add_pause(cJSON *o, const struct gr_view_gray *g)
@@ -138,8 +131,8 @@ static bool add_pause(cJSON *o, const struct gr_view_gray *g)
         return cJSON_AddNullToObject(o, "pause");
     cJSON *j = cJSON_AddObjectToObject(o, "pause");
     return j && cJSON_AddStringToObject(j, "hold", gr_hold_name(g->hold)) &&
-           add_number(j, "left_usec", g->pause_left_usec) &&
-           add_number(j, "requests_left", g->pause_requests_left) &&
+           gr_json_add_uint(j, "left_usec", g->pause_left_usec) &&
+           gr_json_add_uint(j, "requests_left", g->pause_requests_left) &&
            cJSON_AddBoolToObject(j, "gate", g->gate);
 }
 
@@ -147,7 +140,7 @@ static bool add_gray(cJSON *o, const struct gr_view_gray *g)
 {
     uint64_t seen = g->seen_candidate + g->seen_stable;
     cJSON *steps = NULL;
-    bool ok = add_revision(o, "step", g->step) && add_number(o, "n_steps", g->n_steps) &&
+    bool ok = gr_json_add_int(o, "step", g->step) && gr_json_add_uint(o, "n_steps", g->n_steps) &&
               (steps = cJSON_AddArrayToObject(o, "steps"));
     for (size_t i = 0; ok && i < g->n_steps; i++)
         ok = gr_json_push(steps, step_json(&g->steps[i]));
@@ -160,7 +153,7 @@ static bool add_gray(cJSON *o, const struct gr_view_gray *g)
     return ok && cJSON_AddNumberToObject(o, "shadow", g->shadow_permyriad / 100.0) &&
            gr_json_add_text(o, "sticky", g->sticky) && add_pause(o, g) &&
            gr_json_add_text(o, "held_by", g->held_by) &&
-           add_number(o, "deadline_left_usec", g->deadline_left_usec) &&
+           gr_json_add_uint(o, "deadline_left_usec", g->deadline_left_usec) &&
            gr_json_add_text(o, "actor", g->order->actor) &&
            gr_json_add_text(o, "reason", g->order->reason) && add_order(o, g->order);
 }
@@ -170,7 +163,7 @@ static bool add_module_fields(cJSON *o, const struct gr_view_module *m, bool cou
     return cJSON_AddStringToObject(o, "phase", m->phase) &&
            gr_json_add_text(o, "reason", gr_reason_name(m->reason)) &&
            gr_json_add_text(o, "message", m->message) &&
-           add_revision(o, "observed_revision", m->observed_revision) &&
+           gr_json_add_int(o, "observed_revision", m->observed_revision) &&
            add_version(o, "stable", &m->stable, -1, counters) &&
            add_version(o, "candidate", &m->candidate, m->gray.step, counters) &&
            gr_json_add_text(o, "last_good", m->last_good) && add_verdict(o, m->verdict) &&
@@ -188,8 +181,8 @@ cJSON *gr_view_steered_json(const struct gr_view_module *m)
 {
     cJSON *o = cJSON_CreateObject();
     return gr_json_whole(o, o && cJSON_AddStringToObject(o, "module", m->module.s) &&
-                                add_revision(o, "rollout", m->rollout) &&
-                                add_revision(o, "step", m->gray.step) &&
+                                gr_json_add_int(o, "rollout", m->rollout) &&
+                                gr_json_add_int(o, "step", m->gray.step) &&
                                 gr_json_add_text(o, "phase", m->rollout_phase) &&
                                 gr_json_add_text(o, "message", m->message));
 }
@@ -202,9 +195,9 @@ cJSON *gr_view_module_to_json(const struct gr_view_module *m)
                                 add_module_fields(o, m, true) &&
                                 add_version(o, "previous", &m->previous, -1, true) &&
                                 (rollout = cJSON_AddObjectToObject(o, "rollout")) &&
-                                add_revision(rollout, "id", m->rollout) &&
+                                gr_json_add_int(rollout, "id", m->rollout) &&
                                 gr_json_add_text(rollout, "phase", m->rollout_phase) &&
-                                add_number(rollout, "bake_left_usec", m->bake_left_usec) &&
+                                gr_json_add_uint(rollout, "bake_left_usec", m->bake_left_usec) &&
                                 (!m->gray.order || add_gray(rollout, &m->gray)));
 }
 
@@ -226,7 +219,7 @@ static bool add_instance_fields(cJSON *o, const struct gr_view *v)
               (endpoints = cJSON_AddArrayToObject(o, "endpoints"));
     for (size_t i = 0; ok && i < v->n_endpoints; i++)
         ok = gr_json_push(endpoints, cJSON_CreateString(v->endpoints[i]));
-    return ok && add_revision(o, "source_revision", v->source.revision) &&
+    return ok && gr_json_add_int(o, "source_revision", v->source.revision) &&
            cJSON_AddStringToObject(o, "phase", v->phase) &&
            gr_json_add_text(o, "message", v->message);
 }
@@ -262,7 +255,7 @@ static bool add_source(cJSON *o, const struct gr_view *v)
            gr_json_add_text(j, "reason", gr_reason_name(s->reason)) &&
            gr_json_add_text(j, "message", s->message) &&
            gr_json_add_text(j, "endpoint", s->endpoint) &&
-           add_revision(j, "revision", s->revision) &&
+           gr_json_add_int(j, "revision", s->revision) &&
            gr_json_add_text(j, "cluster_id", s->cluster_id ? cluster : NULL);
 }
 
@@ -271,16 +264,16 @@ static bool add_worker(cJSON *o, const struct gr_view *v)
     const struct gr_worker_gauges *g = &v->gauges;
     cJSON *j = cJSON_AddObjectToObject(o, "worker");
     return j && cJSON_AddNumberToObject(j, "pid", v->worker_pid) &&
-           add_number(j, "connections", g->connections) &&
-           add_number(j, "connections_total", g->connections_total) &&
-           add_number(j, "parked", g->parked) &&
-           add_number(j, "refused_framing", g->refused_framing) &&
-           add_number(j, "swaps_ok", g->swaps_ok) &&
-           add_number(j, "swaps_failed", g->swaps_failed) &&
-           add_number(j, "freeze_last_usec", g->freeze_last_usec) &&
+           gr_json_add_uint(j, "connections", g->connections) &&
+           gr_json_add_uint(j, "connections_total", g->connections_total) &&
+           gr_json_add_uint(j, "parked", g->parked) &&
+           gr_json_add_uint(j, "refused_framing", g->refused_framing) &&
+           gr_json_add_uint(j, "swaps_ok", g->swaps_ok) &&
+           gr_json_add_uint(j, "swaps_failed", g->swaps_failed) &&
+           gr_json_add_uint(j, "freeze_last_usec", g->freeze_last_usec) &&
            cJSON_AddNumberToObject(j, "freeze_p99_usec",
                                    (double)gr_histogram_quantile_nsec(&g->freeze, 0.99) / 1000) &&
-           add_number(j, "pinned", v->pinned);
+           gr_json_add_uint(j, "pinned", v->pinned);
 }
 
 cJSON *gr_view_to_json(const struct gr_view *v)

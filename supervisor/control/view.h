@@ -53,7 +53,12 @@ struct gr_view_series {
     const char *name, *help, *type;
     size_t n;
     struct gr_view_count *values;
-}; // counters of the supervisor itself
+};                       // counters of the supervisor itself
+struct gr_view_station { // of the way of a release
+    const char *name;    // "fetch" "check" "store" "preflight" "load"
+    struct gr_histogram took;
+    uint64_t sum_nsec;
+};
 struct gr_view {
     const char *service, *instance, *version;
     int pid, worker_pid; // worker_pid 0: none now
@@ -74,4 +79,6 @@ struct gr_view {
     struct gr_conviction *convictions;
     size_t n_series;
     struct gr_view_series *series;
+    size_t n_stations;
+    const struct gr_view_station *stations;
 };

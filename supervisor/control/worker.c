@@ -84,11 +84,13 @@ static void answer(struct request *q, const cJSON *m)
     }
     struct gr_error e = {0};
     enum gr_reason why = GR_REASON_INTERNAL;
+    bool pinned = false;
     (void)!gr_json_string(m, "", "reason", GR_JSON_OPTIONAL, &reason, NULL);
     (void)!gr_json_string(m, "", "message", GR_JSON_OPTIONAL, &sentence, NULL);
+    (void)!gr_json_bool(m, "", "pinned", GR_JSON_OPTIONAL, &pinned, NULL);
     if (gr_reason_parse(reason, &why) < 0)
         why = GR_REASON_INTERNAL;
-    gr_error_set(&e, -EBADE, why, "%s", sentence);
+    gr_error_set(&e, pinned ? -EBUSY : -EBADE, why, "%s", sentence);
     request_finish(q, NULL, &e);
 }
 
@@ -149,17 +151,16 @@ static void drain_channel(struct gr_worker *w)
     }
 }
 
-// A pidfd can be readable a moment before the child can be waited for: sd-event's own source of
-// children asks once and then sleeps for ever. This one is asked again.
+// A plain, level-triggered source on the pidfd. An event loop's child source is armed for one shot,
+// and the pidfd was seen to become readable a moment before waitid() has anything to tell: that
+// shot is lost, and the worker's death would never be heard of.
 static int on_child(sd_event_source *s, int fd, uint32_t events, void *u)
 {
     (void)s, (void)events;
     struct gr_worker *w = u;
     siginfo_t si = {0};
-    if (waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG) < 0)
-        return -errno;
-    if (!si.si_pid)
-        return 0;
+    if (TEMP_FAILURE_RETRY(waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG)) == 0 && !si.si_pid)
+        return 0; // not yet: asked again at once
     w->reaped = true;
     drain_channel(w);
     w->channel_source = sd_event_source_disable_unref(w->channel_source);
@@ -182,7 +183,7 @@ static int send_hello(struct gr_worker *w, const struct gr_worker_config *c)
     cJSON_AddNumberToObject(m, "threads", c->threads);
     cJSON_AddStringToObject(m, "store", c->store_dir);
     cJSON_AddStringToObject(m, "adopt_path", c->adopt_path);
-    cJSON_AddNumberToObject(m, "orphan_usec", (double)ORPHAN_USEC);
+    gr_json_add_uint(m, "orphan_usec", ORPHAN_USEC);
     cJSON *list = cJSON_AddArrayToObject(m, "listeners");
     int fds[GR_CHANNEL_FDS_MAX] = {w->stats_fd};
     size_t n = 1;
@@ -292,7 +293,7 @@ int gr_worker_request(struct gr_worker *w, cJSON *message, int fd, uint64_t time
     const char *type = "";
     (void)!gr_json_string(m, "", "type", GR_JSON_REQUIRED, &type, NULL);
     snprintf(q->type, sizeof q->type, "%s", type);
-    cJSON_AddNumberToObject(m, "id", (double)q->id);
+    gr_json_add_uint(m, "id", q->id);
     int k = w->reaped ? -EPIPE : gr_channel_send(w->channel, m, &fd, fd >= 0 ? 1 : 0);
     if (k == 0 && timeout_usec)
         k = sd_event_add_time_relative(w->event, &q->timeout, CLOCK_MONOTONIC, timeout_usec, 1000,

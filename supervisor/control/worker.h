@@ -10,7 +10,7 @@
 struct gr_worker;
 
 // Exactly once per request. reply NULL: it failed, *e says why; code -ECONNRESET when the worker
-// went, -ETIME when it did not answer.
+// went, -ETIME when it did not answer, -EBUSY when something of what it was to load stays mapped.
 typedef void (*gr_worker_reply)(void *userdata, const cJSON *reply, const struct gr_error *e);
 
 struct gr_worker_death {

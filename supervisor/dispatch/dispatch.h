@@ -46,10 +46,13 @@ void gr_dispatch_free(struct gr_dispatch *d);
 // --- versions ----------------------------------------------------------------------------------
 
 struct gr_load {
-    const char *path; // absolute, unique for these bytes (FACTS-DLOPEN §1), or /proc/self/fd/N of a
-                      // sealed memfd
+    const char *path; // absolute, unique among what is mapped: glibc finds libraries by it, and
+                      // then by inode
     int fd; // the descriptor that was hashed: device and inode are compared with what got mapped;
             // -1: not compared
+    bool sealed; // load what is behind fd (a sealed memfd) instead of path, which only names it in
+                 // evidence. A duplicate stays open as long as the version is mapped: a number that
+                 // another file takes over would bring this version back
     const char *build_id; // hex; NULL: not compared
     const char *module;   // expected name and version; NULL: as the contract says
     const char *version;

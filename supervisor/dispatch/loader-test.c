@@ -2,6 +2,7 @@
 #include "dispatch/testmodules/fixture.h"
 #include <dlfcn.h>
 #include <errno.h>
+#include <sys/mman.h>
 
 static bool is_mapped(const char *path)
 {
@@ -79,6 +80,83 @@ static void test_same_file_twice(void **state)
     assert_int_equal(gr_instance_load(f->d, &l, &i, &f->e), 0); // gone, so it may come back
 }
 
+// The file in memory, sealed, under exactly this number.
+static int sealed_at(struct fixture *f, int number, const char *file)
+{
+    char path[128];
+    struct stat st;
+    int in = open(fresh_copy(f, file, path), O_RDONLY | O_CLOEXEC);
+    int memory = memfd_create("probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    assert_true(in >= 0 && memory >= 0 && fstat(in, &st) == 0);
+    assert_int_equal(sendfile(memory, in, NULL, (size_t)st.st_size), st.st_size);
+    close(in);
+    assert_int_equal(
+        fcntl(memory, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+    if (memory != number) {
+        assert_int_equal(dup3(memory, number, O_CLOEXEC), number);
+        close(memory);
+    }
+    return number;
+}
+
+static unsigned open_descriptors(void)
+{
+    unsigned n = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+// Two versions through one number of the caller's: without a descriptor of the version's own the
+// second load would bring the first one back.
+static void test_sealed_memory(void **state)
+{
+    enum { NUMBER = 200 };
+    struct fixture *f = *state;
+    struct gr_instance *one, *two, *three;
+    unsigned before = open_descriptors();
+    struct gr_load l = {.path = "/store/probe-1.0.0-00.so",
+                        .fd = sealed_at(f, NUMBER, "probe-1.0.0"),
+                        .sealed = true,
+                        .version = "1.0.0"};
+    assert_int_equal(gr_instance_load(f->d, &l, &one, &f->e), 0);
+    l.fd = sealed_at(f, NUMBER, "probe-2.0.0");
+    l.version = "2.0.0";
+    l.slot = 1;
+    if (gr_instance_load(f->d, &l, &two, &f->e) < 0)
+        fail_msg("%s", f->e.message);
+    assert_refused(f, &l, GR_REASON_LOAD_FAILED, "mapped already"); // the same memory twice
+    l.fd = sealed_at(f, NUMBER, "probe-1.0.0");
+    l.version = "1.0.0";
+    l.slot = 2;
+    assert_int_equal(gr_instance_load(f->d, &l, &three, &f->e), 0);
+    char answer[64];
+    route(f, "probe", two, NULL);
+    assert_int_equal(call_text(f, PROBE, "Version", "", answer), GRAYLING_OK);
+    assert_string_equal(answer, "2.0.0");
+    assert_int_equal(gr_instance_unload(f->d, one, SECOND), 0);
+    assert_int_equal(gr_instance_unload(f->d, three, SECOND), 0);
+    route(f, "probe", NULL, NULL);
+    assert_int_equal(gr_instance_unload(f->d, two, SECOND), 0);
+    close(NUMBER);
+    // the refused one keeps its number for ever: the loader knows a version by it
+    assert_int_equal(open_descriptors(), before + 1);
+}
+
+static void test_unsealed_memory_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    char path[128];
+    int fd = open(fresh_copy(f, "probe-1.0.0", path), O_RDONLY | O_CLOEXEC);
+    struct gr_load l = {.path = path, .fd = fd, .sealed = true};
+    assert_refused(f, &l, GR_REASON_LOAD_FAILED, "its seals are");
+    close(fd);
+    l.fd = memfd_create("probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    assert_int_equal(fcntl(l.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+    assert_refused(f, &l, GR_REASON_LOAD_FAILED, "its seals are 0x6");
+    close(l.fd);
+}
+
 static void test_abi(void **state)
 {
     struct fixture *f = *state;
@@ -132,6 +210,8 @@ int main(void)
         WITH_FIXTURE(test_expectations),
         WITH_FIXTURE(test_another_file_than_the_verified_one),
         WITH_FIXTURE(test_same_file_twice),
+        WITH_FIXTURE(test_sealed_memory),
+        WITH_FIXTURE(test_unsealed_memory_is_refused),
         WITH_FIXTURE(test_abi),
         WITH_FIXTURE(test_hooks_that_refuse),
         WITH_FIXTURE(test_hooks_that_crash),

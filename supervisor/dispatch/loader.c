@@ -5,6 +5,7 @@
 #include "dispatch/text.h"
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +19,9 @@ static void free_record(struct gr_instance *i)
     if (!i)
         return;
     gr_contract_free(i->contract);
+    gr_closep(&i->sealed_fd);
     free(i->held);
+    free(i->name);
     free(i->path);
     free(i);
 }
@@ -247,6 +250,19 @@ static int check_block(const struct gr_contract *c, const struct grayling_module
 
 // --- bringing in -------------------------------------------------------------------------------
 
+// What can still be written could change after it was verified.
+static int check_seals(int fd, const char *path, struct gr_error *e)
+{
+    const int needed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals >= 0 && (seals & needed) == needed)
+        return 0;
+    return gr_error_set(e, -EPERM, GR_REASON_LOAD_FAILED,
+                        "asked to load %s from a sealed descriptor, but its seals are %#x where "
+                        "%#x are expected; only the verifier hands out such descriptors",
+                        path, seals < 0 ? 0u : (unsigned)seals, (unsigned)needed);
+}
+
 static int open_object(const char *path, void **ret, struct gr_error *e)
 {
     void *loaded = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
@@ -274,7 +290,7 @@ static int examine(struct gr_instance *i, const struct gr_load *l, struct gr_ima
     int r = gr_image_read(i->handle, l->path, image, e);
     i->contract = image->contract;
     if (r == 0 && l->fd >= 0)
-        r = gr_image_same_file(image->text_start, l->fd, l->path, e);
+        r = gr_image_same_file(image->text_start, l->fd, i->path, e);
     if (r == 0)
         r = check_expectations(image, l, e);
     if (r == 0)
@@ -313,10 +329,8 @@ static int start(struct gr_instance *i, const struct gr_load *l, const struct gr
                  struct gr_error *e)
 {
     struct gr_dispatch *d = i->dispatch;
-    const char *slash = strrchr(i->path, '/');
     pthread_mutex_lock(&d->lock);
-    i->text = gr_text_add(image->text_start, image->text_end, image->base, i->slot,
-                          slash ? slash + 1 : i->path);
+    i->text = gr_text_add(image->text_start, image->text_end, image->base, i->slot, i->name);
     pthread_mutex_unlock(&d->lock);
     if (!i->text)
         return gr_error_set(e, -ENOSPC, GR_REASON_LOAD_FAILED,
@@ -331,6 +345,13 @@ static int start(struct gr_instance *i, const struct gr_load *l, const struct gr
     return r < 0 ? r : self_test_instance(i, e);
 }
 
+// The process's number, not "self": a debugger looks the path up in its own process.
+static char *sealed_path(int fd)
+{
+    char *path;
+    return asprintf(&path, "/proc/%d/fd/%d", (int)getpid(), fd) < 0 ? NULL : path;
+}
+
 static struct gr_instance *new_record(struct gr_dispatch *d, const struct gr_load *l)
 {
     struct gr_instance *i = calloc(1, sizeof(*i));
@@ -338,9 +359,12 @@ static struct gr_instance *new_record(struct gr_dispatch *d, const struct gr_loa
         return NULL;
     i->dispatch = d;
     i->slot = l->slot;
-    i->path = strdup(l->path);
+    i->sealed_fd = l->sealed ? fcntl(l->fd, F_DUPFD_CLOEXEC, 3) : -1;
+    const char *slash = strrchr(l->path, '/');
+    i->name = strdup(slash ? slash + 1 : l->path);
+    i->path = i->sealed_fd >= 0 ? sealed_path(i->sealed_fd) : strdup(l->path);
     i->held = aligned_alloc(_Alignof(struct gr_held), d->max_threads * sizeof(*i->held));
-    if (!i->path || !i->held) {
+    if (!i->name || !i->path || !i->held || (l->sealed && i->sealed_fd < 0)) {
         free_record(i);
         return NULL;
     }
@@ -373,12 +397,17 @@ int gr_instance_load(struct gr_dispatch *d, const struct gr_load *l, struct gr_i
         return gr_error_set(e, -EINVAL, GR_REASON_LOAD_FAILED,
                             "asked to load %s into slot %u, but there are %d", l->path, l->slot,
                             GR_INSTANCES_MAX);
+    int r = l->sealed ? check_seals(l->fd, l->path, e) : 0;
+    if (r < 0)
+        return r;
     struct gr_instance *i = new_record(d, l);
     if (!i)
         return gr_error_set_retryable(e, -ENOMEM, GR_REASON_LOAD_FAILED,
                                       "asked to load %s, but memory ran out", l->path);
     struct gr_image image = {0};
-    int r = open_object(l->path, &i->handle, e);
+    r = open_object(i->path, &i->handle, e);
+    if (r == -EEXIST) // the loader now knows the mapped version by this number too: never again
+        i->sealed_fd = -1;
     if (r == 0)
         r = examine(i, l, &image, e);
     if (r == 0)

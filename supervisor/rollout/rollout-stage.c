@@ -42,6 +42,7 @@ static void on_verified(void *u, struct gr_verified *v, const struct gr_error *e
     m->verified = v;
     m->fetched = true;
     gr_rollout_set_contract(r, m->index, gr_verified_contract(v));
+    r->env.ops->verified(r->env.ops->userdata, v);
     if (!all_verified(r))
         return;
     if (r->row.phase == GR_PHASE_FETCHING && gr_rollout_set_phase(r, GR_ROLLOUT_FETCHED) < 0)

@@ -81,6 +81,10 @@ static void ask(enum asked a)
     assert_true(w.n_asked < GR_COUNT(w.asked));
     w.asked[w.n_asked++] = a;
 }
+static void op_verified(void *u, const struct gr_verified *v)
+{
+    (void)u, (void)v;
+}
 static int op_stage(void *u, struct gr_rollout *r, size_t member, const struct gr_verified *v)
 {
     (void)u, (void)r, (void)member, (void)v;
@@ -179,7 +183,8 @@ static void op_ended(void *u, struct gr_rollout *r)
     assert_true(gr_phase_is_terminal(gr_rollout_row(r)->phase));
     w.ended = true;
 }
-static const struct gr_rollout_ops ops = {.stage = op_stage,
+static const struct gr_rollout_ops ops = {.verified = op_verified,
+                                          .stage = op_stage,
                                           .unstage = op_unstage,
                                           .route = op_route,
                                           .swap = op_swap,

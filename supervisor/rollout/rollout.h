@@ -17,6 +17,8 @@ struct gr_rollout;
 enum gr_direction { GR_FORWARD, GR_BACK, GR_SETTLE };
 
 struct gr_rollout_ops {
+    // One member's bytes are proven; told once, for those who count how long each station took.
+    void (*verified)(void *u, const struct gr_verified *v);
     // Asynchronous; answered by gr_rollout_staged() exactly once, unless the rollout was freed. `v`
     // stays the rollout's.
     int (*stage)(void *u, struct gr_rollout *r, size_t member, const struct gr_verified *v);

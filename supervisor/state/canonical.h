@@ -4,7 +4,6 @@
 #include "base/buf.h"
 #include <cjson/cJSON.h>
 
-// cJSON's own printer rounds what needs more than 15 digits; this one does not.
 // Fails: -ENOMEM; -E2BIG when the buffer's cap would be passed (content is then cut).
 GR_MUST_CHECK int gr_canonical_append(struct gr_buf *b, const cJSON *j);
 // Caller frees. NULL: out of memory, or longer than `max`.

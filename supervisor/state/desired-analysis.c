@@ -94,7 +94,7 @@ cJSON *gr_analysis_format(const struct gr_analysis *a)
     bool ok = o && add_gate(o, "error_rate", "max_increase", a->error_rate_max_increase) &&
               add_gate(o, "latency_p99", "max_ratio", a->latency_p99_max_ratio) &&
               cJSON_AddNumberToObject(o, "alpha", a->alpha) &&
-              cJSON_AddNumberToObject(o, "min_requests", (double)a->min_requests) &&
+              gr_json_add_uint(o, "min_requests", a->min_requests) &&
               cJSON_AddStringToObject(o, "on_inconclusive", inconclusive);
     if (!ok)
         cJSON_Delete(o);

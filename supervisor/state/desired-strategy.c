@@ -222,7 +222,7 @@ static bool add_step(cJSON *list, const struct gr_step *s)
         return cJSON_AddNumberToObject(o, step_names[s->kind], s->permyriad / 100.0);
     cJSON *v = cJSON_AddObjectToObject(o, step_names[s->kind]);
     return v && (!s->duration_usec || add_duration(v, "duration", s->duration_usec)) &&
-           (!s->requests || cJSON_AddNumberToObject(v, "requests", (double)s->requests));
+           (!s->requests || gr_json_add_uint(v, "requests", s->requests));
 }
 
 static bool add_steps(cJSON *o, const struct gr_strategy *s)
@@ -238,7 +238,7 @@ static bool add_harm(cJSON *o, const struct gr_strategy *s)
 {
     cJSON *harm = s->harm_bad_responses ? cJSON_AddObjectToObject(o, "harm") : NULL;
     return !s->harm_bad_responses ||
-           (harm && cJSON_AddNumberToObject(harm, "bad_responses", (double)s->harm_bad_responses));
+           (harm && gr_json_add_uint(harm, "bad_responses", s->harm_bad_responses));
 }
 
 cJSON *gr_strategy_format(const struct gr_strategy *s)

@@ -283,6 +283,8 @@ static void what_is_no_strict_json_is_refused(void **state)
             strncmp(e.message, cases[i].where, strlen(cases[i].where)) != 0)
             fail_msg("%s\ngave %d, \"%s\"; expected a refusal at \"%s\"", cases[i].text, k,
                      e.message, cases[i].where);
+        if (!strstr(e.message, "module pay") || !strstr(e.message, "grayctl lint"))
+            fail_msg("\"%s\" names no module or no way out", e.message);
     }
     assert_int_equal(gr_desired_parse(&pay, 7, nul, sizeof nul - 1, &d, &e), -EINVAL);
     assert_null(d);

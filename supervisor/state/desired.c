@@ -220,6 +220,26 @@ static int parse_document(struct gr_desired *d, const cJSON *o, struct gr_error 
     return k < 0 ? k : parse_text(o, "reason", d->reason, sizeof d->reason, e);
 }
 
+// A text that is no JSON object has no field that could be named: the module and the way out are.
+static int parse_object(const struct gr_name *module, const char *bytes, size_t len, size_t max,
+                        cJSON **ret, struct gr_error *e)
+{
+    struct gr_error why = {0};
+    static const char *const any = NULL;
+    GR_AUTO_JSON cJSON *o = NULL;
+    int k = gr_json_parse(bytes, len, max, &o, &why);
+    if (k == 0 && !cJSON_IsObject(o))
+        k = gr_json_check_fields(o, "", &any, &why);
+    if (k == 0)
+        *ret = gr_steal(o);
+    if (k == 0 || why.reason != GR_REASON_DOCUMENT_INVALID)
+        return k == 0 ? 0 : gr_desired_no_memory(e);
+    return gr_error_set(e, k, why.reason,
+                        "%s. This is the document of module %s; expected one JSON object in UTF-8. "
+                        "Mend it and write it again: grayctl lint FILE finds such mistakes before",
+                        why.message, module->s);
+}
+
 static int parse(const struct gr_name *module, int64_t mod_revision, const char *bytes, size_t len,
                  size_t max, struct gr_desired **ret, struct gr_error *e)
 {
@@ -230,7 +250,7 @@ static int parse(const struct gr_name *module, int64_t mod_revision, const char 
     d->module = *module;
     d->mod_revision = mod_revision;
     gr_strategy_default(&d->strategy);
-    int k = gr_json_parse(bytes, len, max, &o, e);
+    int k = parse_object(module, bytes, len, max, &o, e);
     if (k == 0)
         k = parse_document(d, o, e);
     if (k == 0)
@@ -279,7 +299,7 @@ static bool add_all(cJSON *o, const struct gr_desired *d)
     char hash[GR_DIGEST_TEXT_MAX];
     return cJSON_AddStringToObject(o, "version", d->version.text) &&
            cJSON_AddStringToObject(o, "version_hash", gr_digest_format(&d->digest, hash)) &&
-           add_sources(o, d) && (!d->size || cJSON_AddNumberToObject(o, "size", (double)d->size)) &&
+           add_sources(o, d) && (!d->size || gr_json_add_uint(o, "size", d->size)) &&
            (!d->config || gr_desired_add(o, "config", cJSON_Parse(d->config))) &&
            gr_desired_add(o, "strategy", gr_strategy_format(&d->strategy)) &&
            (!d->release_json || gr_desired_add(o, "release", cJSON_Parse(d->release_json))) &&
@@ -305,4 +325,16 @@ bool gr_desired_same_release(const struct gr_desired *a, const struct gr_desired
     return strcmp(a->version.text, b->version.text) == 0 &&
            gr_digest_equal(&a->digest, &b->digest) &&
            strcmp(a->config ? a->config : "{}", b->config ? b->config : "{}") == 0;
+}
+
+int gr_desired_fingerprint(const struct gr_desired *d, struct gr_digest *ret)
+{
+    const char *config = d->config ? d->config : "{}";
+    GR_CLEANUP(gr_hasher_freep) struct gr_hasher *h = NULL;
+    int k = gr_hasher_new(&h);
+    if (k == 0)
+        k = gr_hasher_update(h, d->digest.bytes, sizeof d->digest.bytes);
+    if (k == 0)
+        k = gr_hasher_update(h, config, strlen(config));
+    return k < 0 ? k : gr_hasher_finish(h, ret);
 }

@@ -67,6 +67,10 @@ GR_MUST_CHECK int gr_desired_copy(const struct gr_desired *d, struct gr_desired 
 // Same code and same configuration, so that nothing has to change in the worker (strategy, actor
 // and sources may differ).
 bool gr_desired_same_release(const struct gr_desired *a, const struct gr_desired *b);
+// One digest for code and configuration together: what a change of configuration alone convicts
+// when it misbehaves, since the same bytes serve well with the configuration before. Fails:
+// -ENOMEM.
+GR_MUST_CHECK int gr_desired_fingerprint(const struct gr_desired *d, struct gr_digest *ret);
 // The document as canonical JSON, for undo (writing the last good back) and the journal; caller
 // frees. NULL: out of memory.
 char *gr_desired_format(const struct gr_desired *d);

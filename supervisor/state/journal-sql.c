@@ -54,9 +54,13 @@ int gr_journal_complain(struct gr_journal *j, const char *doing, struct gr_error
     case SQLITE_NOMEM:
         return gr_error_set_retryable(e, -ENOMEM, GR_REASON_INTERNAL,
                                       "the journal could not %s: out of memory", doing);
-    default:
-        return gr_error_set(e, -EIO, GR_REASON_INTERNAL, "the journal could not %s: %s (%s)", doing,
-                            said, strerror(sqlite3_system_errno(j->db)));
+    default: {
+        int system = sqlite3_system_errno(j->db);
+        return gr_error_set(e, -EIO, GR_REASON_INTERNAL,
+                            "the journal could not %s: %s (%s). Look after the disk of the state "
+                            "directory, then try again",
+                            doing, said, system ? strerror(system) : "no further cause");
+    }
     }
 }
 

@@ -234,6 +234,30 @@ static void a_convicted_digest_is_refused(void **state)
     assert_non_null(strstr(p->items[1].refusal.message, "grayctl quarantine lift sha256:0000"));
 }
 
+// A change of configuration that misbehaved: refused again, and no other configuration of the same
+// bytes is.
+static void a_convicted_configuration_is_refused_alone(void **state)
+{
+    (void)state;
+    SIDE(bad);
+    SIDE(other);
+    wish(&bad, "pay", 9, 1, 7);
+    wish(&other, "pay", 9, 1, 8);
+    committed(&bad, "pay", 1, 0);
+    struct gr_conviction c = {.reason = GR_REASON_CRASHED, .evidence = "SIGSEGV in pay_total"};
+    assert_int_equal(gr_desired_fingerprint(bad.wishes[0].desired, &c.digest), 0);
+    AUTO_PLANS struct gr_plans *refused =
+        plans_of(INPUT(NULL, bad, bad, .convictions = &c, .n_convictions = 1));
+    const struct gr_plan *p = one(refused);
+    assert_true(p->refused);
+    assert_int_equal(p->items[0].refusal.reason, GR_REASON_QUARANTINED);
+    assert_non_null(strstr(p->items[0].refusal.message, "with this configuration"));
+    AUTO_PLANS struct gr_plans *taken =
+        plans_of(INPUT(NULL, other, bad, .convictions = &c, .n_convictions = 1));
+    assert_false(one(taken)->refused);
+    assert_item(one(taken), 0, "pay", GR_PLAN_RECONFIGURE);
+}
+
 // What runs goes on running, although its digest was convicted elsewhere meanwhile.
 static void a_conviction_of_what_is_in_force_stops_nothing(void **state)
 {
@@ -587,6 +611,7 @@ int main(void)
         cmocka_unit_test(an_old_bad_key_blocks_nothing_new),
         cmocka_unit_test(a_key_that_became_bad_removes_nothing),
         cmocka_unit_test(a_convicted_digest_is_refused),
+        cmocka_unit_test(a_convicted_configuration_is_refused_alone),
         cmocka_unit_test(a_conviction_of_what_is_in_force_stops_nothing),
         cmocka_unit_test(at_the_first_start_every_key_counts_as_changed),
         cmocka_unit_test(a_bad_key_refuses_its_own_transaction_only),

@@ -14,6 +14,7 @@ struct planning {
     const struct gr_plan_input *in;
     struct candidate *c;
     size_t n;
+    int error; // -ENOMEM on the way; 0: none
 };
 
 // --- what the inputs say of one module
@@ -66,11 +67,17 @@ static const struct gr_desired *base_of(const struct gr_plan_input *in,
     return NULL;
 }
 
-static const struct gr_conviction *convicted(const struct gr_plan_input *in,
-                                             const struct gr_digest *d)
+// The code, or the code with this configuration.
+static const struct gr_conviction *convicted(struct planning *p, const struct gr_desired *d)
 {
-    for (size_t i = 0; i < in->n_convictions; i++)
-        if (gr_digest_equal(&in->convictions[i].digest, d))
+    const struct gr_plan_input *in = p->in;
+    struct gr_digest both;
+    int k = in->n_convictions ? gr_desired_fingerprint(d, &both) : 0;
+    if (k < 0)
+        p->error = k;
+    for (size_t i = 0; k == 0 && i < in->n_convictions; i++)
+        if (gr_digest_equal(&in->convictions[i].digest, &d->digest) ||
+            gr_digest_equal(&in->convictions[i].digest, &both))
             return &in->convictions[i];
     return NULL;
 }
@@ -81,19 +88,21 @@ static const struct gr_conviction *convicted(const struct gr_plan_input *in,
 static void refuse_quarantined(struct gr_plan_item *it, const struct gr_conviction *c)
 {
     char hex[GR_DIGEST_TEXT_MAX];
+    bool code = gr_digest_equal(&c->digest, &it->to->digest);
     it->kind = GR_PLAN_REFUSE;
     gr_error_set(&it->refusal, -EKEYREJECTED, GR_REASON_QUARANTINED,
-                 "%s %s is quarantined (%s: %.300s); expected a digest without a conviction. "
-                 "Publish a mended build, or lift it: "
+                 "%s %s is quarantined%s (%s: %.300s); expected %s without a conviction. "
+                 "Publish a mended %s, or lift it: "
                  "grayctl quarantine lift %s --reason TEXT",
-                 it->module.s, it->to->version.text, gr_reason_name(c->reason), c->evidence,
-                 gr_digest_format(&c->digest, hex));
+                 it->module.s, it->to->version.text, code ? "" : " with this configuration",
+                 gr_reason_name(c->reason), c->evidence, code ? "a digest" : "a configuration",
+                 code ? "build" : "configuration", gr_digest_format(&c->digest, hex));
 }
 
-static struct gr_plan_item item_of(const struct gr_plan_input *in, const struct gr_name *module,
+static struct gr_plan_item item_of(struct planning *p, const struct gr_name *module,
                                    const struct gr_wish *w)
 {
-    const struct gr_desired *from = base_of(in, module);
+    const struct gr_desired *from = base_of(p->in, module);
     struct gr_plan_item it = {.kind = GR_PLAN_REMOVE, .module = *module, .from = from};
     if (!w)
         return it;
@@ -106,7 +115,7 @@ static struct gr_plan_item item_of(const struct gr_plan_input *in, const struct 
     it.kind = !from                                                 ? GR_PLAN_DEPLOY
               : gr_digest_equal(&from->digest, &w->desired->digest) ? GR_PLAN_RECONFIGURE
                                                                     : GR_PLAN_REPLACE;
-    const struct gr_conviction *guilty = convicted(in, &w->desired->digest);
+    const struct gr_conviction *guilty = convicted(p, w->desired);
     if (guilty && !(from && gr_desired_same_release(from, w->desired)))
         refuse_quarantined(&it, guilty);
     return it;
@@ -129,7 +138,7 @@ static void add_changed(struct planning *p, const struct gr_wish *w)
     const struct gr_desired *from = base_of(in, &w->module);
     if (!m && from && w->desired && gr_desired_same_release(from, w->desired))
         return;
-    const struct gr_plan_item it = item_of(in, &w->module, w);
+    const struct gr_plan_item it = item_of(p, &w->module, w);
     add(p, w->mod_revision, &it);
 }
 
@@ -157,7 +166,7 @@ static void add_removal(struct planning *p, const struct gr_name *module)
     if (find_wish(in->now, module) || (in->before && !find_wish(in->before, module)) ||
         is_planned(p, module) || (m ? !m->to : !base_of(in, module)))
         return;
-    const struct gr_plan_item it = item_of(in, module, NULL);
+    const struct gr_plan_item it = item_of(p, module, NULL);
     add(p, gone_at(in->now, module), &it);
 }
 
@@ -216,7 +225,7 @@ static size_t draw_in(struct planning *p, int64_t revision, const struct gr_roll
         const struct gr_name *module = &r->members[i].module;
         if (is_planned(p, module))
             continue;
-        const struct gr_plan_item it = item_of(p->in, module, find_wish(p->in->now, module));
+        const struct gr_plan_item it = item_of(p, module, find_wish(p->in->now, module));
         if (it.kind != GR_PLAN_REFUSE)
             add(p, revision, &it);
     }
@@ -272,6 +281,8 @@ int gr_plans_make(const struct gr_plan_input *in, struct gr_plans **ret)
     add_removals(&p);
     place_unseen(&p);
     draw_in_all(&p);
+    if (p.error < 0)
+        return p.error;
     plans->items = calloc(p.n + 1, sizeof *plans->items);
     plans->plans = calloc(p.n + 1, sizeof *plans->plans);
     if (!plans->items || !plans->plans)

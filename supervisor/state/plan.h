@@ -62,9 +62,10 @@ struct gr_plan_input {              // all borrowed
 // Keys with one mod_revision are one transaction and one plan. A deletion has no mod_revision: it
 // belongs to the transaction that `gone` names, and where nobody saw it, it is taken together with
 // all that it may have been written with (everything newer than the last look), since a transaction
-// is never split. A changed wish that equals what is in force yields no item. A convicted digest
-// yields REFUSE Quarantined. What a rollout in progress does to other modules and the newer plan
-// has to supersede is part of the newer plan. Owns: *ret by the caller. Fails: -ENOMEM.
+// is never split. A changed wish that equals what is in force yields no item. A convicted digest,
+// or a convicted fingerprint (gr_desired_fingerprint), yields REFUSE Quarantined. What a rollout in
+// progress does to other modules and the newer plan has to supersede is part of the newer plan.
+// Owns: *ret by the caller. Fails: -ENOMEM.
 GR_MUST_CHECK int gr_plans_make(const struct gr_plan_input *in, struct gr_plans **ret);
 void gr_plans_free(struct gr_plans *p);
 static inline void gr_plans_freep(struct gr_plans **p)

@@ -103,7 +103,7 @@ static enum MHD_Result on_head(struct gr_exchange *x, const char *method, const 
     gr_visitor_set(&x->service->visitors, x->visitor, GR_VISIT_BODY);
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    struct fields fields;
+    struct fields fields GR_UNINITIALIZED;
     fields.n = 0;
     int n = MHD_get_connection_values_n(x->connection, MHD_HEADER_KIND, collect, &fields);
     if (!info || info->header_size > GR_HEADER_BYTES_MAX || n < 0 || (size_t)n != fields.n)

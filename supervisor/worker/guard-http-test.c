@@ -136,6 +136,31 @@ static void test_target(void **state)
         assert_non_null(gr_guard_target(refused[i], strlen(refused[i])));
 }
 
+static void test_every_byte_of_a_target(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        char target[] = {'/', (char)c, 'b'};
+        bool sound = c > ' ' && c < 0x7f && !memchr("#\"<>\\", (int)c, 5);
+        assert_int_equal(gr_guard_target(target, sizeof target) == NULL, sound);
+    }
+}
+
+static void test_every_byte_of_a_name(void **state)
+{
+    static const char tokens[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                 "!#$%&'*+-.^_`|~";
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        struct cut cut_head;
+        struct gr_framing framing;
+        cut(&cut_head, LINE "Host: t\r\nX?Y: z\r\n\r\n");
+        cut_head.raw[strlen(LINE "Host: t\r\nX")] = (char)c;
+        bool sound = memchr(tokens, (int)c, strlen(tokens)) != NULL;
+        assert_int_equal(gr_guard_head(&cut_head.head, &framing) == NULL, sound);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +168,8 @@ int main(void)
         cmocka_unit_test(test_gaps),
         cmocka_unit_test(test_framing),
         cmocka_unit_test(test_target),
+        cmocka_unit_test(test_every_byte_of_a_target),
+        cmocka_unit_test(test_every_byte_of_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

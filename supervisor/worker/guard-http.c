@@ -8,11 +8,27 @@
 #define VERSION_LEN 8
 #define LENGTH_DIGITS_MAX 18 // below 2^63 whatever the digits
 
+// RFC 9110 §5.6.2. A table, since every byte of every name is looked at.
 static bool is_token_char(unsigned char c)
 {
-    static const char symbols[] = "!#$%&'*+-.^_`|~";
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr(symbols, c));
+    static const bool token[256] = {
+        ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['!'] = true,
+        ['#'] = true,         ['$'] = true,         ['%'] = true,         ['&'] = true,
+        ['\''] = true,        ['*'] = true,         ['+'] = true,         ['-'] = true,
+        ['.'] = true,         ['^'] = true,         ['_'] = true,         ['`'] = true,
+        ['|'] = true,         ['~'] = true,
+    };
+    return token[c];
+}
+
+// Visible ASCII that may stand in a target as it is.
+static bool is_target_char(unsigned char c)
+{
+    static const bool refused[256] = {
+        [0 ... ' '] = true, [0x7f ... 0xff] = true, ['#'] = true,  ['"'] = true,
+        ['<'] = true,       ['>'] = true,           ['\\'] = true,
+    };
+    return !refused[c];
 }
 
 static bool is_token(const char *text, size_t len)
@@ -103,7 +119,7 @@ const char *gr_guard_target(const char *target, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)target[i];
-        if (c <= ' ' || c >= 0x7f || strchr("#\"<>\\", c))
+        if (!is_target_char(c))
             return "the request target holds a character that must be escaped";
         if (c == '%' && len - i >= 3 && target[i + 1] == '0' && target[i + 2] == '0')
             return "the request target holds an escaped NUL";

@@ -115,7 +115,7 @@ int gr_inventory_describe(struct gr_inventory *v, cJSON *answer)
     pthread_mutex_lock(&v->lock);
     for (size_t i = 0; i < v->n_routes && r == 0; i++)
         r = describe_route_locked(v, &v->routes[i], list);
-    if (r == 0 && !cJSON_AddNumberToObject(answer, "table", (double)v->table))
+    if (r == 0 && !gr_json_add_uint(answer, "table", v->table))
         r = -ENOMEM;
     pthread_mutex_unlock(&v->lock);
     return r;

@@ -51,6 +51,8 @@ static int read_load(const cJSON *m, struct gr_load *load, struct gr_inventory_i
     if (r == 0)
         r = gr_json_string(m, "", "path", GR_JSON_REQUIRED, &load->path, e);
     if (r == 0)
+        r = gr_json_bool(m, "", "sealed", GR_JSON_OPTIONAL, &load->sealed, e);
+    if (r == 0)
         r = gr_json_string(m, "", "build_id", GR_JSON_OPTIONAL, &load->build_id, e);
     if (r < 0)
         return r;
@@ -63,29 +65,43 @@ static int read_load(const cJSON *m, struct gr_load *load, struct gr_inventory_i
     return 0;
 }
 
+// Loads into *ret. A refusal that leaves something mapped (a hook faulted) says so: the supervisor
+// must not give its slot and its file to another load.
+static cJSON *load(struct gr_loader *l, const struct gr_load *load, uint64_t id,
+                   struct gr_instance **ret, struct gr_error *e)
+{
+    uint64_t pinned = gr_dispatch_pinned(l->o.dispatch);
+    if (gr_instance_load(l->o.dispatch, load, ret, e) == 0)
+        return gr_wire_answer("loaded", id);
+    cJSON *refusal = gr_wire_failure(id, e);
+    if (refusal)
+        cJSON_AddBoolToObject(refusal, "pinned", gr_dispatch_pinned(l->o.dispatch) != pinned);
+    return refusal;
+}
+
 static cJSON *run_load(struct gr_loader *l, struct job *j, uint64_t id, struct gr_error *e)
 {
-    struct gr_load load = {.fd = j->fd};
+    struct gr_load what = {.fd = j->fd};
     struct gr_inventory_item item = {0};
-    if (read_load(j->message, &load, &item, e) < 0)
+    if (read_load(j->message, &what, &item, e) < 0)
         return NULL;
-    if (gr_inventory_find(l->o.inventory, (int)load.slot)) {
+    if (gr_inventory_find(l->o.inventory, (int)what.slot)) {
         gr_error_set(e, -EEXIST, GR_REASON_INTERNAL,
                      "slot %u: asked to load %s %s into it, but it holds another version; unload "
                      "that one first",
-                     load.slot, load.module, load.version);
+                     what.slot, what.module, what.version);
         return NULL;
     }
     const cJSON *config = gr_json_get(j->message, "config");
     GR_AUTO_FREE char *text = cJSON_IsObject(config) ? gr_json_format(config) : NULL;
-    load.config = text;
+    what.config = text;
     struct gr_mono begin = gr_mono_now();
-    if (gr_instance_load(l->o.dispatch, &load, &item.instance, e) < 0)
-        return NULL;
-    gr_inventory_put(l->o.inventory, load.slot, &item);
-    cJSON *answer = gr_wire_answer("loaded", id);
-    cJSON_AddNumberToObject(answer, "instance", load.slot);
-    cJSON_AddNumberToObject(answer, "load_usec", (double)(gr_mono_now().usec - begin.usec));
+    cJSON *answer = load(l, &what, id, &item.instance, e);
+    if (!item.instance)
+        return answer;
+    gr_inventory_put(l->o.inventory, what.slot, &item);
+    cJSON_AddNumberToObject(answer, "instance", what.slot);
+    gr_json_add_uint(answer, "load_usec", gr_mono_now().usec - begin.usec);
     return answer;
 }
 
@@ -132,7 +148,7 @@ static cJSON *run_unload(struct gr_loader *l, struct job *j, uint64_t id, struct
         return NULL;
     }
     cJSON *answer = gr_wire_answer("unloaded", id);
-    cJSON_AddNumberToObject(answer, "instance", (double)slot);
+    gr_json_add_uint(answer, "instance", slot);
     cJSON_AddBoolToObject(answer, "pinned", r == -EBUSY);
     return answer;
 }

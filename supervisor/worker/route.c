@@ -157,7 +157,7 @@ enum MHD_Result gr_route_request(struct gr_exchange *x, const char *path, const 
                                     .message = "expected a path of the form /interface/method"});
     if (strcmp(method, "POST") != 0)
         return refuse_method(x, "POST");
-    struct gr_metadata m;
+    struct gr_metadata m GR_UNINITIALIZED;
     if (gr_metadata_read(x->connection, &m) < 0)
         return refuse(x, GRAYLING_RESOURCE_EXHAUSTED, "too many header fields");
     const char *id = gr_metadata_find(&m, "x-request-id");

@@ -263,8 +263,8 @@ static cJSON *exchange(struct gr_dispatch *d, struct gr_inventory *v, const cJSO
     if (r < 0)
         return NULL;
     cJSON *answer = gr_wire_answer("swapped", id);
-    cJSON_AddNumberToObject(answer, "table", (double)o->table);
-    cJSON_AddNumberToObject(answer, "freeze_usec", (double)result.freeze_usec);
+    gr_json_add_uint(answer, "table", o->table);
+    gr_json_add_uint(answer, "freeze_usec", result.freeze_usec);
     cJSON_AddNumberToObject(answer, "parked", result.parked);
     return answer;
 }

@@ -53,7 +53,7 @@ void gr_wire_send(struct gr_wire *w, cJSON *message)
 cJSON *gr_wire_answer(const char *type, uint64_t id)
 {
     GR_AUTO_JSON cJSON *m = cJSON_CreateObject();
-    if (!cJSON_AddStringToObject(m, "type", type) || !cJSON_AddNumberToObject(m, "id", (double)id))
+    if (!cJSON_AddStringToObject(m, "type", type) || !gr_json_add_uint(m, "id", id))
         return NULL;
     return gr_steal(m);
 }

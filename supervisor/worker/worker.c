@@ -98,7 +98,7 @@ static void check_drained(struct loop *l, struct gr_mono now)
         return;
     if (w->drain_answers) {
         cJSON *answer = gr_wire_answer("drained", w->drain_id);
-        cJSON_AddNumberToObject(answer, "remaining", (double)busy);
+        gr_json_add_uint(answer, "remaining", busy);
         gr_wire_send(&w->wire, answer);
     }
     if (busy > 0)

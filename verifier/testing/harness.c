@@ -1,12 +1,15 @@
 // A scratch directory, an event loop and a transport for the verifier's tests.
 #include "verifier/testing/harness.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -86,4 +89,16 @@ char *test_built(const char *name)
         return NULL;
     }
     return path;
+}
+
+void test_deny_openat2(int code)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    assert_non_null(filter);
+    assert_int_equal(seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint16_t)code), SCMP_SYS(openat2), 0),
+                     0);
+    assert_int_equal(seccomp_load(filter), 0);
+    seccomp_release(filter);
+    assert_int_equal(syscall(SYS_openat2, AT_FDCWD, "/", NULL, 0), -1);
+    assert_int_equal(errno, code); // EINVAL where the filter is not in force
 }

@@ -26,3 +26,6 @@ void test_assert_error(const struct gr_error *e, enum gr_reason reason,
     test_assert_error(e, reason, (const char *const[]){__VA_ARGS__, NULL})
 // A file of the build tree, "modules/echo-1.0.0.so"; NULL when it was not built. Caller frees.
 char *test_built(const char *name);
+// From here on openat2 answers this thread with `code`, as it does under the filter of a hardened
+// unit. Cannot be taken back.
+void test_deny_openat2(int code);

@@ -124,7 +124,8 @@ size_t test_assert_store_is_whole(const struct test_bench *b)
         if (len <= 20 || strcmp(de->d_name + len - 3, ".so") != 0)
             fail_msg("left behind: %s", file);
         struct gr_digest digest = test_file_digest(file);
-        assert_memory_equal(gr_digest_short(&digest, hex), de->d_name + len - 19, 16);
+        size_t tail = de->d_name[len - 5] == '.' ? 21 : 19; // a copy: its number comes last
+        assert_memory_equal(gr_digest_short(&digest, hex), de->d_name + len - tail, 16);
         assert_int_equal(stat(file, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0444);
         n++;

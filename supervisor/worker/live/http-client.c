@@ -1,4 +1,6 @@
-// Plain blocking sockets with a receive time-out that only a broken worker meets.
+// Plain blocking sockets with a receive time-out that only a broken worker meets. A socket with a
+// time-out is the one kind that Linux does not restart by itself: recv() answers EINTR, without any
+// handler, whenever the process was stopped or frozen in it and goes on (signal(7)).
 #include "worker/live/http-client.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -54,7 +56,7 @@ void client_send(struct client *c, const void *bytes, size_t len)
 {
     const char *at = bytes;
     while (len > 0) {
-        ssize_t n = send(c->fd, at, len, MSG_NOSIGNAL);
+        ssize_t n = TEMP_FAILURE_RETRY(send(c->fd, at, len, MSG_NOSIGNAL));
         if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
             return; // the answer, if any, is still to be read
         assert_true(n > 0);
@@ -72,7 +74,7 @@ void client_text(struct client *c, const char *text)
 static bool receive(struct client *c)
 {
     assert_true(c->len < sizeof c->buffer);
-    ssize_t n = recv(c->fd, c->buffer + c->len, sizeof c->buffer - c->len, 0);
+    ssize_t n = TEMP_FAILURE_RETRY(recv(c->fd, c->buffer + c->len, sizeof c->buffer - c->len, 0));
     if (n == 0 || (n < 0 && errno == ECONNRESET))
         return false;
     if (n < 0)

@@ -27,7 +27,8 @@ void client_read(struct client *c, struct answer *ret);
 bool client_closed(struct client *c);
 // Reads up to the end; the bytes are in c->buffer, terminated.
 void client_rest(struct client *c);
-// Value of a header of an answer, copied to a buffer of this thread; NULL: not there.
+// Value of a header of an answer; it lives until this thread asks for the next one. NULL: not
+// there.
 const char *answer_header(const struct answer *a, const char *name);
 // "POST /path" with json and Content-Length, in one write.
 void client_post(struct client *c, const char *path, const char *body);

@@ -1,0 +1,184 @@
+// Owns what one worker holds: the place of each module, the slots, which copy of an artifact each
+// slot has mapped, and the loading and unloading of one version.
+#include "base/fault.h"
+#include "control/manager-internal.h"
+#include <errno.h>
+#include <string.h>
+
+#define IN_MEMORY UINT_MAX // a sealed one: its inode is its own
+
+// --- places and slots
+// -----------------------------------------------------------------------------
+
+struct gr_place *gr_hosted_place(struct gr_hosted *h, const struct gr_name *module)
+{
+    for (size_t i = 0; i < h->n_places; i++)
+        if (gr_name_equal(&h->places[i].module, module))
+            return &h->places[i];
+    return NULL;
+}
+
+struct gr_place *gr_hosted_make_place(struct gr_hosted *h, const struct gr_name *module)
+{
+    struct gr_place *p = gr_hosted_place(h, module);
+    if (p || h->n_places == GR_COUNT(h->places))
+        return p;
+    p = &h->places[h->n_places++];
+    *p = (struct gr_place){.module = *module, .stable = -1, .previous = -1, .candidate = -1};
+    return p;
+}
+
+void gr_hosted_drop_place(struct gr_hosted *h, const struct gr_name *module)
+{
+    struct gr_place *p = gr_hosted_place(h, module);
+    if (p)
+        *p = h->places[--h->n_places];
+}
+
+static int slot_find(const struct gr_hosted *h)
+{
+    for (int i = 0; i < GR_INSTANCES_MAX; i++)
+        if (!h->slot_used[i])
+            return i;
+    return -1;
+}
+
+// The lowest copy of these bytes that no slot of this worker has mapped. A worker that goes back
+// and forth between two configurations needs two files, however often it does so.
+static int copy_find(const struct gr_hosted *h, const struct gr_digest *digest)
+{
+    bool mapped[GR_STORE_COPIES_MAX] = {false};
+    for (int i = 0; i < GR_INSTANCES_MAX; i++)
+        if (h->slot_used[i] && h->held[i].copy < GR_STORE_COPIES_MAX &&
+            gr_digest_equal(&h->held[i].digest, digest))
+            mapped[h->held[i].copy] = true;
+    for (int i = 0; i < GR_STORE_COPIES_MAX; i++)
+        if (!mapped[i])
+            return i;
+    return -1;
+}
+
+// --- load and unload
+// ------------------------------------------------------------------------------
+
+struct load {
+    struct gr_hosted *hosted;
+    int slot;
+    gr_loaded done;
+    void *userdata;
+};
+
+static void on_loaded(void *u, const cJSON *reply, const struct gr_error *e)
+{
+    struct load *l = u;
+    // what hangs, or stays mapped after a fault, keeps its slot and its copy
+    if (!reply && e->code != -ETIME && e->code != -EBUSY)
+        l->hosted->slot_used[l->slot] = false;
+    if (!reply && e->code == -ETIME)
+        gr_manager_replace_worker(l->hosted->manager, "a load did not end");
+    l->done(l->userdata, reply ? l->slot : -1, e);
+    free(l);
+}
+
+static cJSON *load_message(const struct gr_verified *v, int slot, const char *config)
+{
+    char digest[GR_DIGEST_TEXT_MAX];
+    cJSON *m = cJSON_CreateObject();
+    cJSON_AddStringToObject(m, "type", "load");
+    cJSON_AddNumberToObject(m, "instance", slot);
+    cJSON_AddStringToObject(m, "module", gr_verified_module(v)->s);
+    cJSON_AddStringToObject(m, "version", gr_verified_version(v)->text);
+    cJSON_AddStringToObject(m, "digest", gr_digest_format(gr_verified_digest(v), digest));
+    cJSON_AddStringToObject(m, "path", gr_verified_path(v));
+    cJSON_AddBoolToObject(m, "sealed", gr_verified_sealed(v));
+    cJSON_AddStringToObject(m, "build_id", gr_verified_build_id(v));
+    cJSON_AddItemToObject(m, "config", config ? cJSON_Parse(config) : cJSON_CreateNull());
+    return m;
+}
+
+// *ret: v itself, or the copy that this worker has not mapped; *ret_own: the copy, to be freed.
+static int choose_file(struct gr_hosted *h, const struct gr_verified *v,
+                       const struct gr_verified **ret, struct gr_verified **ret_own,
+                       unsigned *ret_copy, struct gr_error *e)
+{
+    *ret = v;
+    *ret_copy = IN_MEMORY;
+    if (gr_verified_sealed(v))
+        return 0;
+    int copy = copy_find(h, gr_verified_digest(v));
+    if (copy < 0)
+        return gr_error_set(e, -EBUSY, GR_REASON_LOAD_FAILED,
+                            "asked to load %s %s once more, but the worker has the same file "
+                            "mapped %d times, which is the most; replace the worker: grayctl "
+                            "worker replace",
+                            gr_verified_module(v)->s, gr_verified_version(v)->text,
+                            GR_STORE_COPIES_MAX);
+    *ret_copy = (unsigned)copy;
+    if (copy == 0)
+        return 0;
+    int k = gr_verified_copy(h->manager->verifier, v, (unsigned)copy, ret_own, e);
+    if (k == 0)
+        *ret = *ret_own;
+    return k;
+}
+
+int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config,
+                   gr_loaded done, void *userdata, struct gr_error *e)
+{
+    struct gr_verified *own GR_CLEANUP(gr_verified_freep) = NULL;
+    const struct gr_verified *file;
+    unsigned copy;
+    int slot = slot_find(h), k = slot < 0 ? -ENOSPC : choose_file(h, v, &file, &own, &copy, e);
+    struct load *l = k == 0 ? malloc(sizeof *l) : NULL;
+    if (l) {
+        *l = (struct load){.hosted = h, .slot = slot, .done = done, .userdata = userdata};
+        gr_stats_bind(gr_worker_stats(h->worker), (unsigned)slot, gr_verified_module(v)->s,
+                      gr_verified_version(v)->text);
+        k = GR_FAULT("crew.load");
+    } else if (k == 0) {
+        k = -ENOMEM;
+    }
+    if (k == 0)
+        k = gr_worker_request(h->worker, load_message(file, slot, config), gr_verified_fd(file),
+                              GR_INIT_USEC_MAX, on_loaded, l);
+    if (k < 0) {
+        free(l);
+        if (e->reason == GR_REASON_NONE)
+            gr_error_set(e, k, GR_REASON_LOAD_FAILED, "%s %s could not be given to the worker: %s",
+                         gr_verified_module(v)->s, gr_verified_version(v)->text, strerror(-k));
+        return k;
+    }
+    h->slot_used[slot] = true;
+    h->held[slot] = (struct gr_held_file){.digest = *gr_verified_digest(v), .copy = copy};
+    return 0;
+}
+
+struct unload {
+    struct gr_hosted *hosted;
+    int slot;
+};
+
+static void on_unloaded(void *u, const cJSON *reply, const struct gr_error *e)
+{
+    (void)e;
+    struct unload *l = u;
+    bool pinned = true;
+    if (reply)
+        (void)!gr_json_bool(reply, "", "pinned", GR_JSON_REQUIRED, &pinned, NULL);
+    if (!pinned) // a pinned version keeps its slot: something of it may still run
+        l->hosted->slot_used[l->slot] = false;
+    free(l);
+}
+
+void gr_hosted_unload(struct gr_hosted *h, int slot)
+{
+    struct unload *l = slot >= 0 ? malloc(sizeof *l) : NULL;
+    if (!l)
+        return;
+    *l = (struct unload){h, slot};
+    cJSON *m = cJSON_CreateObject();
+    cJSON_AddStringToObject(m, "type", "unload");
+    cJSON_AddNumberToObject(m, "instance", slot);
+    if (gr_worker_request(h->worker, m, -1, 0, on_unloaded, l) < 0)
+        free(l);
+}
