@@ -4,6 +4,7 @@ Everything listens on loopback with free ports and is ended by its own pid. Wait
 (control socket, long poll) or a process's own output, never for a duration.
 """
 import base64
+import collections
 import contextlib
 import hashlib
 import http.client
@@ -24,6 +25,7 @@ BUILD = pathlib.Path(os.environ.get("GRAYLING_BUILD", pathlib.Path(__file__).res
 SOURCE = pathlib.Path(os.environ.get("GRAYLING_SOURCE", pathlib.Path(__file__).resolve().parent.parent))
 MODULES = BUILD / "modules"
 PATIENCE = 90.0  # seconds until a wait is a failure
+ETCDCTL = {"ETCDCTL_API": "3", "PATH": "/usr/bin:/bin"}
 
 
 def free_port():
@@ -87,6 +89,29 @@ class Etcd:
         kvs = self.post("kv/range", {"key": b64(key)}).get("kvs", [])
         return base64.b64decode(kvs[0].get("value", "")).decode() if kvs else None
 
+    def watch(self, key, revision):
+        """The values of one key from that revision on, as etcd tells them; None for a deletion. Ends with the generator."""
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            c.request("POST", "/v3/watch", json.dumps({"create_request": {"key": b64(key), "start_revision": revision}}))
+            for line in c.getresponse():
+                for ev in json.loads(line)["result"].get("events", []):
+                    yield None if ev.get("type") == "DELETE" else base64.b64decode(ev["kv"].get("value", "")).decode()
+        finally:
+            c.close()
+
+    def revision(self):
+        return int(self.post("kv/range", {"key": b64("x")})["header"]["revision"])
+
+    def snapshot(self, path):
+        subprocess.run(["etcdctl", "--endpoints", self.url, "snapshot", "save", path], check=True, capture_output=True, env=ETCDCTL)
+
+    def restore(self, path, data):
+        """A member's data directory made of a snapshot; start(data) serves it."""
+        peer = f"http://127.0.0.1:{self.peer}"
+        subprocess.run(["etcdctl", "snapshot", "restore", path, "--data-dir", self.root / data, "--name", "t", "--initial-cluster", f"t={peer}",
+                        "--initial-advertise-peer-urls", peer], check=True, capture_output=True, env=ETCDCTL)
+
     def compact(self):
         revision = self.post("kv/range", {"key": b64("x")})["header"]["revision"]
         self.post("kv/compaction", {"revision": revision, "physical": True})
@@ -126,12 +151,12 @@ class Grayling:
         self.config.write_text("")
         self.env = dict(os.environ, **(env or {}))
         self.process = None
-        self.prefix = []  # a command that becomes graylingd, in a place of its own
+        self.wrapper = []  # a command that ends in executing the rest of its arguments
         self.seen = 0
 
     def start(self, wait=True, env=None):
         log = open(self.root / "graylingd.log", "ab")
-        args = [*self.prefix, str(BUILD / "graylingd"), "--config", str(self.config)]
+        args = [*self.wrapper, str(BUILD / "graylingd"), "--config", str(self.config)]
         for s in self.sets:
             args += ["--set", s]
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -210,6 +235,13 @@ class Grayling:
                     return ev
         raise AssertionError("the awaited event did not come:\n" + self.log())
 
+    def until(self, holds, told=lambda: ""):
+        """Waits until holds() does, looking again with every turn of the supervisor's event loop, or a moment later."""
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < deadline, f"{told()}\n{self.log()}"
+            self.events(2**53 - 1, wait="100ms")
+
     def wait_phase(self, module, *phases):
         terminal = {"Healthy", "RolledBack", "Rejected", "Superseded"}
         ev = self.wait_event(lambda e: e.get("module") == module and (e.get("phase") in phases or
@@ -253,6 +285,9 @@ class Grayling:
                 tmp.rename(f)
         return None
 
+    def status_key(self, module):
+        return f"/grayling/v1/{self.service}/instances/host-1/modules/{module}"
+
     def deploy(self, module, so, **more):
         self.want({module: self.document(so, **more)})
         return self.wait_phase(module, "Healthy")
@@ -281,34 +316,110 @@ class Traffic:
     def __init__(self, g, method, body=b"{}", clients=4):
         self.g, self.method, self.body = g, method, body
         self.codes, self.versions, self.lost = {}, {}, []
-        self.lock, self.over = threading.Lock(), threading.Event()
-        self.first = threading.Event()
-        self.threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
+        self.turns = [0] * clients
+        self.turned, self.over = threading.Condition(), threading.Event()
+        self.threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(clients)]
 
-    def _run(self):
+    def _run(self, i):
         c = http.client.HTTPConnection("127.0.0.1", self.g.port, timeout=PATIENCE)
         while not self.over.is_set():
             try:
                 status, headers, _ = self.g.call(self.method, self.body, connection=c)
-                with self.lock:
+                with self.turned:
                     self.codes[status] = self.codes.get(status, 0) + 1
                     v = headers.get("x-grayling-version", "")
                     self.versions[v] = self.versions.get(v, 0) + 1
-                self.first.set()
+                    self._turn(i)
             except (OSError, http.client.HTTPException) as e:
-                with self.lock:
+                with self.turned:
                     self.lost.append(repr(e))
+                    self._turn(i)
                 c.close()
                 c = http.client.HTTPConnection("127.0.0.1", self.g.port, timeout=PATIENCE)
         c.close()
 
+    def _turn(self, i):
+        self.turns[i] += 1
+        self.turned.notify_all()
+
+    def take(self):
+        """(codes, versions, lost) since the last take, after each client began and ended a call of its own."""
+        self.await_turns(2)
+        with self.turned:
+            seen = self.codes, self.versions, self.lost
+            self.codes, self.versions, self.lost = {}, {}, []
+        return seen
+
+    def await_turns(self, n):
+        """Until each client has ended n more calls."""
+        with self.turned:
+            want = [turns + n for turns in self.turns]
+            assert self.turned.wait_for(lambda: all(n >= w for n, w in zip(self.turns, want)), PATIENCE), "the clients wait\n" + self.g.log()
+
+    def assert_served(self, *versions):
+        """Since the last look every call was answered, and by these versions only."""
+        codes, by, lost = self.take()
+        assert lost == [] and set(codes) == {200} and set(by) <= set(versions), (codes, by, lost)
+
     def __enter__(self):
         for t in self.threads:
             t.start()
-        assert self.first.wait(PATIENCE), "no request was answered\n" + self.g.log()
+        with self.turned:
+            assert self.turned.wait_for(lambda: self.codes, PATIENCE), "no request was answered\n" + self.g.log()
         return self
 
     def __exit__(self, *_):
         self.over.set()
         for t in self.threads:
             t.join(PATIENCE)
+
+
+class Footprint:
+    """What a supervisor and its worker hold; what is refused or taken back must leave it as it was.
+
+    Sockets are left out where they are compared: they come and go with clients and transfers."""
+
+    def __init__(self, g):
+        self.g = g
+        self.before = self.look()
+
+    def look(self):
+        worker = self.g.status()["worker"]["pid"]
+        return {"supervisor": self.descriptors(self.g.process.pid), "children": self.children(self.g.process.pid),
+                "worker": self.descriptors(worker), "children of the worker": self.children(worker), "mapped": self.mapped(worker),
+                "temporary": sorted(p.name for p in self.g.state.rglob("*") if p.name.startswith(".") or p.name.endswith(".tmp"))}
+
+    def descriptors(self, pid):
+        kinds = collections.Counter()
+        for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                kind = os.readlink(fd).split(":[")[0]
+                kinds[kind] += kind != "socket"
+        return {k: n for k, n in kinds.items() if n}
+
+    def sockets(self):
+        return sum(os.readlink(fd).startswith("socket:") for fd in pathlib.Path(f"/proc/{self.g.process.pid}/fd").iterdir())
+
+    def children(self, pid):
+        names = collections.Counter()
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                with contextlib.suppress(FileNotFoundError):
+                    names[pathlib.Path(f"/proc/{child}/comm").read_text().strip()] += 1
+        return dict(names)
+
+    def mapped(self, pid):
+        """The module versions that the worker has loaded, by the names of their store files."""
+        lines = pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines()
+        return sorted({line.rsplit("/", 1)[1] for line in lines if "/store/" in line or "memfd:" in line and ".so" in line})
+
+    def assert_left(self):
+        """Waits for what is on its way out; each look is another turn of the supervisor's event loop."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                now = self.look()
+                if now == self.before:
+                    return
+            assert time.monotonic() < deadline, f"left behind: {[(k, self.before[k], now[k]) for k in now if now[k] != self.before[k]]}"
+            self.g.events(2**53 - 1, wait="100ms")

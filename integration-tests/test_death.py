@@ -3,8 +3,6 @@ import json
 import os
 import signal
 
-import pytest
-
 from harness import MODULES, Traffic
 
 CHARGE = "com.example.pay.PayService/Charge"
@@ -46,32 +44,16 @@ def test_supervisor_killed_under_load(grayling):
     assert t.lost == [] and set(t.codes) == {200} and set(t.versions) == {"1.1.0"}
 
 
-POINTS = ["journal.begin", "journal.before-commit", "journal.after-commit", "fetch.open", "verify.before-store", "verify.after-store",
-          "preflight.spawn", "crew.load", "rollout.before-swap", "rollout.after-swap", "manager.before-commit", "manager.after-commit"]
-
-
-@pytest.mark.parametrize("point", POINTS)
-def test_supervisor_killed_at_each_step(make, etcd, point):
-    """The supervisor dies at the Nth passage of a point of a release; the next one serves one journaled table and ends up with what is desired."""
-    g = make(etcd).start()
-    g.deploy("pay", MODULES / "pay-1.0.0.so")
-    g.stop()
-    for nth in (1, 2):
-        g.want({"pay": g.document(MODULES / "pay-1.1.0.so", reason=f"{point} {nth}")})
-        g.start(wait=False, env={"GRAYLING_FAULT": f"{point}:{nth}:kill"})
-        try:
-            g.process.wait(4)  # killed; or the point is not passed so often, and the release simply succeeds
-            assert g.process.returncode == -signal.SIGKILL, g.log()
-        except Exception:
-            g.stop()
-        g.start()
-        status, headers, _ = g.call(CHARGE, BODY)
-        assert status == 200 and headers["x-grayling-version"] in ("1.0.0", "1.1.0")
-        g.wait_event(lambda e: True, after=0)
-        while g.module("pay")["phase"] != "Healthy" or g.module("pay")["stable"]["version"] != "1.1.0":
-            g.wait_event(lambda e: e["module"] == "pay")
-        assert g.call(CHARGE, BODY)[1]["x-grayling-version"] == "1.1.0"
-        g.want({"pay": g.document(MODULES / "pay-1.0.0.so", reason=f"back from {point} {nth}")})
-        while g.module("pay")["phase"] != "Healthy" or g.module("pay")["stable"]["version"] != "1.0.0":
-            g.wait_event(lambda e: e["module"] == "pay")
-        g.stop()
+def test_a_stop_amid_a_replacement_ends(grayling):
+    """SIGTERM comes just when a worker is replaced because a module faulted in it: the supervisor hears of every worker's end, and ends."""
+    grayling.deploy("faulty", MODULES / "faulty-1.0.0.so")
+    for turn in range(6):
+        build = grayling.incoming / f"build-{turn}.so"
+        build.write_bytes((MODULES / "faulty-1.1.0.so").read_bytes() + str(turn).encode())
+        with Traffic(grayling, "com.example.faulty.FaultyService/Poke", clients=2):
+            grayling.want({"faulty": grayling.document(build, version="1.1.0", config={"mode": "handle-crash", "every": 20})})
+            grayling.wait_phase("faulty", "RolledBack")
+        assert grayling.stop() == 0, grayling.log()
+        assert list(grayling.run.glob("worker*.sock")) == []
+        grayling.want({"faulty": grayling.document(MODULES / "faulty-1.0.0.so", reason=str(turn))})
+        grayling.start()

@@ -27,7 +27,7 @@ class Disk:
         if said != "mounted":
             self.close()
             pytest.skip(f"no file system can be mounted here: {said}")
-        self.prefix = ["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", "--"]
+        self.wrapper = ["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt", "--"]
 
     def close(self):
         self.holder.stdin.close()
@@ -38,7 +38,7 @@ class Disk:
         return pathlib.Path(f"/proc/{self.holder.pid}/root{self.at}").joinpath(*below)
 
     def remount(self, how):
-        subprocess.run([*self.prefix, "mount", "-o", f"remount,{how}", self.at], check=True)
+        subprocess.run([*self.wrapper, "mount", "-o", f"remount,{how}", self.at], check=True)
 
     def fill(self):
         """Until not one more page fits."""
@@ -70,7 +70,7 @@ def on_disk(make):
     def build(source="tmpfs", mount=TINY):
         g = make()
         disks.append(Disk(g.state, source, *mount))
-        g.prefix = disks[0].prefix
+        g.wrapper = disks[0].wrapper
         return g, disks[0]
 
     yield build

@@ -2,24 +2,34 @@
 import json
 import os
 import pathlib
+import re
 import shutil
+import signal
 import subprocess
 import tempfile
 
 import pytest
 
 from artifact_server import artifact_server
-from harness import BUILD, MODULES, Etcd, Grayling, Traffic, sha256
+from harness import BUILD, MODULES, Etcd, Footprint, Grayling, Traffic, sha256
 
 POKE = "com.example.faulty.FaultyService/Poke"
 STABLE, NEXT = MODULES / "faulty-1.0.0.so", MODULES / "faulty-1.1.0.so"
 
 
-class Bench:
-    """A supervisor that serves faulty 1.0.0, and the one question of this file: is this document refused as it should be?"""
+# A refusal tells what would make it possible: one of these ways to say it.
+REMEDY = re.compile(r"\b(expected|required|allowed here|publish|correct|rebuild|build it|build the module|link|compile|remove|define it|move|put the file|name the|add|make them|"
+                    r"must return|mend|write|shorten|keep|look after|the server may|see its|see the|raise|call it|leave)\b", re.IGNORECASE)
 
-    def __init__(self, g, server):
-        self.g, self.server, self.unseen = g, server, 0
+
+class Bench:
+    """A supervisor that serves faulty 1.0.0 to a client that never pauses, and the one question of this file: is this document refused as it should be?"""
+
+    def __init__(self, g, server, traffic):
+        self.g, self.server, self.traffic, self.unseen, self.told = g, server, traffic, 0, set()
+        self.left = Footprint(g)
+        self.sockets = self.left.sockets()
+        self.quarantine = g.control("/v1/quarantine")
 
     def document(self, **more):
         return {**self.g.document(NEXT), **more}
@@ -46,35 +56,66 @@ class Bench:
         shutil.copyfile(so, copy)
         return {"version": "2.0.0", "version_hash": sha256(copy), "source": [f"file://{copy}"]}
 
+    def accept(self, document):
+        """It is taken, and the stable version is put back; the clients may see both."""
+        self.g.want({"faulty": document})
+        self.g.wait_phase("faulty", "Healthy")
+        self.g.deploy("faulty", STABLE)
+        self.traffic.assert_served("1.0.0", "1.1.0")
+        self.left.assert_left()
+
     def refuse(self, document, reason, *words):
-        with Traffic(self.g, POKE, clients=1) as t:
-            self.g.want({"faulty": document})
-            ev = self.g.wait_phase("faulty", "Rejected")
+        self.traffic.assert_served("1.0.0")
+        counted = self.refusals(reason)
+        revision = self.g.want({"faulty": document})
+        ev = self.g.wait_phase("faulty", "Rejected")
         assert ev["reason"] == reason, ev
         for word in words:
             assert word in ev["message"], ev
         self.check_sentence(ev["message"])
-        assert t.lost == [] and set(t.codes) == {200} and set(t.versions) == {"1.0.0"}, (t.codes, t.versions, t.lost)
         self.check_degraded(reason, ev["message"])
-        self.check_store()
+        self.check_told(revision, ev)
+        assert self.refusals(reason) == counted + 1
+        self.check_left()
+        self.traffic.assert_served("1.0.0")
         return ev
+
+    def refusals(self, reason):
+        label = f'grayling_artifact_refused_total{{reason="{reason}"}} '
+        return sum(int(line.removeprefix(label)) for line in self.g.metrics().splitlines() if line.startswith(label))
 
     def check_sentence(self, message):
         assert len(message.split()) >= 5 and "(null)" not in message and "\n" not in message, message
+        assert REMEDY.search(message), message
 
     def check_degraded(self, reason, message):
         m = self.g.module("faulty")
         assert (m["phase"], m["reason"], m["message"]) == ("Degraded", reason, message)
-        assert m["stable"]["version"] == "1.0.0" and m["candidate"] is None
+        assert m["stable"]["version"] == "1.0.0" and m["last_good"] == "1.0.0" and m["candidate"] is None
         r = subprocess.run([BUILD / "grayctl", "--control", self.g.run / "control.sock", "status", "faulty"], capture_output=True, text=True)
         assert r.returncode == 4 and reason in r.stdout and message in r.stdout, (r.returncode, r.stdout, r.stderr)
 
-    def check_store(self):
-        """Files in the store are whole: each has the digest that its name promises. Half of one is nowhere."""
+    def check_told(self, revision, ev):
+        """History remembers it, and the fleet reads the same in the status key (looked at once a reason: it is written at leisure)."""
+        row = self.g.control("/v1/history?module=faulty&limit=1")[1]["rollouts"][0]
+        assert (str(row["rollout"]), row["phase"], row["reason"]) == (str(ev["rollout"]), "Rejected", ev["reason"]), row
+        if ev["reason"] in self.told:
+            return
+        self.told.add(ev["reason"])
+        for value in self.g.etcd.watch(self.g.status_key("faulty"), revision):
+            key = json.loads(value)
+            if key["observed_revision"] >= revision and key["phase"] == "Degraded":
+                break
+        assert (key["reason"], key["message"], key["stable"]["version"], key["candidate"]) == (ev["reason"], ev["message"], "1.0.0", None), key
+
+    def check_left(self):
+        """No descriptor, process, mapping or temporary file is left, nothing is convicted; files in the store are whole: half of one is nowhere."""
+        self.left.assert_left()
+        assert self.left.look()["mapped"] == [p.name for p in (self.g.state / "store").glob("faulty-1.0.0-*.so")]
+        assert self.g.control("/v1/quarantine") == self.quarantine
         for path in (self.g.state / "store").iterdir():
             promised = path.stem.rsplit("-", 1)[1]
             assert path.suffix == ".so" and sha256(path).startswith(f"sha256:{promised}"), path
-        assert [p.name for p in self.g.state.rglob(".tmp-*")] == []
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +127,13 @@ def bench():
         g = Grayling(root / "g", etcd, sets=["Artifacts.AllowSchemes=https file http", "Artifacts.AllowHosts=127.0.0.1", "Artifacts.MaxBytes=4M"])
         try:
             g.start().deploy("faulty", STABLE)
-            with artifact_server(g.incoming) as server:
-                yield Bench(g, server)
+            with artifact_server(g.incoming) as server, Traffic(g, POKE, clients=1) as t:
+                yield Bench(g, server, t)
             assert g.stop() == 0, g.log()
         finally:
-            g.kill()
+            worker = g.kill()
+            if worker:
+                os.kill(worker, signal.SIGKILL)
             etcd.stop()
 
 
@@ -98,9 +141,7 @@ def bench():
 
 def test_the_server_is_not_the_reason(bench):
     """What the tests below refuse is taken when the server is honest."""
-    bench.g.want({"faulty": bench.served("whole")})
-    bench.g.wait_phase("faulty", "Healthy")
-    bench.g.deploy("faulty", STABLE)
+    bench.accept(bench.served("whole"))
 
 
 def test_wrong_digest(bench):
@@ -119,9 +160,7 @@ def test_a_server_that_misbehaves(bench, how, reason, word):
 
 
 def test_the_second_mirror_helps(bench):
-    bench.g.want({"faulty": bench.served("missing", "reset", "whole")})
-    bench.g.wait_phase("faulty", "Healthy")
-    bench.g.deploy("faulty", STABLE)
+    bench.accept(bench.served("missing", "reset", "whole"))
 
 
 @pytest.mark.parametrize("source, word", [
@@ -211,18 +250,48 @@ def test_every_broken_build_is_named_above():
 
 @pytest.mark.parametrize("mode, reason, word", [
     ("init-fail", "InitFailed", "code 13"), ("self-test-fail", "SelfTestFailed", "code 13"), ("no-such-mode", "InitFailed", "no-such-mode"),
-    ("init-crash", "PreflightCrashed", "SIGSEGV"), ("self-test-crash", "PreflightCrashed", "SIGSEGV"),
+    ("self-test-hang", "PreflightTimeout", "10s"), ("init-crash", "PreflightCrashed", "SIGSEGV"), ("self-test-crash", "PreflightCrashed", "SIGSEGV"),
     ("abort-in-init", "PreflightCrashed", "SIGABRT"), ("exit-in-init", "PreflightCrashed", "exit status 0"),
     ("init-hang", "PreflightTimeout", "10s")])
 def test_a_module_that_fails_its_preflight(bench, mode, reason, word):
     bench.refuse(bench.document(config={"mode": mode}), reason, word)
 
 
+def test_a_module_for_a_newer_c_library(bench):
+    """The version that it needs of libc is named where the linker wrote it: in the dynamic strings."""
+    data = NEXT.read_bytes()
+    assert b"GLIBC_2.2.5\0" in data
+    source = bench.g.root / "newer"
+    source.write_bytes(data.replace(b"GLIBC_2.2.5\0", b"GLIBC_9.9.9\0"))
+    bench.refuse({**bench.file(source, "newer.so"), "version": "1.1.0"}, "DependencyMissing", "9.9.9")
+
+
+def test_a_deadline_that_comes_first(bench):
+    document = bench.served("stalled")
+    bench.refuse({**document, "strategy": {"deadline": "1s"}}, "DeadlineExceeded", "still Fetching", "raise strategy.deadline")
+
+
 # -- the document says nothing that could be done ------------------------------------------------------
 
-FIELDS = {  # the change to a good document: the path that the sentence begins with
+FIELDS = {  # the change to a good document, by the path that the sentence begins with; blanks tell cases of one path apart
     "colour": {"colour": "green"},
     "version": {"version": "1.1"},
+    "version ": {"version": "01.1.0"},
+    "version  ": {"version": 1.1},
+    "Version": {"Version": "1.1.0"},
+    "version_hash ": {"version_hash": "sha256:" + "AB" * 32},
+    "version_hash  ": {"version_hash": "md5:" + "0" * 64},
+    "size ": {"size": 1.5},
+    "size  ": {"size": "56104"},
+    "size   ": {"size": 1 << 40},
+    "source ": {"source": {"url": "file:///x"}},
+    "source  ": {"source": ["https://artifacts.example/a.so"] * 9},
+    "source[0] ": {"source": ["https://artifacts.example/a b.so"]},
+    "strategy": {"strategy": "fast"},
+    "release": {"release": "signed"},
+    "reason": {"reason": 7},
+    "strategy.deadline": {"strategy": {"deadline": -1}},
+    "strategy.analysis.alpha": {"strategy": {"analysis": {"alpha": 2}}},
     "version_hash": {"version_hash": "sha256:12"},
     "size": {"size": -1},
     "source": {"source": []},
@@ -248,7 +317,7 @@ FIELDS = {  # the change to a good document: the path that the sentence begins w
 @pytest.mark.parametrize("path", FIELDS)
 def test_a_field_that_says_nothing(bench, path):
     ev = bench.refuse(bench.document(**FIELDS[path]), "DocumentInvalid")
-    assert ev["message"].startswith(path + ": "), ev
+    assert ev["message"].startswith(path.strip() + ": "), ev
 
 
 @pytest.mark.parametrize("path", ["version", "version_hash", "source"])
@@ -258,11 +327,52 @@ def test_a_field_that_is_missing(bench, path):
     bench.refuse(document, "DocumentInvalid", path + ": required")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"1.1.0"', '{"version":"1.1.0"} x', '{"version":"1.1.0","version":"1.1.0"}',
-                                  b"\xff\xfe", b'{"version":"\xc0\x80"}', "[" * 5000],
-                         ids=["empty", "open", "list", "null", "string", "more-behind", "duplicate", "no-utf8", "overlong-utf8", "deep"])
-def test_a_text_that_is_no_document(bench, text):
-    bench.refuse(text, "DocumentInvalid")
+TEXTS = {  # a text that no reader agrees on: a word of what is wrong with it
+    "empty": ("", "ends too early"),
+    "open": ("{", "expected a key"),
+    "list": ("[]", "found a list"),
+    "null": ("null", "found null"),
+    "string": ('"1.1.0"', "found a string"),
+    "more-behind": ('{"version":"1.1.0"} x', "bytes behind"),
+    "duplicate": ('{"version":"1.1.0","version":"1.1.0"}', "version: duplicate key"),
+    "duplicate-inside": ('{"config":{"a":{"b":1,"b":1}}}', "config.a.b: duplicate key"),
+    "duplicate-escaped": ('{"actor":"a","\\u0061ctor":"a"}', "actor: duplicate key"),
+    "no-utf8": (b"\xff\xfe", "expected a value"),
+    "utf8-in-a-string": (b'{"version":"\xff"}', "version: invalid UTF-8"),
+    "overlong-utf8": (b'{"version":"\xc0\x80"}', "version: invalid UTF-8"),
+    "byte-order-mark": (b"\xef\xbb\xbf{}", "byte order mark"),
+    "nul": (b'{"actor":"a\0b"}', "actor: raw control character"),
+    "nul-behind": (b"{}\0", "bytes behind"),
+    "nul-escaped": ('{"actor":"a\\u0000b"}', "actor: \\u0000 is not allowed"),
+    "lone-surrogate": ('{"actor":"\\ud800"}', "actor: lone surrogate"),
+    "deep": ("[" * 5000, "nested too deeply, 64"),
+    "deep-inside": ('{"config":' + '{"a":' * 64 + "1" + "}" * 65, "nested too deeply, 64"),
+    "number-range": ('{"config":{"n":9007199254740993}}', "config.n: number beyond 2^53"),
+    "number-infinite": ('{"config":{"n":1e400}}', "config.n: number beyond 2^53"),
+    "number-not-json": ('{"size":0x10}', "expected"),
+    "leading-zero": ('{"size":010}', "size: number with a leading zero"),
+    "not-a-number": ('{"size":NaN}', "size: expected a value"),
+    "trailing-comma": ('{"version":"1.1.0",}', "expected a key"),
+}
+
+
+@pytest.mark.parametrize("what", TEXTS)
+def test_a_text_that_is_no_document(bench, what):
+    text, word = TEXTS[what]
+    bench.refuse(text, "DocumentInvalid", word, "module faulty", "grayctl lint")
+
+
+@pytest.mark.parametrize("key", ["Faulty", "-faulty", "f" * 65, "fau lty", "fau%2flty"])
+def test_a_key_that_names_no_module(bench, key):
+    """It is nobody's: told in the log, and everything else goes on. The good document beside it, of the same transaction, is taken."""
+    bench.g.want({key: bench.document(), "echo": bench.g.document(MODULES / "echo-1.0.0.so")})
+    bench.g.wait_phase("echo", "Healthy")
+    assert f'does not name a module: expected [a-z0-9][a-z0-9._-]{{0,63}}' in (bench.g.root / "graylingd.log").read_text(errors="replace")
+    assert [m["module"] for m in bench.g.status()["modules"]] == ["echo", "faulty"]
+    bench.g.want({key: None, "echo": None})
+    bench.g.wait_phase("echo", "Healthy")
+    bench.traffic.assert_served("1.0.0")
+    bench.left.assert_left()
 
 
 def test_a_document_beyond_its_size(bench):
@@ -271,16 +381,44 @@ def test_a_document_beyond_its_size(bench):
 
 # -- several at once -----------------------------------------------------------------------------------
 
-def test_one_bad_member_refuses_the_whole_transaction(bench):
-    with Traffic(bench.g, POKE, clients=1) as t:
-        bench.g.want({"faulty": bench.document(), "echo": {**bench.g.document(MODULES / "echo-1.0.0.so"), "size": -1}})
-        bad = bench.g.wait_phase("echo", "Rejected")
-        good = bench.g.wait_event(lambda e: e["module"] == "faulty" and e["rollout"] == bad["rollout"] and e["phase"] == "Rejected", after=0)
-    assert bad["reason"] == "DocumentInvalid" and bad["message"].startswith("size: "), bad
-    assert good["reason"] == "DocumentInvalid", good
-    assert t.lost == [] and set(t.codes) == {200} and set(t.versions) == {"1.0.0"}
+ECHO = MODULES / "echo-1.0.0.so"
+
+
+def refuse_batch(bench, echo, reason, *words):
+    """faulty 1.1.0 is fine and echo is not: neither changes, and each is told its part."""
+    revision = bench.g.want({"faulty": bench.document(), "echo": echo})
+    bad = bench.g.wait_event(lambda e: e["module"] == "echo" and e["phase"] == "Rejected")
+    good = bench.g.wait_event(lambda e: e["module"] == "faulty" and e["rollout"] == bad["rollout"] and e["phase"] == "Rejected", after=0)
+    assert bad["reason"] == good["reason"] == reason, (bad, good)
+    for word in words:
+        assert word in bad["message"] and word in good["message"], (bad, good)
+    assert good["message"].startswith("nothing was found wrong with faulty 1.1.0") and "Mend echo, or write faulty alone" in good["message"], good
+    bench.check_degraded(reason, good["message"])
+    bench.check_told(revision, good)
     assert bench.g.call("com.example.echo.EchoService/Echo")[0] == 404
-    bench.g.want({"faulty": bench.g.document(STABLE), "echo": None})
+    bench.check_left()
+    bench.traffic.assert_served("1.0.0")
+    bench.g.want({"faulty": bench.g.document(STABLE, reason=str(revision)), "echo": None})
+    bench.g.wait_phase("faulty", "Healthy")
+
+
+def test_one_bad_document_refuses_the_whole_transaction(bench):
+    refuse_batch(bench, {**bench.g.document(ECHO), "size": -1}, "DocumentInvalid", "size: expected")
+
+
+def test_one_text_that_is_no_document_refuses_the_whole_transaction(bench):
+    refuse_batch(bench, "{", "DocumentInvalid", "module echo")
+
+
+def test_one_bad_artifact_refuses_the_whole_transaction(bench):
+    refuse_batch(bench, {**bench.g.document(ECHO), "version_hash": "sha256:" + "2" * 64}, "DigestMismatch", "2" * 64)
+
+
+def test_one_failed_preflight_refuses_the_whole_transaction(bench):
+    source = bench.g.root / "other"
+    source.write_bytes(library("libz.so.1").read_bytes() + b"other")
+    document = {**bench.file(source, "other.so"), "version": "1.0.0"}
+    refuse_batch(bench, document, "NotAModule", "grayling_add_module")
 
 
 # -- after all that ------------------------------------------------------------------------------------
@@ -293,7 +431,11 @@ def test_metrics_count_the_refusals(bench):
 
 def test_a_good_document_is_taken_after_all_the_bad(bench):
     bench.refuse(bench.document(version_hash="sha256:" + "1" * 64), "DigestMismatch")
-    with Traffic(bench.g, POKE, clients=1) as t:
-        bench.g.deploy("faulty", NEXT)
-    assert t.lost == [] and set(t.codes) == {200}
+    bench.g.deploy("faulty", NEXT)
+    bench.traffic.assert_served("1.0.0", "1.1.0")
     assert bench.g.module("faulty")["phase"] == "Healthy" and bench.g.call(POKE)[1]["x-grayling-version"] == "1.1.0"
+
+
+def test_no_socket_was_left(bench):
+    """More than a hundred refusals came before; one that leaks would show."""
+    assert bench.left.sockets() <= bench.sockets + 16

@@ -115,6 +115,7 @@ static void hold(struct etcd_source *s, uint64_t cluster_id, int64_t revision)
     s->state = HELD;
     s->rewound = cluster_id == s->floor.cluster_id;
     s->hold_reason = e;
+    s->base.health.rewound = s->rewound;
     gr_source_report(&s->base, true, true, &e);
     gr_etcd_next_endpoint(s->client);
     set_timer(s, PROBE_INTERVAL_USEC);
@@ -351,12 +352,27 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
+// Held when the process before ended. Our own status keys have moved the revision on since, so
+// that numbers tell nothing any more.
+static void stay_held(struct etcd_source *s)
+{
+    s->state = HELD;
+    s->rewound = s->base.health.rewound = true;
+    gr_error_set(&s->hold_reason, -ESTALE, GR_REASON_DESIRED_STATE_REWOUND,
+                 "etcd was restored from a state older than revision %" PRId64
+                 ", which nobody has accepted. The last good state stays in force. Restore the "
+                 "newer data, or accept what etcd holds now with `grayctl source accept-rewind`.",
+                 s->floor.revision);
+}
+
 static int start(struct gr_source *base, struct gr_error *e)
 {
     struct etcd_source *s = (struct etcd_source *)base;
     if (s->state != IDLE)
         return gr_error_set(e, -EALREADY, GR_REASON_INTERNAL, "The source runs already.");
     s->state = WAITING;
+    if (s->floor.rewound)
+        stay_held(s);
     set_timer(s, 0);
     return 0;
 }
@@ -378,7 +394,7 @@ static void accept_rewind(struct gr_source *base)
         return;
     stop_all(s);
     s->floor = (struct gr_source_floor){0};
-    s->rewound = false;
+    s->rewound = s->base.health.rewound = false;
     gr_source_forget(&s->base);
     s->processed = s->told = 0;
     s->notes.n_gone = 0; // of another history

@@ -69,6 +69,7 @@ const char *gr_resync_name(enum gr_resync r);
 struct gr_source_health {
     bool up;   // the last read worked and the watch, if any, is alive
     bool held; // rewound or foreign: the last good snapshot is kept until gr_source_accept_rewind()
+    bool rewound; // held for good: its revision went backwards, and only an operator can tell
     enum gr_reason reason;        // NONE when all is well
     char message[GR_MESSAGE_MAX]; // a sentence; "" when all is well
     int64_t revision;             // newest known of the source, also when our keys did not change
@@ -89,6 +90,7 @@ struct gr_source_callbacks { // called from the event loop, never from inside th
 struct gr_source_floor { // what was accepted before the restart; zero: nothing
     uint64_t cluster_id;
     int64_t revision;
+    bool rewound; // and health said so: stays held, whatever the revision has become since
 };
 
 // Which keys of etcd are followed: prefix, a name, suffix. Others below the prefix are ignored.

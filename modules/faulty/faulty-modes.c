@@ -1,6 +1,8 @@
 // What the faulty module can do, one function per way and one table of names. Every pointer that
 // does harm is volatile, so that the harm is done at run time and in the way that its name says.
 #include "faulty.h"
+#undef NDEBUG // an assertion that fails is one of the ways, in every build
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +28,13 @@ static int32_t call_abort(struct faulty *f, struct grayling_call *call)
     (void)f;
     (void)call;
     abort();
+}
+
+static int32_t fail_assertion(struct faulty *f, struct grayling_call *call)
+{
+    (void)call;
+    assert(atomic_load(&f->calls) == 0 && "faulty asserts because its configuration says so");
+    return GRAYLING_OK;
 }
 
 // Ends the process as exit() does, past any deny-list of imports: this file must be loadable.
@@ -170,6 +179,7 @@ const struct faulty_mode *faulty_find_mode(const char *name)
         {"self-test-hang", FAULTY_SELF_TEST, hang},
         {"handle-crash", FAULTY_HANDLE, crash},
         {"handle-abort", FAULTY_HANDLE, call_abort},
+        {"handle-assert", FAULTY_HANDLE, fail_assertion},
         {"handle-exit", FAULTY_HANDLE, end_process},
         {"handle-stack-overflow", FAULTY_HANDLE, overflow_stack},
         {"handle-div0", FAULTY_HANDLE, divide_by_zero},

@@ -168,7 +168,7 @@ static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
         carry_over(old, h);
     h->state = GR_HOSTED_SERVING;
     m->active = h;
-    gr_orphan_release(&m->orphan);
+    gr_orphans_release(&m->orphans);
     char text[128];
     snprintf(text, sizeof text, "worker %d serves %zu modules", gr_worker_pid(h->worker),
              h->n_places);

@@ -65,6 +65,9 @@ static void hosted_free(struct gr_hosted *h)
         m->active = NULL;
     sd_event_source_disable_unref(h->limit);
     gr_worker_free(h->worker);
+    if (h->adopt_path)
+        unlink(h->adopt_path);
+    free(h->adopt_path);
     free(h);
 }
 
@@ -113,7 +116,8 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
         l[i] = (struct gr_worker_listener){m->listeners.fd[i], m->listeners.address[i]};
     char store[4096], adopt[4096];
     snprintf(store, sizeof store, "%s/store", m->config->state_dir);
-    snprintf(adopt, sizeof adopt, "%s/worker.sock", m->config->state_dir);
+    snprintf(adopt, sizeof adopt, "%s/worker-%d-%u.sock", m->config->state_dir, getpid(),
+             m->workers_spawned++);
     const struct gr_worker_config c = {.service = m->config->service.s,
                                        .instance = m->config->instance.s,
                                        .store_dir = store,
@@ -128,6 +132,7 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
         free(h);
         return k;
     }
+    h->adopt_path = strdup(adopt);
     h->next = m->crew;
     m->crew = h;
     return 0;

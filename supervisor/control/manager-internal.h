@@ -34,6 +34,7 @@ struct gr_hosted { // a worker and what it holds
     struct gr_mono spawned;
     sd_event_source *limit; // ends a drain that does not end
     bool tainted;
+    char *adopt_path; // where it waits when this supervisor dies
 };
 
 enum gr_tally { // the supervisor's own counters
@@ -60,8 +61,8 @@ struct gr_manager {
     struct gr_status_writer *status;
     struct gr_control *control;
     struct gr_listeners listeners;
-    struct gr_orphan orphan; // until the first worker serves
-    char *config_text;       // for the control socket
+    struct gr_orphans orphans; // until the first worker serves
+    char *config_text;         // for the control socket
     // state
     struct gr_table_rows table;
     struct gr_wishes before, now;
@@ -95,6 +96,7 @@ struct gr_manager {
         struct gr_wall at;
     } * told;
     size_t n_told;
+    unsigned workers_spawned;
     uint64_t tally[GR_TALLY_COUNT];
     uint64_t rollbacks[GR_REASON_COUNT], refused[GR_REASON_COUNT], faults;
     struct gr_view_station stations[GR_STATIONS]; // since the start

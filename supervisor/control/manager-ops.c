@@ -134,13 +134,14 @@ static int ask(struct gr_manager *m, struct gr_rollout *r, cJSON *take, struct a
     return k;
 }
 
-static uint64_t freeze_budget(const struct gr_rollout_row *row)
+// The largest that was declared; the way back is never given less than the default.
+static uint64_t freeze_budget(const struct gr_rollout_row *row, enum gr_direction d)
 {
-    uint64_t budget = GR_FREEZE_BUDGET_DEFAULT_USEC;
+    uint64_t budget = d == GR_FORWARD ? 0 : GR_FREEZE_BUDGET_DEFAULT_USEC;
     for (size_t i = 0; i < row->n; i++)
         if (row->members[i].to && row->members[i].to->strategy.freeze_budget_usec > budget)
             budget = row->members[i].to->strategy.freeze_budget_usec;
-    return budget;
+    return budget ? budget : GR_FREEZE_BUDGET_DEFAULT_USEC; // removals only
 }
 
 // The place of a member as direction d makes it; `swapped`: the rollout's table is committed.
@@ -164,7 +165,7 @@ static cJSON *order_as(struct gr_manager *m, struct gr_rollout *r, enum gr_direc
                        const char *type)
 {
     const struct gr_rollout_row *row = gr_rollout_row(r);
-    cJSON *o = gr_table_order(type, m->table.number + 1, freeze_budget(row));
+    cJSON *o = gr_table_order(type, m->table.number + 1, freeze_budget(row, d));
     for (size_t i = 0; i < row->n; i++) {
         const struct gr_place p = place_as(m, r, i, d);
         if (d != GR_SETTLE || p.stable >= 0)
@@ -182,7 +183,7 @@ static int op_swap(void *u, struct gr_rollout *r, enum gr_direction d)
     // what was never in force goes without a freeze
     bool routes = d == GR_BACK && gr_rollout_ladder(r) && !row->gray.swapped;
     return ask(m, r, order_as(m, r, d, routes ? "route" : "swap"),
-               (struct asking){.swaps = !routes, .back = d == GR_BACK}, freeze_budget(row));
+               (struct asking){.swaps = !routes, .back = d == GR_BACK}, freeze_budget(row, d));
 }
 
 static int op_route(void *u, struct gr_rollout *r)
@@ -191,7 +192,7 @@ static int op_route(void *u, struct gr_rollout *r)
     if (!m->active)
         return -ECONNRESET;
     const struct gr_rollout_row *row = gr_rollout_row(r);
-    cJSON *o = gr_table_order("route", m->table.number, freeze_budget(row));
+    cJSON *o = gr_table_order("route", m->table.number, GR_FREEZE_BUDGET_DEFAULT_USEC);
     for (size_t i = 0; i < row->n; i++) {
         struct gr_place *p =
             row->members[i].to ? gr_hosted_make_place(m->active, &row->members[i].module) : NULL;

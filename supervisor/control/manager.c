@@ -174,12 +174,27 @@ static void on_snapshot(void *u, const struct gr_snapshot *s)
         gr_log(GR_LOG_WARNING, "the source's revision could not be journaled: %s", e.message);
 }
 
+// A restart must not forget that what etcd holds was not accepted.
+static void remember_hold(struct gr_manager *m)
+{
+    struct gr_floor floor = {0};
+    struct gr_error e = {0};
+    int k = gr_journal_get_floor(m->journal, &floor, &e);
+    if (k < 0 || floor.held)
+        return;
+    floor.held = true;
+    if (gr_journal_set_floor(m->journal, &floor, &e) < 0)
+        gr_log(GR_LOG_WARNING, "the hold of the source could not be journaled: %s", e.message);
+}
+
 static void on_health(void *u, const struct gr_source_health *h)
 {
     struct gr_manager *m = u;
     bool was_held = m->health.held, was_up = m->health.up;
     bool was_away = !was_up && m->health.reason; // at a start it is neither up nor away yet
     m->health = *h;
+    if (h->rewound)
+        remember_hold(m);
     if (h->held && !was_held)
         gr_manager_tell(m, GR_MSG_SOURCE_REWOUND, GR_LOG_ERROR, NULL, NULL, 0, NULL, h->reason,
                         h->message);
@@ -220,7 +235,8 @@ static int open_source(struct gr_manager *m, struct gr_error *e)
     } else {
         const struct gr_etcd_config c = etcd_config(m->config);
         const struct gr_source_floor f = {.cluster_id = m->floor.cluster_id,
-                                          .revision = m->floor.revision};
+                                          .revision = m->floor.revision,
+                                          .rewound = m->floor.held};
         const struct gr_source_keys keys = gr_source_keys_documents(&m->config->service);
         k = gr_source_etcd_new(m->event, m->transport, &c, &keys, &cb, f, &m->source, e);
         if (k == 0)
@@ -290,11 +306,10 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
     m->n_sets = n_sets;
     m->config_path = config_path ? strdup(config_path) : NULL;
     m->started = gr_wall_now();
-    m->orphan.channel = -1;
     int k = open_state(m, e);
     struct gr_listeners adopted GR_CLEANUP(gr_listeners_done) = {0};
     if (k == 0)
-        (void)!gr_orphan_adopt(m->config, &m->orphan, &adopted);
+        gr_orphans_adopt(m->config, &m->orphans, &adopted);
     if (k == 0)
         k = gr_listeners_open(m->config, &adopted, &m->listeners, e);
     if (k == 0) {
@@ -338,7 +353,7 @@ void gr_manager_free(struct gr_manager *m)
     gr_verifier_free(m->verifier);
     gr_transport_free(m->transport);
     gr_journal_close(m->journal);
-    gr_orphan_release(&m->orphan);
+    gr_orphans_release(&m->orphans);
     gr_listeners_done(&m->listeners);
     gr_table_rows_done(&m->table);
     wishes_done(&m->before);

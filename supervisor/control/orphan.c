@@ -1,9 +1,10 @@
-// Owns the meeting with a worker of a supervisor that died.
+// Owns the meeting with the workers of a supervisor that died.
 #include "control/orphan.h"
 #include "base/channel.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -44,45 +45,76 @@ static bool is_wanted(const struct gr_config *c, const char *address)
     return false;
 }
 
-int gr_orphan_adopt(const struct gr_config *c, struct gr_orphan *orphan, struct gr_listeners *ret)
+// What the orphan holds of what is wanted and not yet taken over; the rest is closed here.
+static void take_listeners(const struct gr_config *c, int *fds, size_t n, struct gr_listeners *l)
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/worker.sock", c->state_dir);
+    for (size_t i = 0; i < n; i++) {
+        char *address GR_AUTO_FREE = NULL;
+        bool wanted = l->n < GR_LISTEN_MAX && gr_listener_describe(fds[i], &address) == 0 &&
+                      is_wanted(c, address);
+        for (size_t k = 0; wanted && k < l->n; k++)
+            wanted = strcmp(l->address[k], address) != 0;
+        if (!wanted) {
+            close(fds[i]);
+            continue;
+        }
+        l->fd[l->n] = fds[i];
+        l->address[l->n++] = gr_steal(address);
+    }
+}
+
+// Fails: -ENOENT (nobody is there, or nobody answers).
+static int adopt(const struct gr_config *c, const char *path, struct gr_orphan *ret,
+                 struct gr_listeners *listeners)
+{
     int fd GR_AUTO_CLOSE = meet(path);
-    if (fd < 0)
+    if (fd < 0) {
+        if (fd == -ENOENT)
+            unlink(path); // its worker is dead
         return -ENOENT;
+    }
     cJSON *m GR_AUTO_JSON = NULL;
     int fds[GR_CHANNEL_FDS_MAX];
     size_t n = 0;
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    if (ask(fd) < 0 || poll(&p, 1, ANSWER_MSEC) != 1 || gr_channel_recv(fd, &m, fds, &n) != 1)
+    if (ask(fd) < 0 || TEMP_FAILURE_RETRY(poll(&p, 1, ANSWER_MSEC)) != 1 ||
+        gr_channel_recv(fd, &m, fds, &n) != 1)
         return -ENOENT;
-    struct gr_listeners l = {0};
     uint64_t pid = 0;
     (void)!gr_json_uint(m, "", "pid", GR_JSON_OPTIONAL, 0, INT32_MAX, &pid, NULL);
-    for (size_t i = 0; i < n; i++) {
-        char *address GR_AUTO_FREE = NULL;
-        if (l.n < GR_LISTEN_MAX && gr_listener_describe(fds[i], &address) == 0 &&
-            is_wanted(c, address)) {
-            l.fd[l.n] = fds[i];
-            l.address[l.n++] = gr_steal(address);
-        } else {
-            close(fds[i]);
-        }
-    }
+    size_t before = listeners->n;
+    take_listeners(c, fds, n, listeners);
     gr_log(GR_LOG_NOTICE,
-           "worker %d of the supervisor before serves on; %zu listening sockets were taken over "
-           "from it",
-           (int)pid, l.n);
-    *ret = l;
-    *orphan = (struct gr_orphan){.channel = gr_steal_fd(&fd), .pid = (int)pid};
+           "worker %d of the supervisor before is still there; %zu listening sockets were taken "
+           "over from it",
+           (int)pid, listeners->n - before);
+    *ret = (struct gr_orphan){.channel = gr_steal_fd(&fd), .pid = (int)pid};
+    snprintf(ret->path, sizeof ret->path, "%s", path);
     return 0;
 }
 
-void gr_orphan_release(struct gr_orphan *orphan)
+void gr_orphans_adopt(const struct gr_config *c, struct gr_orphans *ret,
+                      struct gr_listeners *ret_listeners)
 {
-    if (orphan->channel < 0)
+    DIR *dir = opendir(c->state_dir);
+    if (!dir)
         return;
+    for (struct dirent *d; ret->n < GR_ORPHANS_MAX && (d = readdir(dir));) {
+        char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+        size_t len = strlen(d->d_name);
+        if (strncmp(d->d_name, "worker", 6) != 0 || len < 5 ||
+            strcmp(d->d_name + len - 5, ".sock") != 0)
+            continue;
+        int k = snprintf(path, sizeof path, "%s/%s", c->state_dir, d->d_name);
+        if (k > 0 && (size_t)k < sizeof path &&
+            adopt(c, path, &ret->list[ret->n], ret_listeners) == 0)
+            ret->n++;
+    }
+    closedir(dir);
+}
+
+static void release(struct gr_orphan *orphan)
+{
     cJSON *m GR_AUTO_JSON = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "drain");
     cJSON_AddNumberToObject(m, "id", 2);
@@ -92,5 +124,11 @@ void gr_orphan_release(struct gr_orphan *orphan)
         gr_log(GR_LOG_WARNING, "the orphaned worker %d could not be told to drain: %s", orphan->pid,
                strerror(-k));
     close(orphan->channel);
-    orphan->channel = -1;
+    unlink(orphan->path); // it ends by itself now
+}
+
+void gr_orphans_release(struct gr_orphans *orphans)
+{
+    while (orphans->n)
+        release(&orphans->list[--orphans->n]);
 }

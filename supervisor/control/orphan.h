@@ -1,17 +1,24 @@
-// A worker that lost its supervisor serves on and waits at StateDirectory/worker.sock (systemd
-// clears the runtime directory of a service that died). The next supervisor takes the listening
-// sockets over from it, builds a worker of its own from the journal, and then lets the orphan
+// A worker that lost its supervisor serves on and waits at a socket of its own in StateDirectory,
+// worker-*.sock (systemd clears the runtime directory of a service that died). There may be two: a
+// supervisor can die while it replaces one by another. The next supervisor takes the listening
+// sockets over from them, builds a worker of its own from the journal, and then lets all of them
 // drain: nothing is refused, and what serves is what the journal says.
 #pragma once
 #include "control/listeners.h"
 
+#define GR_ORPHANS_MAX 16
+
 struct gr_orphan {
-    int channel; // -1: none
-    int pid;
+    int channel, pid;
+    char path[108];
 };
-// Connects to an orphan, if one waits. Listeners that it holds at one of c's addresses fill *ret.
-// Fails: -ENOENT (nobody waits). Blocks for at most a second.
-GR_MUST_CHECK int gr_orphan_adopt(const struct gr_config *c, struct gr_orphan *orphan,
-                                  struct gr_listeners *ret);
-// Another worker serves: the orphan answers what it has and exits. Harmless when there is none.
-void gr_orphan_release(struct gr_orphan *orphan);
+struct gr_orphans {
+    size_t n;
+    struct gr_orphan list[GR_ORPHANS_MAX];
+};
+// Connects to all orphans that wait, and removes the sockets of dead ones. Listeners that they hold
+// at one of c's addresses are added to *ret_listeners. Blocks for at most a second for each.
+void gr_orphans_adopt(const struct gr_config *c, struct gr_orphans *ret,
+                      struct gr_listeners *ret_listeners);
+// Another worker serves: the orphans answer what they have and exit. Harmless when there is none.
+void gr_orphans_release(struct gr_orphans *orphans);

@@ -87,25 +87,34 @@ static bool add_conviction(cJSON *list, const struct gr_conviction *c)
     return false;
 }
 
-static char *format_table(const struct gr_table_rows *t)
+static cJSON *table_json(const struct gr_table_rows *t)
 {
     GR_AUTO_JSON cJSON *list = cJSON_CreateArray();
     bool ok = list;
     for (size_t i = 0; ok && i < t->n; i++)
         ok = add_row(list, &t->rows[i]);
-    return ok ? gr_json_format(list) : NULL;
+    return ok ? gr_steal(list) : NULL;
+}
+
+static char *format_table(const struct gr_table_rows *t)
+{
+    GR_AUTO_JSON cJSON *list = table_json(t);
+    return list ? gr_json_format(list) : NULL;
 }
 
 static char *format(const struct gr_journal_copy *c)
 {
     GR_AUTO_JSON cJSON *o = cJSON_CreateObject();
-    GR_AUTO_FREE char *table = format_table(&c->table);
+    cJSON *table = table_json(&c->table);
     char numbers[96];
-    snprintf(numbers, sizeof numbers, "%" PRId64 " %" PRIu64 " %" PRId64, c->table.number,
-             c->floor.cluster_id, c->floor.revision);
+    snprintf(numbers, sizeof numbers, "%" PRId64 " %" PRIu64 " %" PRId64 " %d", c->table.number,
+             c->floor.cluster_id, c->floor.revision, c->floor.held);
     cJSON *list = NULL;
-    bool ok = o && table && cJSON_AddStringToObject(o, "numbers", numbers) &&
-              cJSON_AddRawToObject(o, "committed", table) &&
+    if (!o || !table || !cJSON_AddItemToObject(o, "committed", table)) {
+        cJSON_Delete(table);
+        return NULL;
+    }
+    bool ok = cJSON_AddStringToObject(o, "numbers", numbers) &&
               (list = cJSON_AddArrayToObject(o, "quarantine"));
     for (size_t i = 0; ok && i < c->n_convictions; i++)
         ok = add_conviction(list, &c->convictions[i]);
@@ -237,9 +246,11 @@ static int parse(const char *text, size_t len, struct gr_journal_copy *ret)
     int k = gr_json_parse(text, len, COPY_BYTES_MAX, &doc, NULL);
     if (k == 0)
         k = gr_json_string(doc, "", "numbers", GR_JSON_REQUIRED, &numbers, NULL);
-    if (k == 0 && sscanf(numbers, "%" SCNd64 " %" SCNu64 " %" SCNd64, &c.table.number,
-                         &c.floor.cluster_id, &c.floor.revision) != 3)
+    int held = 0;
+    if (k == 0 && sscanf(numbers, "%" SCNd64 " %" SCNu64 " %" SCNd64 " %d", &c.table.number,
+                         &c.floor.cluster_id, &c.floor.revision, &held) != 4)
         k = -EUCLEAN;
+    c.floor.held = held != 0;
     if (k == 0)
         k = parse_lists(doc, &c);
     if (k < 0)

@@ -95,8 +95,10 @@ static int read_state(struct gr_journal *j, int64_t *ret_number, struct gr_floor
     if (k < 0)
         return k;
     *ret_number = sqlite3_column_int64(s, 0);
+    int64_t revision = sqlite3_column_int64(s, 2); // negative: and held
     *ret_floor = (struct gr_floor){.cluster_id = (uint64_t)sqlite3_column_int64(s, 1),
-                                   .revision = sqlite3_column_int64(s, 2)};
+                                   .revision = revision < 0 ? -revision : revision,
+                                   .held = revision < 0};
     return 0;
 }
 
@@ -135,11 +137,12 @@ int gr_journal_get_floor(struct gr_journal *j, struct gr_floor *ret, struct gr_e
 int gr_journal_put_floor(struct gr_journal *j, const void *floor, struct gr_error *e)
 {
     const struct gr_floor *f = floor;
+    int64_t revision = f->held ? -f->revision : f->revision;
     GR_AUTO_STMT sqlite3_stmt *s = NULL;
     int k = gr_journal_prepare(j, "UPDATE state SET floor_cluster = ?, floor_revision = ?", &s, e);
     // the id is unsigned; SQLite keeps its 64 bits
     if (k == 0 && (sqlite3_bind_int64(s, 1, (sqlite3_int64)f->cluster_id) != SQLITE_OK ||
-                   sqlite3_bind_int64(s, 2, f->revision) != SQLITE_OK))
+                   sqlite3_bind_int64(s, 2, revision) != SQLITE_OK))
         k = -ENOMEM;
     return k < 0 ? k : gr_journal_step(j, s, "write how far the source was followed", e);
 }

@@ -167,7 +167,7 @@ static void a_new_journal_is_empty(void **state)
 {
     AUTO_JOURNAL struct gr_journal *j = open_journal(*state);
     AUTO_TABLE struct gr_table_rows t = {0};
-    struct gr_floor floor = {1, 1};
+    struct gr_floor floor = {1, 1, false};
     struct gr_rollout_row *rows = NULL;
     size_t n = 7;
     assert_string_equal(gr_journal_damage(j), "");
@@ -449,13 +449,13 @@ static void convictions_hold_until_they_are_lifted(void **state)
 static void the_floor_comes_back(void **state)
 {
     struct gr_journal *j = open_journal(*state);
-    struct gr_floor f = {UINT64_MAX - 1, INT64_MAX}, back; // cluster ids exceed 2^63
-    assert_int_equal(gr_journal_set_floor(j, &(struct gr_floor){1, 2}, NULL), 0);
+    struct gr_floor f = {UINT64_MAX - 1, INT64_MAX, true}, back; // cluster ids exceed 2^63
+    assert_int_equal(gr_journal_set_floor(j, &(struct gr_floor){1, 2, false}, NULL), 0);
     assert_int_equal(gr_journal_set_floor(j, &f, NULL), 0);
     gr_journal_close(j);
     j = open_journal(*state);
     assert_int_equal(gr_journal_get_floor(j, &back, NULL), 0);
-    assert_true(back.cluster_id == f.cluster_id && back.revision == f.revision);
+    assert_true(back.cluster_id == f.cluster_id && back.revision == f.revision && back.held);
     gr_journal_close(j);
 }
 

@@ -171,7 +171,8 @@ GR_MUST_CHECK int gr_journal_convictions(struct gr_journal *j, struct gr_convict
 struct gr_floor {
     uint64_t cluster_id;
     int64_t revision;
-}; // last snapshot that was taken up; zero: none
+    bool held; // what the source held afterwards was older, and nobody has accepted that yet
+};             // last snapshot that was taken up; zero: none
 GR_MUST_CHECK int gr_journal_get_floor(struct gr_journal *j, struct gr_floor *ret,
                                        struct gr_error *e);
 GR_MUST_CHECK int gr_journal_set_floor(struct gr_journal *j, const struct gr_floor *f,

@@ -20,7 +20,7 @@ int gr_adopt_listen(const char *path, int *ret_fd)
         return -errno;
     struct stat st;
     if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-        unlink(path); // only the newest worker is worth adopting; a draining one ends by itself
+        unlink(path); // of a dead one that had this name: each worker has its own
     if (bind(fd, (struct sockaddr *)&un, sizeof un) < 0 || chmod(path, 0600) < 0 ||
         listen(fd, BACKLOG) < 0)
         return -errno;

@@ -309,7 +309,7 @@ static void the_floor_of_an_earlier_run_holds(void **state)
 {
     struct fixture *f = *state;
     struct gr_world *w = begin(f);
-    struct gr_source_floor floor = {w->snapshot->cluster_id, w->snapshot->revision + 10};
+    struct gr_source_floor floor = {w->snapshot->cluster_id, w->snapshot->revision + 10, false};
     gr_world_unfollow(w);
     follow(f, floor);
     GR_UNTIL(w, w->health.held);
