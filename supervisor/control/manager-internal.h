@@ -149,6 +149,8 @@ struct gr_rollout *gr_manager_find_rollout(const struct gr_manager *m, int64_t i
                                            const struct gr_name *module, size_t *ret_member);
 void gr_manager_init_ops(struct gr_manager *m);
 void gr_manager_report(struct gr_manager *m, const struct gr_rollout_row *row);
+// What the status says of a module until its rollout says more.
+void gr_manager_adopt_told(struct gr_manager *m, const struct gr_rollout_row *row);
 int gr_manager_advance_rollouts(struct gr_manager *m);
 int gr_manager_recover(struct gr_manager *m, struct gr_error *e);
 void gr_manager_free_rollouts(struct gr_manager *m);

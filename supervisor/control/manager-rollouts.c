@@ -258,8 +258,7 @@ int gr_manager_advance_rollouts(struct gr_manager *m)
 // --- after a start
 // --------------------------------------------------------------------------------
 
-// What the status says of a module until its rollout says more.
-static void adopt_told(struct gr_manager *m, const struct gr_rollout_row *row)
+void gr_manager_adopt_told(struct gr_manager *m, const struct gr_rollout_row *row)
 {
     for (size_t i = 0; i < row->n; i++) {
         struct gr_told *t = gr_manager_told(m, &row->members[i].module);
@@ -284,7 +283,7 @@ static void recover_one(struct gr_manager *m, struct gr_rollout_row *row)
         if (gr_rollout_resume(&m->env, row, &r) < 0)
             return;
         m->rollouts[m->n_rollouts++] = r;
-        adopt_told(m, gr_rollout_row(r));
+        gr_manager_adopt_told(m, gr_rollout_row(r));
         if (phase == GR_PHASE_ROLLING_BACK)
             gr_rollout_restore_without_worker(r, SIZE_MAX, NULL);
         if (gray)
