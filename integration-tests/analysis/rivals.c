@@ -13,8 +13,7 @@ static double share(const struct rival_minute *m)
     return m->requests ? (double)m->errors / (double)m->requests : 0;
 }
 
-// --- (a) a fixed-horizon two-proportion z-test, looked at every minute
-// ------------------------------
+// --- (a) a fixed-horizon two-proportion z-test, looked at every minute ------------------
 
 static double z_score(double k, double n, double l, double m)
 {
@@ -45,8 +44,7 @@ bool rival_z_test(const struct rival_view *v, double alpha)
     return 0.5 * erfc(worst * M_SQRT1_2) < alpha / 2;
 }
 
-// --- (b) Mann-Whitney over the minutes' values, as Kayenta's default judge
-// --------------------------
+// --- (b) Mann-Whitney over the minutes' values, as Kayenta's default judge --------------
 
 #define CONFIDENCE_Z 2.3263 // 98 %, two-sided
 #define TOLERANCE 0.25
@@ -88,8 +86,7 @@ bool rival_mann_whitney(const struct rival_view *v)
     return is_high(c, s, v->minutes) || is_high(v->candidate_p99, v->stable_p99, v->minutes);
 }
 
-// --- (c) plain thresholds, as Flagger's canary analysis
-// ----------------------------------------------
+// --- (c) plain thresholds, as Flagger's canary analysis ---------------------------------
 
 #define ERRORS_MAX 0.01
 #define FAILED_CHECKS_MAX 5
@@ -103,8 +100,7 @@ bool rival_threshold(const struct rival_view *v, double stable_p99_nsec)
     return failed >= FAILED_CHECKS_MAX;
 }
 
-// --- what they see
-// ----------------------------------------------------------------------------------
+// --- what they see ----------------------------------------------------------------------
 
 void rival_note(struct rival_view *v, bool of_candidate, bool bad, unsigned bucket)
 {

@@ -89,8 +89,7 @@ const struct world worlds[] = {
 };
 const unsigned n_worlds = GR_COUNT(worlds);
 
-// --- random numbers: xoshiro256** by Blackman and Vigna, seeded by splitmix64
-// ------------------------
+// --- random numbers: xoshiro256** by Blackman and Vigna, seeded by splitmix64 -----------
 
 void random_seed(struct random *r, uint64_t seed)
 {
@@ -119,8 +118,7 @@ double random_share(struct random *r)
     return (double)(result >> 11) * 0x1p-53;
 }
 
-// --- latencies
-// --------------------------------------------------------------------------------------
+// --- latencies --------------------------------------------------------------------------
 
 static double share_below(const struct mode *m, double nsec)
 {
@@ -169,8 +167,7 @@ unsigned latencies_draw(const struct latencies *l, struct random *r)
     return x - b < l->below[b] ? b : l->alias[b];
 }
 
-// --- canaries
-// ---------------------------------------------------------------------------------------
+// --- canaries ---------------------------------------------------------------------------
 
 void canary_prepare(struct canary *c, const struct world *w)
 {

@@ -43,6 +43,7 @@
 #define GR_HISTORY_ROWS_MAX 10000
 #define GR_HISTORY_BYTES_MAX (64u << 20) // documents of ended rollouts
 #define GR_EVENTS_MAX 1000
+#define GR_VERDICT_RECORD_BYTES_MAX (128u * 1024) // one verdict with its inputs, as JSON
 #define GR_BAKE_DEFAULT_USEC (600ull * 1000000)
 #define GR_FREEZE_BUDGET_DEFAULT_USEC 50000ull
 #define GR_FREEZE_BUDGET_MAX_USEC 10000000ull

@@ -23,8 +23,7 @@ void gr_analysis_begin(struct gr_analysis_state *s)
     gr_bet_begin(&s->tail_stable.bet);
 }
 
-// --- what cannot be
-// -------------------------------------------------------------------------------
+// --- what cannot be ---------------------------------------------------------------------
 
 static bool is_arm_sound(const struct gr_arm_sample *a)
 {
@@ -73,8 +72,7 @@ bool gr_analysis_is_sound(const struct gr_analysis_state *s, const struct gr_ana
            gr_latency_total(&b->latency) >= s->stable_latencies;
 }
 
-// --- blocks
-// ---------------------------------------------------------------------------------------
+// --- blocks -----------------------------------------------------------------------------
 
 static struct gr_pair plus(struct gr_pair a, struct gr_pair b)
 {

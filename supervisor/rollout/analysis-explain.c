@@ -57,8 +57,7 @@ static int say_evidence(const struct gr_gate_verdict *g, struct gr_buf *text)
                          odds(g->evidence_limit).s);
 }
 
-// --- one gate
-// -------------------------------------------------------------------------------------
+// --- one gate ---------------------------------------------------------------------------
 
 static int say_harm(const struct gr_gate_verdict *g, struct gr_buf *text)
 {
@@ -175,8 +174,7 @@ static int say_gate(const struct gr_analysis_verdict *v, enum gr_gate gate, stru
     return k == 0 && g->evidence_limit > 0 ? say_evidence(g, text) : k;
 }
 
-// --- the whole
-// ------------------------------------------------------------------------------------
+// --- the whole --------------------------------------------------------------------------
 
 static int say_undecided(const struct gr_verdict_record *r, struct gr_buf *text)
 {
@@ -215,7 +213,7 @@ static int say_verdict(const struct gr_verdict_record *r, struct gr_buf *text)
                                "was judged; look at the worker and its statistics");
 }
 
-static int say_findings(unsigned findings, struct gr_buf *text)
+static int say_findings(const struct gr_analysis_verdict *v, struct gr_buf *text)
 {
     static const struct {
         unsigned finding;
@@ -226,9 +224,9 @@ static int say_findings(unsigned findings, struct gr_buf *text)
                {GR_FINDING_BOTH_BAD, "the candidate is bad, but no worse than stable"}};
     int k = 0;
     for (unsigned i = 0; i < GR_COUNT(all) && k == 0; i++)
-        if (findings & all[i].finding)
+        if (v->findings & all[i].finding)
             k = gr_buf_printf(text, "; %s", all[i].text);
-    if (k == 0 && findings)
+    if (k == 0 && v->findings && v->verdict != GR_VERDICT_FAILED)
         k = gr_buf_printf(text, " (going back would not help; `grayctl promote --over-bad-stable` "
                                 "goes on)");
     return k;
@@ -238,7 +236,7 @@ int gr_verdict_explain(const struct gr_verdict_record *r, bool long_form, struct
 {
     int k = say_verdict(r, text);
     if (k == 0)
-        k = say_findings(r->verdict.findings, text);
+        k = say_findings(&r->verdict, text);
     if (!long_form || k < 0)
         return k;
     k = gr_buf_printf(

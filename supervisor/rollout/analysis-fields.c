@@ -24,8 +24,7 @@ static const void *at(const void *base, const struct gr_field *f, size_t i)
     return (const char *)base + f->offset + i * size;
 }
 
-// --- text out
-// -------------------------------------------------------------------------------------
+// --- text out ---------------------------------------------------------------------------
 
 static int format_double(double x, struct gr_buf *text)
 {
@@ -100,8 +99,7 @@ int gr_fields_format(const struct gr_field *f, const void *base, struct gr_buf *
     return k < 0 ? k : gr_buf_printf(text, "}");
 }
 
-// --- text in
-// --------------------------------------------------------------------------------------
+// --- text in ----------------------------------------------------------------------------
 
 static int refuse(struct gr_error *e, const char *path, const char *expected)
 {
@@ -257,8 +255,7 @@ int gr_fields_parse(const struct gr_field *f, const cJSON *object, const char *p
     return k;
 }
 
-// --- comparison
-// -----------------------------------------------------------------------------------
+// --- comparison -------------------------------------------------------------------------
 
 static int compare_one(const struct gr_field *f, const void *stored, const void *now,
                        const char *path, struct gr_error *e)

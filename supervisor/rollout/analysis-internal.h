@@ -11,8 +11,7 @@ double gr_exact_lgamma(double x); // x > 0
 
 #define GR_EVIDENCE_MAX 1e15 // where an e-value stops: beyond any limit, and exact as JSON
 
-// --- evidence
-// -------------------------------------------------------------------------------------
+// --- evidence ---------------------------------------------------------------------------
 
 struct gr_block { // one block of both arms
     struct gr_pair suspect, other;
@@ -37,8 +36,7 @@ double gr_mixture_log(double k, double n, double p);
 // Radius of a sum of differences with this variance process, each side at alpha / 2.
 double gr_difference_radius(double variance, double alpha);
 
-// --- latency
-// --------------------------------------------------------------------------------------
+// --- latency ----------------------------------------------------------------------------
 
 uint64_t gr_latency_total(const struct gr_histogram *h);
 // How many lie in each bucket and the ones above it; one more entry, so that "above the last" is 0.
@@ -64,8 +62,7 @@ void gr_latency_excess(const struct gr_histogram *slow, const struct gr_histogra
 // How many surely exceed the limit.
 uint64_t gr_latency_beyond(const struct gr_histogram *h, double limit_nsec);
 
-// --- the parts of one look
-// ------------------------------------------------------------------------
+// --- the parts of one look --------------------------------------------------------------
 
 // false: the measurement contradicts itself, or what was seen before.
 bool gr_analysis_is_sound(const struct gr_analysis_state *s, const struct gr_analysis_input *in);

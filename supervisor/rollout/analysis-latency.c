@@ -57,8 +57,7 @@ uint64_t gr_latency_beyond(const struct gr_histogram *h, double limit_nsec)
     return n;
 }
 
-// --- thresholds
-// -----------------------------------------------------------------------------------
+// --- thresholds -------------------------------------------------------------------------
 
 // How badly a threshold serves: what its multiple loses to the next whole bucket, and how far its
 // share is from the wanted one.
@@ -139,8 +138,7 @@ void gr_tail_close(struct gr_tail *t, const struct gr_latency_sums *fast,
     gr_bet_block(&t->bet, &block, 0, t->share, before);
 }
 
-// --- intervals
-// ------------------------------------------------------------------------------------
+// --- intervals --------------------------------------------------------------------------
 
 // One quantile's confidence sequence: thresholds at which a share of 1 % beyond is refuted by the
 // mixture martingale are left out (inversion as in Howard and Ramdas 2022, "Sequential estimation

@@ -2,9 +2,8 @@
 // never read a clock, a file or the journal.
 #pragma once
 #include "base/buf.h"
+#include "base/limits.h"
 #include "rollout/analysis.h"
-
-#define GR_VERDICT_RECORD_BYTES_MAX (128u * 1024)
 
 struct gr_verdict_record {
     char rule[32];

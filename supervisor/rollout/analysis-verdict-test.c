@@ -195,6 +195,12 @@ static void a_bad_stable_is_found_and_rolls_nothing_back(void **state)
     assert_true(l.verdict.findings & GR_FINDING_BOTH_BAD);
     assert_int_equal(l.verdict.gate, GR_GATE_SLA_ERRORS);
 
+    l = begin(); // both are worse than before, the candidate is the worst: going back helps
+    fixture_serve(&l.in.reference, 100000, 0, 10);
+    assert_int_equal(serve(&l, 1000, 1, 1, 10, 10), GR_VERDICT_FAILED); // 5 % and 1.25 %
+    assert_int_equal(l.verdict.gate, GR_GATE_ERRORS);
+    assert_false(l.verdict.findings & GR_FINDING_BOTH_BAD);
+
     l = begin(); // only the candidate breaks it
     l.in.sla_error_rate = 0.001;
     l.in.limits.error_rate_max_increase = 0.5;

@@ -33,8 +33,7 @@ int gr_gate_parse(const char *name, enum gr_gate *ret)
     return -EINVAL;
 }
 
-// --- alpha
-// ----------------------------------------------------------------------------------------
+// --- alpha ------------------------------------------------------------------------------
 
 // Parts of alpha; a gate that is off leaves its part to the others.
 static unsigned weight_of(const struct gr_analysis_input *in, unsigned gate)
@@ -75,7 +74,7 @@ double gr_analysis_level(const struct gr_analysis_input *in, enum gr_gate gate)
     return own ? in->limits.alpha * own / all : 0;
 }
 
-// --- one gate
+// --- one gate ------------------------------------------------------------------------------
 
 double gr_evidence_beside(const struct gr_analysis_state *s, enum gr_gate gate)
 {
@@ -88,7 +87,6 @@ double gr_evidence_beside(const struct gr_analysis_state *s, enum gr_gate gate)
         sum += gr_bet_evidence(&s->tails[i].bet);
     return sum / (GR_TAILS - 1);
 }
-// -------------------------------------------------------------------------------------
 
 void gr_gate_conclude(struct gr_analysis_state *s, const struct gr_analysis_input *in,
                       enum gr_gate gate, struct gr_gate_verdict *g, double evidence, bool within,
@@ -129,8 +127,7 @@ void gr_gate_hold_to_promise(const struct gr_analysis_input *in, struct gr_gate_
     v->findings |= GR_FINDING_BOTH_BAD;
 }
 
-// --- all of them
-// ----------------------------------------------------------------------------------
+// --- all of them ------------------------------------------------------------------------
 
 static enum gr_reason reason_of(enum gr_gate gate)
 {
@@ -165,6 +162,12 @@ static enum gr_gate first_with(const struct gr_analysis_verdict *v, enum gr_verd
     return GR_GATE_COUNT;
 }
 
+static bool is_comparison(enum gr_gate gate)
+{
+    return gate == GR_GATE_ERRORS || gate == GR_GATE_ERRORS_ALONE || gate == GR_GATE_LATENCY_P99 ||
+           gate == GR_GATE_LATENCY_SHAPE;
+}
+
 static bool has_usable_gate(const struct gr_analysis_input *in, const struct gr_analysis_verdict *v)
 {
     for (unsigned i = 0; i < GR_GATE_COUNT; i++)
@@ -188,6 +191,8 @@ void gr_analysis_judge(struct gr_analysis_state *s, const struct gr_analysis_inp
     ret->gate = first_with(ret, GR_VERDICT_FAILED);
     if (ret->gate != GR_GATE_COUNT) {
         ret->reason = reason_of(ret->gate);
+        if (is_comparison(ret->gate)) // worse than a bad stable: going back does help
+            ret->findings &= ~GR_FINDING_BOTH_BAD;
         return;
     }
     ret->gate = first_with(ret, GR_VERDICT_INCONCLUSIVE);

@@ -168,8 +168,7 @@ struct gr_harm_expectation {
 // the best strategy per candidate request (Kelly); see docs/ANALYSIS.md.
 struct gr_harm_expectation gr_harm_expect(const struct gr_harm_question *q);
 
-// --- one error share against a fixed past
-// ---------------------------------------------------------
+// --- one error share against a fixed past -----------------------------------------------
 
 struct gr_error_sample {
     uint64_t requests, errors;
