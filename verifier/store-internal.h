@@ -1,5 +1,6 @@
-// What store.c and store-collect.c share.
+// What the store's files share.
 #pragma once
+#include "verifier/store.h"
 #include <dirent.h>
 
 #define GR_STORE_NAME_MAX 256
@@ -13,3 +14,9 @@ struct gr_store {
 // Starts a listing of its own, so that the store's descriptor keeps its place. closedir by the
 // caller.
 int gr_store_list(int dir_fd, DIR **ret);
+// Fails: -ENAMETOOLONG.
+int gr_store_name(const struct gr_store_key *k, char name[GR_STORE_NAME_MAX]);
+// The sentence for a file that could not be written: DiskFull or Internal, worth another try.
+// Returns code.
+int gr_store_explain(const struct gr_store *s, const struct gr_store_key *k, int code,
+                     struct gr_error *e);

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-static int key_name(const struct gr_store_key *k, char name[GR_STORE_NAME_MAX])
+int gr_store_name(const struct gr_store_key *k, char name[GR_STORE_NAME_MAX])
 {
     char hex[17], copy[16] = "";
     if (k->copy)
@@ -70,7 +70,7 @@ void gr_store_close(struct gr_store *s)
 int gr_store_path(const struct gr_store *s, const struct gr_store_key *k, char **ret)
 {
     char name[GR_STORE_NAME_MAX];
-    int r = key_name(k, name);
+    int r = gr_store_name(k, name);
     if (r < 0)
         return r;
     return asprintf(ret, "%s/%s", s->dir, name) < 0 ? -ENOMEM : 0;
@@ -79,7 +79,7 @@ int gr_store_path(const struct gr_store *s, const struct gr_store_key *k, char *
 int gr_store_get(const struct gr_store *s, const struct gr_store_key *k, int *ret_fd)
 {
     char name[GR_STORE_NAME_MAX];
-    int r = key_name(k, name);
+    int r = gr_store_name(k, name);
     if (r < 0)
         return r;
     int fd = openat(s->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
@@ -92,7 +92,7 @@ int gr_store_get(const struct gr_store *s, const struct gr_store_key *k, int *re
 int gr_store_set_aside(const struct gr_store *s, const struct gr_store_key *k)
 {
     char name[GR_STORE_NAME_MAX], aside[GR_STORE_NAME_MAX + sizeof GR_STORE_DAMAGED];
-    int r = key_name(k, name);
+    int r = gr_store_name(k, name);
     if (r < 0)
         return r;
     snprintf(aside, sizeof aside, "%s" GR_STORE_DAMAGED, name);
@@ -119,7 +119,7 @@ static int publish(const struct gr_store *s, const struct gr_store_key *k, const
                    int *ret_fd)
 {
     char name[GR_STORE_NAME_MAX];
-    int r = key_name(k, name);
+    int r = gr_store_name(k, name);
     if (r == 0)
         r = GR_FAULT("store.write");
     if (r == 0)
@@ -168,8 +168,12 @@ int gr_store_put(const struct gr_store *s, const struct gr_store_key *k, const s
         if (r == 0)
             r = -EIO;
     }
-    if (r > 0)
-        return 0;
+    return r > 0 ? 0 : gr_store_explain(s, k, r, e);
+}
+
+int gr_store_explain(const struct gr_store *s, const struct gr_store_key *k, int r,
+                     struct gr_error *e)
+{
     if (r == -ENOSPC || r == -EDQUOT)
         return gr_error_set_retryable(e, r, GR_REASON_DISK_FULL,
                                       "no room for module %s %s in the store %s: %s; make room "

@@ -272,6 +272,36 @@ static void the_store_is_read_again_and_never_believed(void **state)
     free(path);
 }
 
+// What has the name of the file that is to be written, and is not that file, makes way once.
+static void somebody_elses_file_makes_way(void **state)
+{
+    static const struct test_wish echo = {"echo", "1.0.0", "echo-1.0.0.so", NULL, NULL, 0};
+    struct gr_digest digest;
+    char aside[600];
+    struct stat st;
+    (void)state;
+    char *path = store_path_of(&echo, &digest);
+    snprintf(aside, sizeof aside, "%s.damaged", path);
+    (void)!unlink(path);
+    assert_int_equal(symlink("/etc/passwd", path), 0);
+    struct test_outcome o = verify(&echo);
+    if (!o.v)
+        fail_msg("%s", o.e.message);
+    gr_verified_free(o.v);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISREG(st.st_mode));
+    assert_int_equal(unlink(aside), 0);
+    // what cannot make way is an error that says so
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0755), 0);
+    o = verify(&echo);
+    assert_null(o.v);
+    TEST_ASSERT_ERROR(&o.e, GR_REASON_INTERNAL, "echo 1.0.0", "cannot be written to the store");
+    assert_int_equal(rmdir(path), 0);
+    test_assert_store_is_whole(&bench);
+    free(path);
+}
+
 static ino_t inode_of(const struct gr_verified *v)
 {
     struct stat by_path, by_fd;
@@ -413,6 +443,7 @@ int main(void)
         cmocka_unit_test(a_wrong_digest_goes_nowhere),
         cmocka_unit_test(refused_sources_fail_at_once),
         cmocka_unit_test(the_store_is_read_again_and_never_believed),
+        cmocka_unit_test(somebody_elses_file_makes_way),
         cmocka_unit_test(copies_have_a_path_and_an_inode_of_their_own),
         cmocka_unit_test(cancelling_leaves_nothing),
         cmocka_unit_test(sealed_modules_pass_as_memory),

@@ -8,6 +8,7 @@
 #include "verifier/attempt.h"
 #include "verifier/fetch.h"
 #include "verifier/preflight.h"
+#include "verifier/store-write.h"
 #include "verifier/verified.h"
 #include "verifier/verifier-internal.h"
 #include <errno.h>
@@ -28,6 +29,8 @@ struct gr_verification {
     struct gr_file_attempt *reading; // of the store's copy
     struct gr_bytes *bytes;
     int store_fd; // the store file whose bytes these are
+    bool again;   // a copy of it is wanted as well
+    struct gr_store_write *writing;
     struct gr_examined examined;
     struct gr_preflight *preflight;
     enum gr_verify_station station;
@@ -47,6 +50,7 @@ static void destroy(struct gr_verification *v)
     gr_fetch_free(v->fetch);
     gr_file_attempt_cancel(v->reading);
     gr_preflight_free(v->preflight);
+    gr_store_write_free(v->writing);
     gr_bytes_free(v->bytes);
     gr_closep(&v->store_fd);
     gr_examined_done(&v->examined);
@@ -156,16 +160,65 @@ static int start_preflight(struct gr_verification *v, struct gr_error *e)
     return gr_preflight_start(v->verifier->event, &o, &v->preflight, e);
 }
 
-static int store(struct gr_verification *v, struct gr_error *e)
+static void try_out(struct gr_verification *v)
 {
-    struct gr_store_key k = key(v);
-    int r = GR_FAULT("verify.before-store");
-    if (r == 0 && v->store_fd < 0)
-        return gr_store_put(v->verifier->store, &k, v->bytes, &v->store_fd, e);
+    struct gr_error e = {0};
+    int r = GR_FAULT("verify.after-store");
     if (r < 0)
-        gr_error_set_retryable(e, r, GR_REASON_INTERNAL, "the store cannot be used: %s",
+        gr_error_set_retryable(&e, r, GR_REASON_INTERNAL, "stopped after the store: %s",
                                strerror(-r));
-    return r;
+    if (r == 0) {
+        if (!enter_station(v, GR_VERIFY_PREFLIGHT))
+            return;
+        r = start_preflight(v, &e);
+    }
+    if (r < 0)
+        refuse(v, &e);
+}
+
+static void store(struct gr_verification *v);
+
+static void on_written(void *userdata, int fd, const struct gr_error *why)
+{
+    struct gr_verification *v = userdata;
+    gr_store_write_free(gr_steal(v->writing));
+    if (fd < 0) {
+        struct gr_error e = *why;
+        refuse(v, &e);
+        return;
+    }
+    if (v->store_fd < 0) {
+        v->store_fd = fd;
+    } else {
+        close(fd); // the copy is opened and hashed when it is loaded
+        v->again = false;
+    }
+    store(v);
+}
+
+static bool has_copy(struct gr_verification *v, const struct gr_store_key *k)
+{
+    GR_AUTO_CLOSE int fd = -1;
+    return gr_store_get(v->verifier->store, k, &fd) == 0;
+}
+
+// The file, then its copy where one is wanted, each unless it is there.
+static void store(struct gr_verification *v)
+{
+    struct gr_error e = {0};
+    struct gr_store_write_options o = {.event = v->verifier->event,
+                                       .store = v->verifier->store,
+                                       .key = key(v),
+                                       .bytes = v->bytes,
+                                       .done = on_written,
+                                       .userdata = v};
+    o.key.copy = v->store_fd >= 0;
+    if (o.key.copy && (!v->again || v->sealed || has_copy(v, &o.key))) {
+        try_out(v);
+        return;
+    }
+    if (gr_store_write_start(&o, &v->writing, &e) < 0)
+        refuse(v, &e);
 }
 
 // The bytes have the right digest; the rest of the way.
@@ -179,18 +232,15 @@ static void proceed(struct gr_verification *v)
     if (r == 0) {
         if (!enter_station(v, GR_VERIFY_STORE))
             return;
-        r = store(v, &e);
-    }
-    if (r == 0 && (r = GR_FAULT("verify.after-store")) < 0)
-        gr_error_set_retryable(&e, r, GR_REASON_INTERNAL, "stopped after the store: %s",
-                               strerror(-r));
-    if (r == 0) {
-        if (!enter_station(v, GR_VERIFY_PREFLIGHT))
-            return;
-        r = start_preflight(v, &e);
+        r = GR_FAULT("verify.before-store");
+        if (r < 0)
+            gr_error_set_retryable(&e, r, GR_REASON_INTERNAL, "the store cannot be used: %s",
+                                   strerror(-r));
     }
     if (r < 0)
         refuse(v, &e);
+    else
+        store(v);
 }
 
 static void on_fetched(void *userdata, struct gr_bytes *bytes, const struct gr_error *why)
@@ -300,6 +350,7 @@ int gr_verification_start(struct gr_verifier *verifier, const struct gr_verify_r
                                   .digest = *r->digest,
                                   .max_bytes = verifier->max_bytes,
                                   .sealed = verifier->sealed,
+                                  .again = r->again,
                                   .store_fd = -1};
     int k = prepare(v, r, e);
     if (k == 0 && !read_stored(v))

@@ -47,7 +47,9 @@ struct gr_verify_request { // borrowed until gr_verification_start returns
     uint64_t size;              // 0: unknown; else the body must have exactly this many bytes
     const char *const *sources; // tried in order
     size_t n_sources;
-    const char *config;    // JSON text or NULL, given to preflight's init
+    const char *config; // JSON text or NULL, given to preflight's init
+    bool again;         // the same bytes run already and will be loaded beside themselves: a copy
+                        // is stored as well (gr_verified_copy)
     uint64_t timeout_usec; // whole verification; 0: GR_FETCH_USEC_MAX + GR_PREFLIGHT_USEC_MAX
 };
 struct gr_verify_callbacks {

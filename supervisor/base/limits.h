@@ -37,7 +37,9 @@
 #define GR_CHANNEL_FDS_MAX 16
 #define GR_ETCD_LINE_MAX (16u << 20)
 #define GR_ETCD_RANGE_BYTES_MAX (64u << 20)
-#define GR_STORE_KEEP_COUNT 8 // per module, besides those in use
+#define GR_STORE_KEEP_COUNT 8           // per module, besides those in use
+#define GR_MEND_BACKOFF_USEC 1000000ull // between the first tries for a lost artifact; doubles
+#define GR_MEND_BACKOFF_USEC_MAX (300ull * 1000000)
 #define GR_STORE_COPIES_MAX 8 // of one artifact, each for one more load of it into the same worker
 #define GR_STORE_MARGIN_BYTES (4u << 20) // of the disk, which artifacts leave to the journal
 #define GR_HISTORY_ROWS_MAX 10000

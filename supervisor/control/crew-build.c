@@ -20,15 +20,10 @@ struct seat { // one version on its way into a worker that is being built
 static void all_loaded(struct gr_hosted *h);
 static void seat_load(struct gr_hosted *h, const struct gr_desired *d, const struct seat *like);
 
-static void degraded(struct gr_manager *m, const struct gr_desired *d, const struct gr_error *e)
+// A healthy worker that serves is not given up for one that lacks something.
+static bool can_wait(const struct gr_manager *m)
 {
-    struct gr_told *t = gr_manager_told(m, &d->module);
-    if (t) {
-        t->reason = e->reason;
-        snprintf(t->message, sizeof t->message, "%s", e->message);
-    }
-    gr_manager_tell(m, GR_MSG_DEGRADED, GR_LOG_ERROR, d->module.s, d->version.text, 0, "Degraded",
-                    e->reason, e->message);
+    return m->active && m->active->state == GR_HOSTED_SERVING && !m->active->tainted;
 }
 
 static void candidate_failed(struct gr_manager *m, const struct seat *s, const struct gr_error *e)
@@ -39,7 +34,9 @@ static void candidate_failed(struct gr_manager *m, const struct seat *s, const s
         gr_rollout_fail(r, member, e);
 }
 
-static void seat_failed(struct gr_hosted *h, const struct seat *s, const struct gr_error *e)
+// `lost`: the store has no such bytes any more.
+static void seat_failed(struct gr_hosted *h, const struct seat *s, const struct gr_error *e,
+                        bool lost)
 {
     const struct gr_committed *row = gr_manager_row(h->manager, &s->module);
     if (s->role == ROLE_CANDIDATE) {
@@ -53,8 +50,12 @@ static void seat_failed(struct gr_hosted *h, const struct seat *s, const struct 
                                  : s->fallback ? row->last_good
                                                : row->release;
     const struct gr_desired *other = row->last_good ? row->last_good : row->previous;
-    degraded(h->manager, d, e);
-    if (stable && !s->fallback && other && !gr_desired_same_release(other, row->release))
+    gr_manager_lacks(h->manager, d, e, h->number, true);
+    if (lost)
+        gr_mend_want(h->manager, d, h->number);
+    if (can_wait(h->manager))
+        h->incomplete = true;
+    else if (stable && !s->fallback && other && !gr_desired_same_release(other, row->release))
         seat_load(h, other, &(struct seat){.role = ROLE_STABLE, .fallback = true});
 }
 
@@ -83,7 +84,7 @@ static void on_seated(void *u, int slot, const struct gr_error *e)
     if (p)
         take_seat(p, s, slot);
     else if (e && e->code != -ECONNRESET)
-        seat_failed(h, s, e);
+        seat_failed(h, s, e, false);
     free(s);
     if (!h->loading && !(e && e->code == -ECONNRESET))
         all_loaded(h);
@@ -109,6 +110,8 @@ static void seat_load(struct gr_hosted *h, const struct gr_desired *d, const str
     struct gr_error e = {0};
     struct gr_verified *v GR_CLEANUP(gr_verified_freep) = NULL;
     int k = gr_verified_reopen(h->manager->verifier, &d->module, &d->version, &d->digest, &v, &e);
+    bool lost =
+        k < 0 && (e.reason == GR_REASON_LOAD_FAILED || e.reason == GR_REASON_DIGEST_MISMATCH);
     if (k == 0) {
         tell_contract(h->manager, s, v);
         h->loading++;
@@ -117,8 +120,21 @@ static void seat_load(struct gr_hosted *h, const struct gr_desired *d, const str
             h->loading--;
     }
     if (k < 0) {
-        seat_failed(h, s, &e);
+        seat_failed(h, s, &e, lost);
         free(s);
+    }
+}
+
+// What earlier workers lacked and this one has is mended.
+static void has_all_but_its_own(struct gr_hosted *h)
+{
+    struct gr_manager *m = h->manager;
+    for (size_t i = 0; i < m->n_told; i++) {
+        struct gr_told *t = &m->told[i];
+        if (!t->lack.reason || t->lack.worker >= h->number)
+            continue;
+        t->lack.reason = GR_REASON_NONE;
+        gr_mend_forget(m, &t->module);
     }
 }
 
@@ -168,6 +184,7 @@ static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
         carry_over(old, h);
     h->state = GR_HOSTED_SERVING;
     m->active = h;
+    has_all_but_its_own(h);
     gr_orphans_release(&m->orphans);
     char text[128];
     snprintf(text, sizeof text, "worker %d serves %zu modules", gr_worker_pid(h->worker),
@@ -202,6 +219,14 @@ static void on_table_set(void *u, const cJSON *reply, const struct gr_error *e)
 static void all_loaded(struct gr_hosted *h)
 {
     struct gr_manager *m = h->manager;
+    if (h->incomplete && can_wait(m)) {
+        gr_log(GR_LOG_WARNING,
+               "worker %d lacks something of the table and is not taken; worker %d serves on",
+               gr_worker_pid(h->worker), gr_worker_pid(m->active->worker));
+        h->state = GR_HOSTED_DRAINING;
+        gr_worker_kill(h->worker);
+        return;
+    }
     cJSON *order = gr_table_order("swap", m->table.number, GR_FREEZE_BUDGET_DEFAULT_USEC);
     for (size_t i = 0; i < h->n_places; i++)
         if (h->places[i].stable >= 0 || h->places[i].candidate >= 0)

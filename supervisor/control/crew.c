@@ -94,7 +94,11 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
             respawn(m, h);
     }
     (void)w;
+    bool was_incomplete = h->incomplete;
     hosted_free(h);
+    if (was_incomplete && m->active && !m->stopping) // what waited for it goes on with the old one
+        for (size_t i = m->n_rollouts; i-- > 0;)
+            gr_rollout_worker_ready(m->rollouts[i]);
     if (m->stopping && !m->crew)
         sd_event_exit(m->event, 0);
     gr_manager_advance(m);
@@ -110,14 +114,15 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
     if (!h)
         return -ENOMEM;
     h->manager = m;
+    h->number = ++m->n_workers;
     h->spawned = gr_mono_now();
     struct gr_worker_listener l[GR_LISTEN_MAX];
     for (size_t i = 0; i < m->listeners.n; i++)
         l[i] = (struct gr_worker_listener){m->listeners.fd[i], m->listeners.address[i]};
     char store[4096], adopt[4096];
     snprintf(store, sizeof store, "%s/store", m->config->state_dir);
-    snprintf(adopt, sizeof adopt, "%s/worker-%d-%u.sock", m->config->state_dir, getpid(),
-             m->workers_spawned++);
+    snprintf(adopt, sizeof adopt, "%s/worker-%d-%" PRIu64 ".sock", m->config->state_dir, getpid(),
+             h->number);
     const struct gr_worker_config c = {.service = m->config->service.s,
                                        .instance = m->config->instance.s,
                                        .store_dir = store,

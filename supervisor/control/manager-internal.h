@@ -3,6 +3,7 @@
 #include "control/control-api.h"
 #include "control/listeners.h"
 #include "control/manager.h"
+#include "control/mend.h"
 #include "control/orphan.h"
 #include "control/status-writer.h"
 #include "control/worker.h"
@@ -35,6 +36,8 @@ struct gr_hosted { // a worker and what it holds
     sd_event_source *limit; // ends a drain that does not end
     bool tainted;
     char *adopt_path; // where it waits when this supervisor dies
+    bool incomplete;  // built while another serves, it lacks something of the table: not taken
+    uint64_t number;  // of the workers of this supervisor
 };
 
 enum gr_tally { // the supervisor's own counters
@@ -80,6 +83,8 @@ struct gr_manager {
     // crew
     struct gr_hosted *crew;   // all that live
     struct gr_hosted *active; // the one that serves; NULL: none now
+    uint64_t n_workers;       // ever
+    struct gr_mend *mends;    // artifacts that the store lost
     bool replace_wanted;
     char replace_why[128];
     unsigned deaths_in_a_row;
@@ -94,9 +99,14 @@ struct gr_manager {
         int64_t rollout, revision;
         enum gr_phase phase;
         struct gr_wall at;
+        struct {                   // what of the committed table cannot be served
+            enum gr_reason reason; // NONE: nothing
+            char message[GR_MESSAGE_MAX];
+            struct gr_digest digest;
+            uint64_t worker; // number of the one that found out
+        } lack;
     } * told;
     size_t n_told;
-    unsigned workers_spawned;
     uint64_t tally[GR_TALLY_COUNT];
     uint64_t rollbacks[GR_REASON_COUNT], refused[GR_REASON_COUNT], faults;
     struct gr_view_station stations[GR_STATIONS]; // since the start
@@ -109,6 +119,10 @@ void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, co
                      const char *version, int64_t rollout, const char *phase, enum gr_reason reason,
                      const char *message);
 struct gr_told *gr_manager_told(struct gr_manager *m, const struct gr_name *module); // makes it
+// Part of what is committed cannot be served now: Degraded until a worker newer than the one of
+// this number has it, or no row names it any more. `loud`: also an event.
+void gr_manager_lacks(struct gr_manager *m, const struct gr_desired *d, const struct gr_error *why,
+                      uint64_t worker, bool loud);
 void gr_manager_advance(struct gr_manager *m); // look again at the next turn of the loop
 void gr_manager_changed(struct gr_manager *m); // status keys, READY, waiting operators
 
@@ -130,6 +144,7 @@ GR_MUST_CHECK int gr_manager_commit_rows(struct gr_manager *m, const struct gr_r
                                          enum gr_direction d, const struct gr_rollout_row *as,
                                          struct gr_error *e);
 void gr_manager_collect_store(struct gr_manager *m);
+bool gr_manager_row_names(const struct gr_committed *row, const struct gr_digest *digest);
 
 // manager-ops.c
 void gr_manager_worker_ops(struct gr_rollout_ops *ret); // what a rollout does to the worker

@@ -17,6 +17,15 @@ const struct gr_committed *gr_manager_row(const struct gr_manager *m, const stru
     return NULL;
 }
 
+bool gr_manager_row_names(const struct gr_committed *row, const struct gr_digest *digest)
+{
+    const struct gr_desired *named[] = {row->release, row->previous, row->last_good};
+    for (size_t i = 0; i < GR_COUNT(named); i++)
+        if (named[i] && gr_digest_equal(&named[i]->digest, digest))
+            return true;
+    return false;
+}
+
 static struct gr_committed *table_row(struct gr_manager *m, const struct gr_name *module)
 {
     for (size_t i = 0; i < m->table.n; i++)

@@ -46,12 +46,19 @@ static struct gr_rollout *rollout_of(const struct gr_manager *m, const struct gr
     return NULL;
 }
 
-static const char *module_phase(const struct gr_rollout *r, const struct gr_told *t)
+static bool lacks(const struct gr_committed *row, const struct gr_told *t)
+{
+    return row && t && t->lack.reason && gr_manager_row_names(row, &t->lack.digest);
+}
+
+static const char *module_phase(const struct gr_rollout *r, const struct gr_committed *row,
+                                const struct gr_told *t)
 {
     if (r)
         return gr_rollout_row(r)->phase == GR_PHASE_PAUSED ? "Paused" : "Progressing";
-    bool bad = t && (t->phase == GR_PHASE_REJECTED || t->phase == GR_PHASE_ROLLED_BACK ||
-                     (t->phase == GR_PHASE_COUNT && t->reason));
+    bool bad = lacks(row, t);
+    bad |= t && (t->phase == GR_PHASE_REJECTED || t->phase == GR_PHASE_ROLLED_BACK ||
+                 (t->phase == GR_PHASE_COUNT && t->reason));
     return bad ? "Degraded" : "Healthy";
 }
 
@@ -89,7 +96,7 @@ static void fill_module(struct gr_manager *m, struct memory *mem, const struct g
     unsigned share = 0;
     struct gr_place *p = h ? gr_hosted_place(h, name) : NULL;
     *v = (struct gr_view_module){.module = *name, .updated = t ? t->at : gr_wall_now()};
-    snprintf(v->phase, sizeof v->phase, "%s", module_phase(r, t));
+    snprintf(v->phase, sizeof v->phase, "%s", module_phase(r, row, t));
     if (t) {
         v->reason = t->reason;
         snprintf(v->message, sizeof v->message, "%s", t->message);
@@ -97,6 +104,10 @@ static void fill_module(struct gr_manager *m, struct memory *mem, const struct g
         v->observed_revision = t->revision;
         snprintf(v->rollout_phase, sizeof v->rollout_phase, "%s",
                  t->phase < GR_PHASE_COUNT ? gr_phase_name(t->phase) : "");
+    }
+    if (lacks(row, t)) {
+        v->reason = t->lack.reason;
+        snprintf(v->message, sizeof v->message, "%s", t->lack.message);
     }
     if (!v->observed_revision && row)
         v->observed_revision = row->release->mod_revision;

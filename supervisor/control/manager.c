@@ -60,6 +60,23 @@ void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, co
         gr_control_notify(m->control);
 }
 
+void gr_manager_lacks(struct gr_manager *m, const struct gr_desired *d, const struct gr_error *why,
+                      uint64_t worker, bool loud)
+{
+    struct gr_told *t = gr_manager_told(m, &d->module);
+    if (t) {
+        t->lack.reason = why->reason;
+        t->lack.digest = d->digest;
+        t->lack.worker = worker;
+        t->at = gr_wall_now();
+        snprintf(t->lack.message, sizeof t->lack.message, "%s", why->message);
+    }
+    if (loud)
+        gr_manager_tell(m, GR_MSG_DEGRADED, GR_LOG_ERROR, d->module.s, d->version.text, 0,
+                        "Degraded", why->reason, why->message);
+    gr_manager_changed(m);
+}
+
 void gr_manager_changed(struct gr_manager *m)
 {
     if (m->status)
@@ -348,6 +365,7 @@ void gr_manager_free(struct gr_manager *m)
     gr_source_free(m->source);
     gr_status_writer_free(gr_steal(m->status));
     gr_crew_free(m);
+    gr_mend_free_all(m);
     gr_manager_free_rollouts(m);
     m->advance = sd_event_source_disable_unref(m->advance);
     gr_verifier_free(m->verifier);

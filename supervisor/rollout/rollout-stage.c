@@ -53,14 +53,16 @@ static void on_verified(void *u, struct gr_verified *v, const struct gr_error *e
 
 static int start_verification(struct gr_rollout *r, size_t i)
 {
-    const struct gr_desired *to = r->row.members[i].to;
+    const struct gr_desired *to = r->row.members[i].to, *from = r->row.members[i].from;
     const struct gr_verify_request request = {.module = &to->module,
                                               .version = &to->version,
                                               .digest = &to->digest,
                                               .size = to->size,
                                               .sources = (const char *const *)to->sources,
                                               .n_sources = to->n_sources,
-                                              .config = to->config};
+                                              .config = to->config,
+                                              .again = from &&
+                                                       gr_digest_equal(&from->digest, &to->digest)};
     const struct gr_verify_callbacks cb = {
         .station = on_station, .done = on_verified, .userdata = &r->members[i]};
     struct gr_error e = {0};
