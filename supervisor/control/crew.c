@@ -12,6 +12,7 @@
 #define DRAIN_USEC (10 * GR_USEC_PER_SEC)
 #define RESPAWN_MAX_USEC (5 * GR_USEC_PER_SEC)
 #define QUICK_DEATH_USEC (10 * GR_USEC_PER_SEC)
+#define DEATHS_WITH_CANDIDATES_MAX 3
 
 // --- faults and deaths
 // ----------------------------------------------------------------------------
@@ -24,6 +25,20 @@ static void on_event(void *u, struct gr_worker *w, const cJSON *msg)
     (void)!gr_json_string(msg, "", "type", GR_JSON_REQUIRED, &type, NULL);
     if (strcmp(type, "fault") == 0)
         gr_crew_on_fault(h, msg);
+}
+
+// A worker that ends again and again while it is built: the candidates are what can be left out.
+static void leave_candidates_out(struct gr_manager *m)
+{
+    struct gr_error e = {0};
+    gr_error_set(&e, -EFAULT, GR_REASON_LOAD_FAILED,
+                 "%u workers in a row ended while they were built with its candidate; expected one "
+                 "to serve. The version before serves on: publish a mended build",
+                 m->deaths_in_a_row);
+    for (size_t i = m->n_rollouts; i-- > 0;)
+        if (gr_rollout_is_gray(m->rollouts[i]))
+            gr_rollout_restore_without_worker(m->rollouts[i], gr_rollout_row(m->rollouts[i])->n,
+                                              &e);
 }
 
 static int on_respawn(sd_event_source *s, uint64_t usec, void *u)
@@ -92,6 +107,9 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
             gr_rollout_restore_without_worker(b.r, b.member, &e);
         if (!m->stopping)
             respawn(m, h);
+        if (h->state == GR_HOSTED_STARTING && m->deaths_in_a_row >= DEATHS_WITH_CANDIDATES_MAX &&
+            !m->active)
+            leave_candidates_out(m);
     }
     (void)w;
     bool was_incomplete = h->incomplete;

@@ -31,24 +31,39 @@ static void convict(struct gr_rollout *r, size_t member, enum gr_reason reason)
         r->env.ops->convict(r->env.ops->userdata, r, member);
 }
 
-void gr_rollout_ask_back(struct gr_rollout *r)
+static int send_back(struct gr_rollout *r)
 {
     r->asks++;
     r->ask = GR_ASK_BACK;
-    int k = r->env.ops->swap(r->env.ops->userdata, r, GR_BACK);
-    if (k < 0) {
-        struct gr_error e = {0};
-        gr_error_set(&e, k, GR_REASON_INTERNAL, "the worker could not be asked: %s", strerror(-k));
-        gr_rollout_answered(r, &e);
-    }
+    return r->env.ops->swap(r->env.ops->userdata, r, GR_BACK);
 }
 
+static void check_sent(struct gr_rollout *r, int k)
+{
+    struct gr_error e = {0};
+    if (k == 0)
+        return;
+    gr_error_set(&e, k, GR_REASON_INTERNAL, "the worker could not be asked: %s", strerror(-k));
+    gr_rollout_answered(r, &e);
+}
+
+void gr_rollout_ask_back(struct gr_rollout *r)
+{
+    check_sent(r, send_back(r));
+}
+
+// What was never in force goes before the disk is waited for: the journal names stable already, and
+// who starts anew in between looks at the same numbers again. The answer comes from the event loop.
 static void go_back(struct gr_rollout *r, enum gr_rollout_event ev, enum gr_rollout_event restored)
 {
+    bool at_once = !r->row.gray.swapped;
     r->restored_as = restored;
     r->row.gray.weight_permyriad = r->row.gray.shadow_permyriad = 0;
+    int k = at_once ? send_back(r) : 0;
     (void)!gr_rollout_set_phase(r, ev);
-    gr_rollout_ask_back(r);
+    if (!at_once)
+        k = send_back(r);
+    check_sent(r, k);
 }
 
 void gr_rollout_restored(struct gr_rollout *r)
@@ -90,8 +105,13 @@ void gr_rollout_fail(struct gr_rollout *r, size_t member, const struct gr_error 
         gr_steps_hold(r, GR_HOLD_FAILURE, NULL);
         return;
     }
+    if (gr_rollout_is_stepping(r)) {
+        go_back(r, GR_ROLLOUT_FAIL, GR_ROLLOUT_RESTORED);
+        convict(r, member, why->reason);
+        return;
+    }
     convict(r, member, why->reason);
-    if (p == GR_PHASE_BAKING || gr_rollout_is_stepping(r)) {
+    if (p == GR_PHASE_BAKING) {
         go_back(r, GR_ROLLOUT_FAIL, GR_ROLLOUT_RESTORED);
         return;
     }
