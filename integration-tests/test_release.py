@@ -1,5 +1,6 @@
 """The main job: an operator writes a key, and a running service changes its code without losing a request."""
 import json
+import re
 
 from harness import MODULES, Traffic
 
@@ -30,6 +31,17 @@ def test_replacement_under_traffic_loses_nothing(grayling):
     assert set(t.versions) <= {"1.0.0", "1.1.0"}
     status, headers, body = grayling.call(CHARGE, BODY)
     assert headers["x-grayling-version"] == "1.1.0" and "fee_cents" in json.loads(body)
+
+
+def test_many_replacements_leave_nothing_loaded(grayling):
+    """Many more than one worker may map copies of a file (GR_STORE_COPIES_MAX)."""
+    grayling.deploy("pay", MODULES / "pay-1.0.0.so")
+    with Traffic(grayling, CHARGE, BODY) as t:
+        for i in range(40):
+            grayling.deploy("pay", MODULES / f"pay-1.{(i + 1) % 2}.0.so", strategy={"bake": "1ms"})
+    assert t.lost == [] and set(t.codes) == {200}
+    still = re.search(r"^grayling_pinned_versions (\d+)$", grayling.metrics(), re.MULTILINE)
+    assert int(still.group(1)) <= 1  # the last one may be leaving now
 
 
 def test_a_crashing_version_is_taken_back(grayling):

@@ -259,7 +259,7 @@ def test_a_killed_supervisor_loses_nothing(front_door, rig):
     with Load(front_door) as load:
         rig.run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", UNIT)
         wait_next_supervisor(front_door, cursor)
-        rig.wait_journal(cursor, lambda e: f"worker {worker} of the supervisor before serves on" in e["MESSAGE"])
+        rig.wait_journal(cursor, lambda e: f"worker {worker} of the supervisor before" in e["MESSAGE"])
         assert front_door.worker() != worker
         assert front_door.call(CHARGE)[0] == 200
     load.expect_all_answered()

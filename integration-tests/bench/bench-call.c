@@ -1,7 +1,9 @@
 // What a call costs, in nanoseconds: bare into the module, through the pinned table, and the whole
-// way with guard, statistics and answer. Prints a table; asserts nothing about time.
+// way with guard, statistics and answer; what the decision of a gray release adds; and how long it
+// takes to route a candidate out while calls run. Prints tables; asserts nothing about time.
 //
-//   bench-call [FILE.so]        default: $GRAYLING_BUILD/modules/echo-1.0.0.so
+//   bench-call [DIRECTORY]      of echo-1.0.0.so and echo-1.0.1.so; default:
+//   $GRAYLING_BUILD/modules
 #include "dispatch/internal.h"
 #include <dlfcn.h>
 #include <pthread.h>
@@ -12,9 +14,12 @@
 #define ROUNDS 7
 #define CALLS 1000000u
 #define THREADS_MAX 2
+#define EXCHANGES 2000
 
 struct bench {
     struct gr_dispatch *d;
+    struct gr_instance *stable, *candidate;
+    _Atomic bool stop;
     const struct grayling_module *block; // for the bare call
     void *self;
     struct grayling_host host;
@@ -29,10 +34,10 @@ struct runner {
     double nsec;
 };
 
-static double now_nsec(void)
+static double now_nsec(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
@@ -75,6 +80,35 @@ static void loop_whole(struct runner *r)
     }
 }
 
+static void loop_until_stopped(struct runner *r)
+{
+    struct gr_response response;
+    while (!atomic_load_explicit(&r->b->stop, memory_order_relaxed))
+        if (gr_dispatch_call(r->t, &r->b->request, &response) == GR_CALL_DONE)
+            gr_response_done(r->b->d, &response);
+}
+
+// --- the rollout -------------------------------------------------------------------------------
+
+// Routes the candidate beside stable; no rule: stable alone.
+static void route(struct bench *b, const struct gr_gray_spec *rule)
+{
+    struct gr_swap_result result;
+    struct gr_error e = {0};
+    struct gr_gray *gray = NULL;
+    struct gr_change c = {.module = gr_instance_contract(b->stable)->module.s, .stable = b->stable};
+    int r = rule ? gr_gray_new(rule, NULL, &gray, &e) : 0;
+    if (gray) {
+        c.candidate = b->candidate;
+        c.gray = gray;
+    }
+    if (r < 0 || gr_dispatch_route(b->d, &c, 1, &result, &e) < 0) {
+        fprintf(stderr, "bench-call: %s\n", e.message);
+        exit(1);
+    }
+    gr_gray_unref(gray);
+}
+
 // --- measuring ---------------------------------------------------------------------------------
 
 static void *run(void *arg)
@@ -83,9 +117,10 @@ static void *run(void *arg)
     if (gr_thread_attach(r->b->d, &r->t) < 0)
         abort();
     pthread_barrier_wait(r->start);
-    double start = now_nsec();
+    // The thread's own time: on a busy machine, waiting for a processor is no cost of a call.
+    double start = now_nsec(CLOCK_THREAD_CPUTIME_ID);
     r->loop(r);
-    r->nsec = (now_nsec() - start) / CALLS;
+    r->nsec = (now_nsec(CLOCK_THREAD_CPUTIME_ID) - start) / CALLS;
     gr_thread_detach(r->t);
     return NULL;
 }
@@ -121,31 +156,70 @@ static double measure(struct bench *b, void (*loop)(struct runner *r), unsigned 
     return rounds[ROUNDS / 2];
 }
 
+// A candidate taken in and out while two threads call: from the order to the new table in force.
+static void measure_exchanges(struct bench *b)
+{
+    static double usec[EXCHANGES];
+    static const struct gr_gray_spec half = {.rollout = 1, .weight_permyriad = 5000};
+    pthread_barrier_t start;
+    pthread_t threads[THREADS_MAX];
+    struct runner runners[THREADS_MAX];
+    pthread_barrier_init(&start, NULL, THREADS_MAX);
+    for (unsigned t = 0; t < THREADS_MAX; t++) {
+        runners[t] = (struct runner){.b = b, .loop = loop_until_stopped, .start = &start};
+        if (pthread_create(&threads[t], NULL, run, &runners[t]) != 0)
+            abort();
+    }
+    for (unsigned i = 0; i < EXCHANGES; i++) {
+        route(b, &half);
+        double begin = now_nsec(CLOCK_MONOTONIC);
+        route(b, NULL);
+        usec[i] = (now_nsec(CLOCK_MONOTONIC) - begin) / 1e3;
+    }
+    atomic_store(&b->stop, true);
+    for (unsigned t = 0; t < THREADS_MAX; t++)
+        pthread_join(threads[t], NULL);
+    pthread_barrier_destroy(&start);
+    qsort(usec, EXCHANGES, sizeof(usec[0]), by_value);
+    printf("candidate routed out under load, us: %.1f p50, %.1f p99, %.1f most of %d\n",
+           usec[EXCHANGES / 2], usec[EXCHANGES * 99 / 100], usec[EXCHANGES - 1], EXCHANGES);
+}
+
 // --- set-up ------------------------------------------------------------------------------------
 
-static int prepare(struct bench *b, const char *path, struct gr_error *e)
+static int load(struct bench *b, const char *directory, const char *file, unsigned slot,
+                struct gr_instance **ret, struct gr_error *e)
 {
+    char path[4096 + 32];
+    snprintf(path, sizeof(path), "%s/%s.so", directory, file);
+    struct gr_load l = {.path = path, .fd = -1, .slot = slot};
+    return gr_instance_load(b->d, &l, ret, e);
+}
+
+static int prepare(struct bench *b, const char *directory, struct gr_error *e)
+{
+    static const struct grayling_header headers[] = {
+        {"host", "127.0.0.1:8080"}, {"user-agent", "bench/1.0"}, {"x-user-id", "user-4711"}};
     struct gr_dispatch_options o = {.max_threads = THREADS_MAX};
-    struct gr_load load = {.path = path, .fd = -1};
-    struct gr_instance *i;
-    struct gr_swap_result swapped;
     int r = gr_dispatch_new(&o, &b->d, e);
     if (r == 0)
         r = gr_guard_install(b->d);
     if (r == 0)
-        r = gr_instance_load(b->d, &load, &i, e);
+        r = load(b, directory, "echo-1.0.0", 0, &b->stable, e);
+    if (r == 0)
+        r = load(b, directory, "echo-1.0.1", 1, &b->candidate, e);
     if (r < 0)
         return r;
-    const struct gr_contract_interface *face = &gr_instance_contract(i)->provides[0];
-    struct gr_change change = {.module = gr_instance_contract(i)->module.s, .stable = i};
-    r = gr_dispatch_swap(b->d, &change, 1, GR_USEC_PER_SEC, &swapped, e);
-    b->block = i->block;
+    const struct gr_contract_interface *face = &gr_instance_contract(b->stable)->provides[0];
+    b->block = b->stable->block;
     b->host = (struct grayling_host){.struct_size = sizeof(b->host), .respond = no_respond};
     b->self = &b->host; // echo keeps its host as its self
     b->request = (struct grayling_request){
         .struct_size = sizeof(b->request),
         .interface_name = face->name,
         .method_name = face->methods[0].name,
+        .n_headers = GR_COUNT(headers),
+        .headers = headers,
         .payload = {"sixteen bytes...", 16},
         .request_id = "0af7651916cd43dd8448eb211c80319c",
     };
@@ -154,27 +228,45 @@ static int prepare(struct bench *b, const char *path, struct gr_error *e)
 
 int main(int argc, char **argv)
 {
+    static const struct gr_gray_spec turns = {.rollout = 1, .weight_permyriad = 5000},
+                                     sticky = {.rollout = 1,
+                                               .weight_permyriad = 5000,
+                                               .sticky = "header:x-user-id"},
+                                     exact = {.rollout = 1,
+                                              .match_json = "[{\"header\":\"x-user-id\",\"exact\":"
+                                                            "\"user-4711\"}]"},
+                                     regex = {.rollout = 1,
+                                              .match_json = "[{\"header\":\"x-user-id\",\"regex\":"
+                                                            "\"^user-[0-9]+$\"}]"};
     static const struct {
         const char *name;
         void (*loop)(struct runner *r);
+        const struct gr_gray_spec *rule;
     } ways[] = {
-        {"bare indirect call into the module", loop_bare},
-        {"through the pinned table (lookup by name)", loop_pinned},
-        {"whole way: pin, guard, statistics, answer", loop_whole},
+        {"bare indirect call into the module", loop_bare, NULL},
+        {"through the pinned table (lookup by name)", loop_pinned, NULL},
+        {"whole way: pin, guard, statistics, answer", loop_whole, NULL},
+        {"... and a candidate, by turns", loop_whole, &turns},
+        {"... by a sticky header", loop_whole, &sticky},
+        {"... by a rule, exact", loop_whole, &exact},
+        {"... by a rule, regular expression", loop_whole, &regex},
     };
-    char path[4096];
+    char directory[4096];
     const char *build = getenv("GRAYLING_BUILD");
-    snprintf(path, sizeof(path), "%s/modules/echo-1.0.0.so", build ? build : ".");
-    struct bench b;
+    snprintf(directory, sizeof(directory), "%s/modules", build ? build : ".");
+    static struct bench b;
     struct gr_error e = {0};
-    if (prepare(&b, argc > 1 ? argv[1] : path, &e) < 0) {
+    if (prepare(&b, argc > 1 ? argv[1] : directory, &e) < 0) {
         fprintf(stderr, "bench-call: %s\n", e.message);
         return 1;
     }
     printf("%-44s %10s %10s\n", "nanoseconds a call", "1 thread", "2 threads");
-    for (size_t i = 0; i < GR_COUNT(ways); i++)
+    for (size_t i = 0; i < GR_COUNT(ways); i++) {
+        route(&b, ways[i].rule);
         printf("%-44s %10.1f %10.1f\n", ways[i].name, measure(&b, ways[i].loop, 1),
                measure(&b, ways[i].loop, 2));
+    }
+    measure_exchanges(&b);
     gr_dispatch_free(b.d);
     return 0;
 }

@@ -199,7 +199,7 @@ static void receive(struct loop *l, struct connection *c)
 
 static void on_connection(struct loop *l, struct connection *c, uint32_t events)
 {
-    if (l->dialling > 0) {
+    if (l->dialling > 0 && c->state == CONNECTING) {
         l->dialling--;
         c->state = IDLE;
         if (events & (EPOLLERR | EPOLLHUP))
@@ -292,10 +292,10 @@ static int wait_for_events(struct loop *l, uint64_t until)
 static int dial_all(struct loop *l)
 {
     for (unsigned i = 0; i < l->o->connections; i++) {
-        int k = dial(l, &l->connections[i]);
-        if (k < 0)
-            return k;
-        l->dialling++;
+        if (dial(l, &l->connections[i]) == 0)
+            l->dialling++;
+        else
+            hang_up(&l->connections[i]);
     }
     uint64_t end = now_nsec() + DIAL_NSEC;
     while (l->dialling > 0) {

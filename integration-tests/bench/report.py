@@ -84,7 +84,7 @@ def claim(contestants, others):
 
 
 def load_row(name, load, first, rest):
-    q = lambda where: [usec(load[where]["p50_usec"]), usec(load[where]["p99_usec"])] if where in load else ["–", "–"]
+    q = lambda where: [usec(load[where]["p50_usec"]), usec(load[where]["p99_usec"])] if load.get(where, {}).get("n") else ["–", "–"]
     return [name, first, f"{load['due']:,}", f"{load['due'] - load['answered']:,}", load["idle_closed"], *q("inside"), *q("outside"), rest]
 
 

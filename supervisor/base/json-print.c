@@ -147,6 +147,8 @@ static int print(struct printer *p, const cJSON *j)
         return put_string(p, j->valuestring);
     case cJSON_Number:
         return put_number(p, j->valuedouble);
+    case cJSON_Raw: // text that was printed before
+        return put(p, j->valuestring);
     case cJSON_True:
         return put(p, "true");
     case cJSON_False:

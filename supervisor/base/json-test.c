@@ -396,6 +396,15 @@ static void texts_come_back_as_they_were(void **state)
     }
 }
 
+static void printed_text_goes_in_as_it_is(void **state)
+{
+    (void)state;
+    GR_AUTO_JSON cJSON *o = cJSON_CreateObject();
+    assert_non_null(cJSON_AddRawToObject(o, "a", "[1, {\"b\": 2}]"));
+    GR_AUTO_FREE char *text = gr_json_format(o);
+    assert_string_equal(text, "{\"a\":[1, {\"b\": 2}]}");
+}
+
 static void people_get_lines(void **state)
 {
     (void)state;
@@ -416,6 +425,7 @@ int main(void)
         cmocka_unit_test(whole_numbers_are_exact),
         cmocka_unit_test(what_is_no_whole_number_is_not_read),
         cmocka_unit_test(texts_come_back_as_they_were),
+        cmocka_unit_test(printed_text_goes_in_as_it_is),
         cmocka_unit_test(people_get_lines),
         cmocka_unit_test(good_documents_pass),
         cmocka_unit_test(bad_documents_are_refused_with_a_reason),

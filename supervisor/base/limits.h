@@ -56,6 +56,7 @@
 #define GR_CONTROL_IDLE_SEC 60                     // a silent connection is closed
 #define GR_CONTROL_WAIT_USEC_MAX (60ull * 1000000) // longest long poll
 #define GR_ROLLOUTS_MAX (2 * GR_MODULES_MAX) // in progress at once: one that goes, one that comes
+#define GR_GRAYS_MAX 128                     // rollouts with a candidate in one routing table
 #define GR_HEADERS_MAX 100                   // header fields of one request
 #define GR_HEAD_SEC_MAX 10                   // a request's head must be complete by then
 #define GR_BODY_SEC_MAX 120                  // ... and its body

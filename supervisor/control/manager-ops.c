@@ -244,6 +244,44 @@ static int op_commit(void *u, struct gr_rollout *r, enum gr_direction d,
     return k;
 }
 
+struct settling { // versions that leave once no table names them
+    struct gr_hosted *hosted;
+    size_t n;
+    int slots[GR_MODULES_MAX];
+};
+
+static void on_settled(void *u, const cJSON *reply, const struct gr_error *e)
+{
+    struct settling *s = u;
+    if (!reply && e->code != -ECONNRESET)
+        gr_log(GR_LOG_WARNING,
+               "the versions before a release stay loaded, since the table did not let go of them: "
+               "%s",
+               e->message);
+    for (size_t i = 0; reply && i < s->n; i++)
+        gr_hosted_unload(s->hosted, s->slots[i]);
+    free(s);
+}
+
+// The worker exchanges tables and unloads on two threads: an unload that is asked for before the
+// exchange was answered may overtake it, and is then refused for ever.
+static void settle(struct gr_manager *m, struct gr_rollout *r)
+{
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    struct settling *s = malloc(sizeof *s);
+    if (!s)
+        return;
+    *s = (struct settling){.hosted = m->active};
+    for (size_t i = 0; i < row->n && s->n < GR_COUNT(s->slots); i++) {
+        const struct gr_place *p = gr_hosted_place(m->active, &row->members[i].module);
+        if (p && p->previous >= 0)
+            s->slots[s->n++] = p->previous;
+    }
+    if (gr_worker_request(m->active->worker, order_as(m, r, GR_SETTLE, "swap"), -1, 0, on_settled,
+                          s) < 0)
+        free(s);
+}
+
 static void place_back(struct gr_manager *m, struct gr_place *p, const struct gr_rollout_row *row,
                        size_t i)
 {
@@ -268,18 +306,16 @@ static void op_release(void *u, struct gr_rollout *r, enum gr_direction d)
         gr_manager_rebuild_starting(m);
     if (!h)
         return;
-    if (d == GR_SETTLE) // the table lets go of the versions before, then they leave
-        (void)!gr_worker_request(h->worker, order_as(m, r, GR_SETTLE, "swap"), -1, 0, NULL, NULL);
+    if (d == GR_SETTLE)
+        settle(m, r);
     for (size_t i = 0; i < row->n; i++) {
         struct gr_place *p = gr_hosted_place(h, &row->members[i].module);
         if (!p)
             continue;
-        if (d == GR_SETTLE) {
-            gr_hosted_unload(h, p->previous);
+        if (d == GR_SETTLE)
             p->previous = -1;
-        } else {
+        else
             place_back(m, p, row, i);
-        }
         if (p->stable < 0)
             gr_hosted_drop_place(h, &row->members[i].module);
     }

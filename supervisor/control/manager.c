@@ -371,7 +371,9 @@ void gr_manager_free(struct gr_manager *m)
     gr_verifier_free(m->verifier);
     gr_transport_free(m->transport);
     gr_journal_close(m->journal);
-    gr_orphans_release(&m->orphans);
+    if (m->stopping)
+        gr_orphans_release(&m->orphans);
+    gr_orphans_leave(&m->orphans); // a start that failed must not end what serves
     gr_listeners_done(&m->listeners);
     gr_table_rows_done(&m->table);
     wishes_done(&m->before);

@@ -127,6 +127,12 @@ static void release(struct gr_orphan *orphan)
     unlink(orphan->path); // it ends by itself now
 }
 
+void gr_orphans_leave(struct gr_orphans *orphans)
+{
+    while (orphans->n)
+        close(orphans->list[--orphans->n].channel);
+}
+
 void gr_orphans_release(struct gr_orphans *orphans)
 {
     while (orphans->n)

@@ -20,5 +20,8 @@ struct gr_orphans {
 // at one of c's addresses are added to *ret_listeners. Blocks for at most a second for each.
 void gr_orphans_adopt(const struct gr_config *c, struct gr_orphans *ret,
                       struct gr_listeners *ret_listeners);
-// Another worker serves: the orphans answer what they have and exit. Harmless when there is none.
+// This supervisor cannot take over after all: the orphans serve on and wait for the next one.
+void gr_orphans_leave(struct gr_orphans *orphans);
+// Another worker serves, or the service stops: the orphans answer what they have and exit. Harmless
+// when there is none.
 void gr_orphans_release(struct gr_orphans *orphans);

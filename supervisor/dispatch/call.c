@@ -103,16 +103,16 @@ struct attempt {
 };
 
 // Lets one version answer. false: it faulted.
-static bool answer_by(struct attempt *a, struct gr_instance *by, uint16_t method,
-                      struct gr_served *ret)
+static inline bool answer_by(struct attempt *a, struct gr_instance *by, uint16_t method,
+                             struct gr_served *ret)
 {
     a->call.instance = by;
     a->request.method = method;
     ret->by = by;
-    ret->failed = !run(&a->call, a->start_nsec, &ret->code);
-    if (ret->failed)
-        say(a->call.message, "the module failed while it answered this request");
-    return !ret->failed;
+    if (__builtin_expect(run(&a->call, a->start_nsec, &ret->code), 1))
+        return true;
+    say(a->call.message, "the module failed while it answered this request");
+    return false;
 }
 
 static void count_rescue(const struct gr_thread *t, const struct gr_instance *failed)
@@ -132,17 +132,12 @@ static bool answer_again(struct attempt *a, const struct gr_instance *failed,
     return ret->rescued;
 }
 
-static void rescue_stable(struct attempt *a, struct gr_served *ret)
+// false: it failed too, or there is none.
+static bool rescue_stable(struct attempt *a, struct gr_served *ret)
 {
     const struct gr_member *m = &a->route->record->member;
-    if (a->route->idempotent && a->route->rescue_method != GR_METHOD_NONE)
-        (void)answer_again(a, m->stable, m->rescue, a->route->rescue_method, ret);
-}
-
-static void answer_stable(struct attempt *a, struct gr_served *ret)
-{
-    if (!answer_by(a, a->route->record->member.stable, a->route->method, ret))
-        rescue_stable(a, ret);
+    return a->route->idempotent && a->route->rescue_method != GR_METHOD_NONE &&
+           answer_again(a, m->stable, m->rescue, a->route->rescue_method, ret);
 }
 
 static bool both_idempotent(const struct gr_route *route)
@@ -150,31 +145,33 @@ static bool both_idempotent(const struct gr_route *route)
     return route->method != GR_METHOD_NONE && route->idempotent && route->candidate_idempotent;
 }
 
-static void answer_candidate(struct attempt *a, struct gr_served *ret)
+// Apart from the way of a call without a rollout, which it must not slow down. false: whoever
+// answered last faulted.
+static __attribute__((noinline)) bool answer_candidate(struct attempt *a, struct gr_served *ret)
 {
     struct gr_thread *t = a->call.thread;
     const struct gr_route *route = a->route;
     const struct gr_member *m = &route->record->member;
     bool alone = gr_cohort_use(t, route->record);
     if (answer_by(a, m->candidate, route->candidate_method, ret))
-        return;
+        return true;
     if (!alone || !both_idempotent(route)) {
         t->broken = m->candidate; // maybe the request as a whole can be answered again
-        return;
+        return false;
     }
     gr_cohort_leave(t, route->record);
-    if (!answer_again(a, m->candidate, m->stable, route->method, ret))
-        rescue_stable(a, ret);
+    return answer_again(a, m->candidate, m->stable, route->method, ret) || rescue_stable(a, ret);
 }
 
 static bool sees_candidate(struct gr_thread *t, const struct gr_route *route)
 {
-    return route->record->member.gray && (gr_cohort(t, route->record) & GR_COHORT_CANDIDATE) &&
+    return (gr_cohort(t, route->record) & GR_COHORT_CANDIDATE) &&
            route->candidate_method != GR_METHOD_NONE;
 }
 
 static void answer_nobody(const struct gr_member *m, char *message, struct gr_served *ret)
 {
+    *ret = (struct gr_served){0};
     ret->code = m->stable ? GRAYLING_UNIMPLEMENTED : GRAYLING_UNAVAILABLE;
     say(message, m->stable ? "the stable version of the module has no such method"
                            : "the module has no stable version yet");
@@ -186,13 +183,16 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
 {
     const struct gr_member *member = &route->record->member;
     uint64_t start = now_nsec();
-    bool candidate = sees_candidate(t, route);
-    *ret = (struct gr_served){.candidate = candidate};
-    if (!candidate && route->method == GR_METHOD_NONE) {
-        answer_nobody(member, message, ret);
-        return;
+    bool candidate = false;
+    if (__builtin_expect(member->gray != NULL, 0)) {
+        candidate = sees_candidate(t, route);
+        if (!candidate && route->method == GR_METHOD_NONE) {
+            answer_nobody(member, message, ret);
+            return;
+        }
     }
-    ret->by = candidate ? member->candidate : member->stable;
+    *ret = (struct gr_served){.by = candidate ? member->candidate : member->stable,
+                              .candidate = candidate};
     if (depth == 0)
         gr_stats_enter(t->inside, request->request_id, start / 1000);
     struct attempt a = {
@@ -211,10 +211,10 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
         ret->code = GRAYLING_DEADLINE_EXCEEDED;
         return;
     }
-    if (candidate)
-        answer_candidate(&a, ret);
-    else
-        answer_stable(&a, ret);
+    if (__builtin_expect(candidate, 0))
+        ret->failed = !answer_candidate(&a, ret);
+    else if (!answer_by(&a, member->stable, route->method, ret))
+        ret->failed = !rescue_stable(&a, ret);
     if (ret->code != GRAYLING_OK) {
         gr_answer_free(t->dispatch, a.call.answer);
         a.call.answer = NULL;
@@ -224,6 +224,16 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
 
 // --- the outermost call ------------------------------------------------------------------------
 
+// Nearly all names fit into one register's store; both places have room for it.
+static inline void copy_name(char *to, const char *from, size_t len)
+{
+    if (__builtin_expect(len < 16, 1))
+        memcpy(to, from, 16);
+    else
+        memcpy(to, from, len + 1);
+}
+_Static_assert(sizeof(struct gr_name) >= 16 && GR_VERSION_MAX >= 16, "copy_name() reads as much");
+
 static void fill(struct gr_response *r, const struct gr_served *served)
 {
     r->code = served->code;
@@ -232,8 +242,8 @@ static void fill(struct gr_response *r, const struct gr_served *served)
     if (!served->by)
         return;
     const struct gr_contract *c = served->by->contract;
-    memcpy(r->module, c->module.s, served->by->module_len + 1);
-    memcpy(r->version, c->version.text, served->by->version_len + 1);
+    copy_name(r->module, c->module.s, served->by->module_len);
+    copy_name(r->version, c->version.text, served->by->version_len);
     r->private_ = served->answer;
     if (served->answer) {
         r->payload = (struct grayling_bytes){served->answer->data, served->answer->size};
@@ -255,14 +265,15 @@ static void clear(struct gr_response *r)
 }
 
 // A candidate failed where answering again would have mixed two views, or where its own method is
-// not idempotent: the request as a whole is answered again, all by stable, if what it asked for is
-// idempotent.
-static void serve_again(struct gr_thread *t, const struct gr_route *route,
-                        const struct grayling_request *request, char *message,
-                        struct gr_served *served)
+// not idempotent. Unless its caller made do without, the request as a whole is answered again, all
+// by stable, if what it asked for is idempotent.
+static __attribute__((noinline)) void mend(struct gr_thread *t, const struct gr_route *route,
+                                           const struct grayling_request *request, char *message,
+                                           struct gr_served *served)
 {
     const struct gr_instance *broken = t->broken;
-    if (route->method == GR_METHOD_NONE || !route->idempotent ||
+    t->broken = NULL;
+    if (served->code == GRAYLING_OK || route->method == GR_METHOD_NONE || !route->idempotent ||
         (served->candidate && !route->candidate_idempotent))
         return;
     gr_cohorts_leave_used(t, route->record->table);
@@ -271,6 +282,7 @@ static void serve_again(struct gr_thread *t, const struct gr_route *route,
     served->rescued = !served->failed;
     if (served->rescued)
         count_rescue(t, broken);
+    t->broken = NULL; // once
 }
 
 enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_request *request,
@@ -292,8 +304,8 @@ enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_
         struct gr_served served;
         gr_cohorts_begin(t, route->record->table, request);
         gr_serve(t, route, request, 0, ret->message, &served);
-        if (__builtin_expect(t->broken && served.code != GRAYLING_OK, 0))
-            serve_again(t, route, request, ret->message, &served);
+        if (__builtin_expect(t->broken != NULL, 0))
+            mend(t, route, request, ret->message, &served);
         fill(ret, &served);
     }
     gr_unpin(t);

@@ -23,9 +23,9 @@ struct gr_thread { // one calling thread's seat
     bool taken; // under lock
     // Of the request that the outermost call answers, for all calls that it makes (cohort.c).
     const struct grayling_request *request;
-    struct gr_instance *broken;       // a candidate that failed where only the whole request can be
-                                      // answered again
-    uint8_t cohorts[GR_ROLLOUTS_MAX]; // GR_COHORT_, by the table's rollouts
+    // A candidate that failed where only the whole request can be answered again; NULL outside.
+    struct gr_instance *broken;
+    uint8_t cohorts[GR_GRAYS_MAX]; // GR_COHORT_, by the table's rollouts
 };
 
 struct gr_held { // responses of one version that point into its memory, counted by the thread that
@@ -113,10 +113,10 @@ enum {
 static inline void gr_cohorts_begin(struct gr_thread *t, const struct gr_table *table,
                                     const struct grayling_request *request)
 {
+    if (__builtin_expect(table->n_rollouts == 0, 1))
+        return;
     t->request = request;
-    t->broken = NULL;
-    if (__builtin_expect(table->n_rollouts != 0, 0))
-        memset(t->cohorts, 0, table->n_rollouts);
+    memset(t->cohorts, 0, table->n_rollouts);
 }
 // The cohort of the record's rollout, decided at first touch. Only for records with a gray.
 uint8_t gr_cohort(struct gr_thread *t, const struct gr_record *r);

@@ -161,8 +161,8 @@ static void test_candidates_reach_what_they_need(void **state)
 static void test_rollouts_have_a_cap(void **state)
 {
     (void)state;
-    static struct gr_member m[GR_ROLLOUTS_MAX + 1];
-    for (unsigned i = 0; i <= GR_ROLLOUTS_MAX; i++) {
+    static struct gr_member m[GR_GRAYS_MAX + 1];
+    for (unsigned i = 0; i <= GR_GRAYS_MAX; i++) {
         char name[16];
         snprintf(name, sizeof(name), "m%u", i);
         m[i] = (struct gr_member){.gate = i,
@@ -172,10 +172,10 @@ static void test_rollouts_have_a_cap(void **state)
     }
     struct gr_error e = {0};
     GR_AUTO_TABLE struct gr_table *most = NULL, *more = NULL;
-    assert_int_equal(gr_table_build(1, m, GR_ROLLOUTS_MAX, &most, &e), 0);
-    assert_int_equal(gr_table_build(1, m, GR_ROLLOUTS_MAX + 1, &more, &e), -EINVAL);
+    assert_int_equal(gr_table_build(1, m, GR_GRAYS_MAX, &most, &e), 0);
+    assert_int_equal(gr_table_build(1, m, GR_GRAYS_MAX + 1, &more, &e), -EINVAL);
     assert_non_null(strstr(e.message, "more than 128 rollouts"));
-    for (unsigned i = 0; i <= GR_ROLLOUTS_MAX; i++) {
+    for (unsigned i = 0; i <= GR_GRAYS_MAX; i++) {
         gr_contract_free((struct gr_contract *)m[i].candidate_contract);
         gr_gray_unref(m[i].gray);
     }

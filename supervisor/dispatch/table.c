@@ -181,10 +181,10 @@ static int join_rollout(struct gr_table *t, struct gr_record *r, struct gr_error
     size_t i = 0;
     while (i < t->n_rollouts && gr_gray_rollout(t->rollouts[i].gray) != gr_gray_rollout(gray))
         i++;
-    if (i == GR_ROLLOUTS_MAX)
+    if (i == GR_GRAYS_MAX)
         return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
                             "asked to route more than %d rollouts at once; wait for one to end",
-                            GR_ROLLOUTS_MAX);
+                            GR_GRAYS_MAX);
     if (i == t->n_rollouts)
         t->rollouts[t->n_rollouts++] = (struct gr_table_rollout){.gray = gr_gray_ref(gray)};
     else if (t->rollouts[i].gray != gray)

@@ -89,7 +89,7 @@ struct gr_table {
 
 // Owns: *ret by the caller (gr_table_free); the members' instances stay the caller's.
 // Fails: ContractIncompatible when two modules provide one interface; -EINVAL over
-// GR_ROLLOUTS_MAX, or when members of one rollout have different grays.
+// GR_GRAYS_MAX, or when members of one rollout have different grays.
 GR_MUST_CHECK int gr_table_build(uint64_t number, const struct gr_member *members, size_t n,
                                  struct gr_table **ret, struct gr_error *e);
 void gr_table_free(struct gr_table *t);

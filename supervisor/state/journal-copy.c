@@ -87,34 +87,25 @@ static bool add_conviction(cJSON *list, const struct gr_conviction *c)
     return false;
 }
 
-static cJSON *table_json(const struct gr_table_rows *t)
+static char *format_table(const struct gr_table_rows *t)
 {
     GR_AUTO_JSON cJSON *list = cJSON_CreateArray();
     bool ok = list;
     for (size_t i = 0; ok && i < t->n; i++)
         ok = add_row(list, &t->rows[i]);
-    return ok ? gr_steal(list) : NULL;
-}
-
-static char *format_table(const struct gr_table_rows *t)
-{
-    GR_AUTO_JSON cJSON *list = table_json(t);
-    return list ? gr_json_format(list) : NULL;
+    return ok ? gr_json_format(list) : NULL;
 }
 
 static char *format(const struct gr_journal_copy *c)
 {
     GR_AUTO_JSON cJSON *o = cJSON_CreateObject();
-    cJSON *table = table_json(&c->table);
+    GR_AUTO_FREE char *table = format_table(&c->table);
     char numbers[96];
     snprintf(numbers, sizeof numbers, "%" PRId64 " %" PRIu64 " %" PRId64 " %d", c->table.number,
              c->floor.cluster_id, c->floor.revision, c->floor.held);
     cJSON *list = NULL;
-    if (!o || !table || !cJSON_AddItemToObject(o, "committed", table)) {
-        cJSON_Delete(table);
-        return NULL;
-    }
-    bool ok = cJSON_AddStringToObject(o, "numbers", numbers) &&
+    bool ok = o && table && cJSON_AddStringToObject(o, "numbers", numbers) &&
+              cJSON_AddRawToObject(o, "committed", table) &&
               (list = cJSON_AddArrayToObject(o, "quarantine"));
     for (size_t i = 0; ok && i < c->n_convictions; i++)
         ok = add_conviction(list, &c->convictions[i]);

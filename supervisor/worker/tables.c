@@ -13,7 +13,7 @@ struct order {
     struct gr_change changes[GR_MODULES_MAX];
     struct gr_inventory_route routes[GR_MODULES_MAX];
     size_t n;
-    struct gr_gray *grays[GR_ROLLOUTS_MAX];
+    struct gr_gray *grays[GR_GRAYS_MAX];
     size_t n_grays;
 };
 
@@ -88,7 +88,7 @@ static int add_rollout(struct gr_dispatch *d, struct order *o, const cJSON *entr
     if (o->n_grays == GR_COUNT(o->grays))
         return gr_error_set(e, -E2BIG, GR_REASON_INTERNAL,
                             "rollouts: expected at most %d, which is the most at once",
-                            GR_ROLLOUTS_MAX);
+                            GR_GRAYS_MAX);
     int r = read_spec(entry, path, &spec, e);
     if (r < 0)
         return r;

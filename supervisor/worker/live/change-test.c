@@ -1,7 +1,9 @@
 // Changes while requests run: swaps under pipelined load, freezes, faults with and without rescue,
 // and what a load or swap that fails leaves behind.
 #include "worker/live/http-client.h"
+#include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -76,6 +78,7 @@ struct load {
     pthread_t thread;
     struct client *client;
     _Atomic bool *stop;
+    sem_t *answers; // posted once, after the first ones
     uint64_t answered, wrong, by[2];
 };
 
@@ -95,6 +98,8 @@ static void *run_load(void *userdata)
             l->by[new]++;
             l->answered++;
         }
+        if (l->answered == PIPELINE)
+            sem_post(l->answers);
     }
     free(answer);
     return NULL;
@@ -105,13 +110,18 @@ static void test_swaps_under_pipelined_load(void **state)
     (void)state;
     struct load loads[3];
     _Atomic bool enough = false;
+    sem_t answers;
+    assert_int_equal(sem_init(&answers, 0, 0), 0);
     fake_load(f, 1, "echo", "1.0.0", NULL);
     fake_load(f, 2, "echo", "1.0.1", NULL);
     expect_swapped(fake_swap(f, "echo", 1, -1));
     for (size_t i = 0; i < GR_COUNT(loads); i++) {
-        loads[i] = (struct load){.client = i ? client_tcp(f) : client_unix(f), .stop = &enough};
+        loads[i] = (struct load){
+            .client = i ? client_tcp(f) : client_unix(f), .stop = &enough, .answers = &answers};
         assert_int_equal(pthread_create(&loads[i].thread, NULL, run_load, &loads[i]), 0);
     }
+    for (size_t i = 0; i < GR_COUNT(loads); i++) // a busy machine may not have run them yet
+        assert_int_equal(TEMP_FAILURE_RETRY(sem_wait(&answers)), 0);
     struct client *c = client_tcp(f);
     for (int i = 0; i < SWAPS; i++) {
         expect_swapped(fake_swap(f, "echo", 1 + i % 2, 2 - i % 2));
@@ -126,6 +136,7 @@ static void test_swaps_under_pipelined_load(void **state)
         assert_true(loads[i].answered > 0);
         client_free(loads[i].client);
     }
+    sem_destroy(&answers);
     client_free(c);
     expect_swapped(fake_swap(f, "echo", -1, -1));
     unload(1);
