@@ -26,6 +26,7 @@ static struct world {
     struct gr_fake_view fake;
     char frozen[96], undone[64], undone_to[64], actor[64];
     struct gr_digest lifted;
+    struct gr_order ordered;
     int refuse; // what the next operation returns
 } w;
 
@@ -71,6 +72,16 @@ static int lift(void *u, const struct gr_digest *digest, const char *actor, cons
     return 0;
 }
 
+static int steer(void *u, const struct gr_name *module, const struct gr_order *o,
+                 struct gr_error *e)
+{
+    (void)u;
+    if (w.refuse)
+        return gr_error_set(e, w.refuse, GR_REASON_NONE, "bob was faster with %s", module->s);
+    w.ordered = *o;
+    return 0;
+}
+
 static int freeze(void *u, const char *const *modules, size_t n, uint64_t for_usec,
                   struct gr_error *e)
 {
@@ -92,6 +103,7 @@ static const struct gr_control_ops ops = {.view = view,
                                           .journal = journal,
                                           .config = config,
                                           .undo = undo,
+                                          .steer = steer,
                                           .lift = lift,
                                           .freeze = freeze,
                                           .plan = plan};
@@ -278,6 +290,35 @@ static void test_lift_needs_digest_and_reason(void **state)
     strcat(hex, "c");
     snprintf(path, sizeof path, "/v1/quarantine/%s/lift", hex);
     assert_status("POST", path, "{\"reason\":\"fixed\"}", 400);
+}
+
+static void test_orders(void **state)
+{
+    static const char *const verbs[] = {"promote", "pause", "resume", "abort", "retry"};
+    (void)state;
+    for (size_t i = 0; i < GR_COUNT(verbs); i++) {
+        char path[64];
+        snprintf(path, sizeof path, "/v1/modules/pay/%s", verbs[i]);
+        GR_AUTO_JSON cJSON *o = ask_json("POST", path, "{\"actor\":\"alice\",\"step\":2}", 200);
+        assert_string_equal(gr_order_verb_name(w.ordered.verb), verbs[i]);
+        assert_int_equal(w.ordered.step, 2);
+        assert_int_equal(w.ordered.rollout, -1); // not said
+        assert_string_equal(text(o, "module"), "pay");
+        assert_string_equal(text(o, "phase"), "Baking");
+        assert_true(gr_json_get(o, "rollout")->valuedouble == 42);
+    }
+    assert_status("POST", "/v1/modules/pay/promote",
+                  "{\"rollout\":42,\"full\":true,\"over_bad_stable\":true,\"reason\":\"r\"}", 200);
+    assert_true(w.ordered.full && w.ordered.over_bad_stable && w.ordered.rollout == 42);
+    assert_status("POST", "/v1/modules/pay/promote", "{\"step\":-1}", 400);
+    assert_status("POST", "/v1/modules/pay/promote", "{\"colour\":1}", 400);
+    assert_status("POST", "/v1/modules/.../promote", "{}", 400);
+    w.refuse = -ESTALE;
+    GR_AUTO_JSON cJSON *lost = ask_json("POST", "/v1/modules/pay/promote", "{}", 409);
+    assert_string_equal(text(lost, "message"), "bob was faster with pay");
+    w.refuse = -EPERM;
+    assert_status("POST", "/v1/modules/pay/promote", "{}", 403);
+    w.refuse = 0;
 }
 
 static void test_freeze(void **state)
@@ -494,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_errors_are_sentences),
         cmocka_unit_test(test_undo),
         cmocka_unit_test(test_lift_needs_digest_and_reason),
+        cmocka_unit_test(test_orders),
         cmocka_unit_test(test_freeze),
         cmocka_unit_test(test_plan),
         cmocka_unit_test(test_events_wait),

@@ -4,6 +4,7 @@
 #pragma once
 #include "base/error.h"
 #include "control/view.h"
+#include "state/order.h"
 #include "state/plan.h"
 #include <cjson/cJSON.h>
 #include <systemd/sd-event.h>
@@ -27,6 +28,9 @@ struct gr_control_ops {
     // writes it.
     int (*undo)(void *u, const char *module, const char *to, const char *actor, const char *reason,
                 cJSON **ret, struct gr_error *e);
+    // The newest rollout of the module obeys; see gr_rollout_steer() and gr_manager_retry().
+    int (*steer)(void *u, const struct gr_name *module, const struct gr_order *o,
+                 struct gr_error *e);
     int (*lift)(void *u, const struct gr_digest *digest, const char *actor, const char *reason,
                 struct gr_error *e); // -ENOENT: not convicted
     int (*replace_worker)(void *u, const char *actor, const char *reason,

@@ -11,7 +11,7 @@ struct gr_fake_view {
     struct gr_conviction conviction;
     struct gr_view_series series;
     struct gr_view_count swaps[2];
-    struct gr_error_verdict verdict;
+    struct gr_verdict_record verdict;
     struct gr_view_station stations[2];
 };
 
@@ -43,8 +43,12 @@ static inline void gr_fake_view_init(struct gr_fake_view *f)
     struct gr_view_module *pay = &f->modules[1], *auth = &f->modules[0];
     gr_fake_counters(&f->counters[0]);
     gr_fake_counters(&f->counters[1]);
-    f->verdict =
-        (struct gr_error_verdict){GR_VERDICT_INCONCLUSIVE, {100, 3}, {1000, 6}, 0.011, 0.5};
+    f->verdict.input.candidate.requests = 100;
+    f->verdict.input.candidate.errors = 3;
+    f->verdict.input.reference.requests = 1000;
+    f->verdict.input.reference.errors = 6;
+    f->verdict.verdict.gate = GR_GATE_COUNT;
+    f->verdict.verdict.gates[GR_GATE_ERRORS_ALONE].limit = 0.011;
     strcpy(auth->module.s, "auth");
     strcpy(auth->phase, "Degraded");
     strcpy(auth->rollout_phase, "Rejected");

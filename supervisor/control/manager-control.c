@@ -175,6 +175,12 @@ static int op_undo(void *u, const char *module, const char *to, const char *acto
     return k < 0 ? k : undo_answer(&name, from, target, ret);
 }
 
+static int op_steer(void *u, const struct gr_name *module, const struct gr_order *o,
+                    struct gr_error *e)
+{
+    return gr_manager_steer(u, module, o, e);
+}
+
 static int op_lift(void *u, const struct gr_digest *digest, const char *actor, const char *reason,
                    struct gr_error *e)
 {
@@ -244,6 +250,7 @@ void gr_manager_control_ops(struct gr_manager *m, struct gr_control_ops *ret)
                                    .config = op_config,
                                    .plan = op_plan,
                                    .undo = op_undo,
+                                   .steer = op_steer,
                                    .lift = op_lift,
                                    .replace_worker = op_replace,
                                    .freeze = op_freeze,

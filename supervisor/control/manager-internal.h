@@ -14,10 +14,10 @@
 // Where one module's versions sit in one worker.
 struct gr_place {
     struct gr_name module;
-    int stable, previous;            // slots; -1: none
-    struct gr_error_sample carried;  // what the stable version had shown in workers before this one
-    struct gr_error_sample baseline; // what the version before had shown when this one took over
-    bool baseline_known;
+    int stable, previous, candidate; // slots; -1: none
+    int64_t rollout;                 // whose version the candidate is
+    // what the stable version, and the one before it, had shown in workers before this one
+    struct gr_arm_sample carried, previous_carried;
 };
 struct gr_hosted { // a worker and what it holds
     struct gr_hosted *next;
@@ -131,6 +131,9 @@ void gr_manager_changed(struct gr_manager *m); // status keys, READY, waiting op
 GR_MUST_CHECK int gr_manager_make_plans(struct gr_manager *m, const struct gr_wishes *before,
                                         const struct gr_wishes *now, struct gr_plans **ret);
 void gr_manager_plan(struct gr_manager *m);
+// Begins a rollout. `salt` 0: a fresh one. Fails: as gr_rollout_new(); -EBUSY: too many.
+GR_MUST_CHECK int gr_manager_begin(struct gr_manager *m, const struct gr_plan *p, uint64_t salt,
+                                   struct gr_error *e);
 
 // manager-table.c
 const struct gr_committed *gr_manager_row(const struct gr_manager *m, const struct gr_name *module);
@@ -143,9 +146,26 @@ GR_MUST_CHECK int gr_manager_commit_rows(struct gr_manager *m, const struct gr_r
 void gr_manager_collect_store(struct gr_manager *m);
 bool gr_manager_row_names(const struct gr_committed *row, const struct gr_digest *digest);
 
+// manager-ops.c
+void gr_manager_worker_ops(struct gr_rollout_ops *ret); // what a rollout does to the worker
+// A worker that is being built with what is not wanted any more must not come up.
+void gr_manager_rebuild_starting(struct gr_manager *m);
+// What a slot's version has shown in worker h.
+struct gr_arm_sample gr_hosted_arm(struct gr_hosted *h, int slot);
+
+// table-message.c
+// `set` and `rollouts` are arrays of the order that they are added to.
+void gr_table_add_place(cJSON *order, const struct gr_place *p);
+void gr_table_add_rollout(cJSON *order, const struct gr_rollout *r);
+cJSON *gr_table_order(const char *type, int64_t table, uint64_t budget_usec);
+
 // manager-rollouts.c
+struct gr_rollout *gr_manager_find_rollout(const struct gr_manager *m, int64_t id,
+                                           const struct gr_name *module, size_t *ret_member);
 void gr_manager_init_ops(struct gr_manager *m);
 void gr_manager_report(struct gr_manager *m, const struct gr_rollout_row *row);
+// What the status says of a module until its rollout says more.
+void gr_manager_adopt_told(struct gr_manager *m, const struct gr_rollout_row *row);
 int gr_manager_advance_rollouts(struct gr_manager *m);
 int gr_manager_recover(struct gr_manager *m, struct gr_error *e);
 void gr_manager_free_rollouts(struct gr_manager *m);
@@ -153,6 +173,17 @@ void gr_manager_reload_convictions(struct gr_manager *m);
 bool gr_manager_is_waiting(const struct gr_manager *m);
 // The member changes the configuration and keeps the code.
 bool gr_member_reconfigures(const struct gr_rollout_member *mem);
+
+// manager-steer.c
+// The newest rollout of the module obeys; see gr_rollout_steer(). Fails: -ENOENT too (none is in
+// progress).
+int gr_manager_steer(struct gr_manager *m, const struct gr_name *module, const struct gr_order *o,
+                     struct gr_error *e);
+// The newest rollout of the module, which has ended, once more: the same documents, and the same
+// requests see them. Fails: -ENOENT, -EPERM (it is in progress, it is Healthy, or something else is
+// desired by now), -EKEYREJECTED (quarantined).
+int gr_manager_retry(struct gr_manager *m, const struct gr_name *module, const char *actor,
+                     const char *reason, struct gr_error *e);
 
 // crew.c
 int gr_crew_start(struct gr_manager *m, struct gr_error *e);
@@ -170,6 +201,22 @@ typedef void (*gr_loaded)(void *userdata, int slot, const struct gr_error *e);
 int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config,
                    gr_loaded done, void *userdata, struct gr_error *e);
 void gr_hosted_unload(struct gr_hosted *h, int slot);
+
+// crew-build.c
+void gr_crew_build(void *hosted, struct gr_worker *w); // it said hello
+
+// crew-blame.c
+// The version in a slot, and the rollout that answers for it; r NULL: it is in force without one.
+struct gr_blame {
+    struct gr_place *place; // NULL: nobody
+    const struct gr_desired *version;
+    struct gr_rollout *r;
+    size_t member;
+};
+void gr_crew_on_fault(struct gr_hosted *h, const cJSON *message);
+// Whom the death is blamed on, and *e says so.
+struct gr_blame gr_crew_culprit(struct gr_hosted *h, const struct gr_worker_death *d,
+                                struct gr_error *e);
 
 // manager-view.c
 const struct gr_view *gr_manager_view(struct gr_manager *m);

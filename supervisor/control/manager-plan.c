@@ -87,26 +87,54 @@ static void refuse(struct gr_manager *m, const struct gr_plan *p, bool record,
     gr_rollout_row_done(&row);
 }
 
-static void begin(struct gr_manager *m, const struct gr_plan *p)
+int gr_manager_begin(struct gr_manager *m, const struct gr_plan *p, uint64_t salt,
+                     struct gr_error *e)
 {
     struct gr_rollout *r = NULL;
-    struct gr_error e = {0};
-    if (m->n_rollouts + m->n_ended >= GR_ROLLOUTS_MAX) {
-        gr_log(GR_LOG_ERROR,
-               "rollout %" PRId64 " is not taken up: %d are in progress, which is the limit; write "
-               "its keys again later",
-               p->rollout, GR_ROLLOUTS_MAX);
-        return;
-    }
-    if (gr_rollout_new(&m->env, p, &r, &e) < 0) {
-        refuse(m, p, true, &e); // whoever wrote the keys must see it, also without a journal
-        return;
-    }
+    if (m->n_rollouts + m->n_ended >= GR_ROLLOUTS_MAX)
+        return gr_error_set_retryable(e, -EBUSY, GR_REASON_INTERNAL,
+                                      "rollout %" PRId64 " is not taken up: %d are in progress, "
+                                      "which is the limit; write its keys again later",
+                                      p->rollout, GR_ROLLOUTS_MAX);
+    int k = gr_rollout_new(&m->env, p, salt, &r, e);
+    if (k < 0)
+        return k;
     m->rollouts[m->n_rollouts++] = r;
     m->ops.changed(m, r);
+    return 0;
 }
 
-static void carry_out(struct gr_manager *m, struct gr_plan *p)
+// Whoever took a gray release back, or let it end undecided, does not want the same requests
+// exposed again because graylingd was started anew: only a new document or grayctl retry begins it
+// again.
+static bool was_decided(struct gr_manager *m, const struct gr_plan *p)
+{
+    struct gr_rollout_row *rows = NULL;
+    struct gr_error e = {0};
+    size_t n = 0;
+    bool decided = false;
+    if (!p->n || gr_journal_history(m->journal, p->items[0].module.s, 1, &rows, &n, &e) < 0)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const struct gr_rollout_row *r = &rows[i];
+        bool reason = r->reason == GR_REASON_OPERATOR_ABORT ||
+                      r->reason == GR_REASON_INCONCLUSIVE ||
+                      r->reason == GR_REASON_DEADLINE_EXCEEDED;
+        decided = r->phase == GR_PHASE_ROLLED_BACK && reason && r->n == p->n;
+        for (size_t k = 0; decided && k < r->n; k++)
+            decided = r->members[k].to && p->items[k].to &&
+                      gr_name_equal(&r->members[k].module, &p->items[k].module) &&
+                      r->members[k].to->mod_revision == p->items[k].to->mod_revision &&
+                      gr_desired_same_release(r->members[k].to, p->items[k].to);
+        if (decided)
+            gr_manager_adopt_told(m, r);
+        gr_rollout_row_done(&rows[i]);
+    }
+    free(rows);
+    return decided;
+}
+
+static void carry_out(struct gr_manager *m, struct gr_plan *p, bool first)
 {
     struct gr_error e = {0};
     enum gr_phase phase = GR_PHASE_COUNT;
@@ -118,8 +146,11 @@ static void carry_out(struct gr_manager *m, struct gr_plan *p)
         refuse(m, p, !had_effect, NULL);
         return;
     }
+    if (first && was_decided(m, p))
+        return;
     p->rollout = choose_id(m, p, had_effect);
-    begin(m, p);
+    if (gr_manager_begin(m, p, 0, &e) < 0)
+        refuse(m, p, true, &e); // whoever wrote the keys must see it, also without a journal
 }
 
 void gr_manager_plan(struct gr_manager *m)
@@ -130,9 +161,10 @@ void gr_manager_plan(struct gr_manager *m)
         gr_log(GR_LOG_ERROR, "no plan for revision %" PRId64 ": %s", m->now.revision, strerror(-k));
         return;
     }
+    bool first = !m->planned_once;
     m->planned_once = true;
     for (size_t i = 0; i < plans->n; i++)
-        carry_out(m, &plans->plans[i]);
+        carry_out(m, &plans->plans[i], first);
     gr_manager_advance(m);
     gr_manager_changed(m);
 }

@@ -1,5 +1,5 @@
-// Owns which rollouts are in progress: their order, their recovery after a start, and what they may
-// do to the worker and the quarantine.
+// Owns which rollouts are in progress: their order, their recovery after a start, and what they say
+// of themselves. What they do to the worker is in manager-ops.c.
 #include "base/log.h"
 #include "control/manager-internal.h"
 #include "state/blame.h"
@@ -7,8 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#define SWAP_ANSWER_EXTRA_USEC (10 * GR_USEC_PER_SEC)
 
 bool gr_manager_is_waiting(const struct gr_manager *m)
 {
@@ -18,290 +16,22 @@ bool gr_manager_is_waiting(const struct gr_manager *m)
     return false;
 }
 
-// --- what a rollout does to the worker
-// ------------------------------------------------------------
-
-static void add_station(struct gr_manager *m, unsigned station, uint64_t took_usec)
+struct gr_rollout *gr_manager_find_rollout(const struct gr_manager *m, int64_t id,
+                                           const struct gr_name *module, size_t *ret_member)
 {
-    struct gr_view_station *s = &m->stations[station];
-    s->took.count[gr_histogram_bucket(took_usec * 1000)]++;
-    s->sum_nsec += took_usec * 1000;
-}
-
-static void op_verified(void *u, const struct gr_verified *v)
-{
-    for (unsigned s = 0; s < GR_VERIFY_STATIONS; s++) {
-        uint64_t took = gr_verified_station_usec(v, (enum gr_verify_station)s);
-        if (took > 0) // 0: skipped, the store had it
-            add_station(u, s, took);
+    for (size_t i = 0; i < m->n_rollouts; i++) {
+        const struct gr_rollout_row *row = gr_rollout_row(m->rollouts[i]);
+        for (size_t k = 0; row->id == id && k < row->n; k++)
+            if (gr_name_equal(&row->members[k].module, module)) {
+                *ret_member = k;
+                return m->rollouts[i];
+            }
     }
+    return NULL;
 }
 
-struct staging {
-    struct gr_manager *manager;
-    struct gr_rollout *rollout;
-    size_t member;
-    struct gr_mono asked;
-};
-
-static void on_staged(void *u, int slot, const struct gr_error *e)
-{
-    struct staging *s = u;
-    if (slot >= 0)
-        add_station(s->manager, GR_STATION_LOAD, gr_mono_now().usec - s->asked.usec);
-    gr_rollout_staged(s->rollout, s->member, slot, e);
-    free(s);
-}
-
-static int op_stage(void *u, struct gr_rollout *r, size_t member, const struct gr_verified *v)
-{
-    struct gr_manager *m = u;
-    struct staging *s = m->active ? malloc(sizeof *s) : NULL;
-    if (!s)
-        return m->active ? -ENOMEM : -ECONNRESET;
-    *s = (struct staging){m, r, member, gr_mono_now()};
-    struct gr_error e = {0};
-    if (gr_hosted_load(m->active, v, gr_rollout_row(r)->members[member].to->config, on_staged, s,
-                       &e) < 0)
-        on_staged(s, -1, &e);
-    return 0;
-}
-
-static void op_unstage(void *u, int slot)
-{
-    struct gr_manager *m = u;
-    if (m->active)
-        gr_hosted_unload(m->active, slot);
-}
-
-static bool op_can_stage(void *u)
-{
-    struct gr_manager *m = u;
-    for (const struct gr_hosted *h = m->crew; h; h = h->next)
-        if (h->state == GR_HOSTED_STARTING)
-            return false;
-    return m->active && !m->replace_wanted && !m->stopping;
-}
-
-struct swapping {
-    struct gr_manager *manager;
-    struct gr_rollout *rollout;
-    enum gr_direction direction;
-};
-
-static void on_swapped(void *u, const cJSON *reply, const struct gr_error *e)
-{
-    struct swapping s = *(struct swapping *)u;
-    free(u);
-    s.manager->tally[reply ? GR_TALLY_SWAP_OK : GR_TALLY_SWAP_FAILED]++;
-    if (reply && s.direction == GR_FORWARD) {
-        uint64_t usec = 0, parked = 0;
-        (void)!gr_json_uint(reply, "", "freeze_usec", GR_JSON_OPTIONAL, 0, UINT32_MAX, &usec, NULL);
-        (void)!gr_json_uint(reply, "", "parked", GR_JSON_OPTIONAL, 0, UINT32_MAX, &parked, NULL);
-        char text[160];
-        snprintf(text, sizeof text,
-                 "the table was exchanged: dispatch was frozen for %" PRIu64 " us, %" PRIu64
-                 " requests were parked",
-                 usec, parked);
-        const struct gr_rollout_row *row = gr_rollout_row(s.rollout);
-        for (size_t i = 0; i < row->n; i++)
-            gr_manager_tell(s.manager, GR_MSG_SWAPPED, GR_LOG_INFO, row->members[i].module.s,
-                            row->members[i].to ? row->members[i].to->version.text : NULL, row->id,
-                            gr_phase_name(row->phase), GR_REASON_NONE, text);
-    }
-    if (!reply && s.direction == GR_BACK) {
-        if (s.manager->active)
-            s.manager->active->tainted = true;
-        gr_manager_replace_worker(s.manager, "the way back inside it failed");
-    }
-    gr_rollout_swapped(s.rollout, reply ? NULL : e);
-}
-
-static void add_set(cJSON *set, cJSON *removals, const char *module, int stable, int rescue)
-{
-    if (stable < 0) {
-        cJSON_AddItemToArray(removals, cJSON_CreateString(module));
-        return;
-    }
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "module", module);
-    cJSON_AddNumberToObject(o, "stable", stable);
-    cJSON_AddNumberToObject(o, "rescue", rescue);
-    cJSON_AddItemToArray(set, o);
-}
-
-static cJSON *swap_message(struct gr_manager *m, struct gr_rollout *r, enum gr_direction d,
-                           uint64_t *ret_budget)
-{
-    const struct gr_rollout_row *row = gr_rollout_row(r);
-    cJSON *msg = cJSON_CreateObject();
-    cJSON_AddStringToObject(msg, "type", "swap");
-    cJSON *set = cJSON_AddArrayToObject(msg, "set"),
-          *removals = cJSON_AddArrayToObject(msg, "remove");
-    uint64_t budget = d == GR_FORWARD ? 0 : GR_FREEZE_BUDGET_DEFAULT_USEC;
-    for (size_t i = 0; i < row->n; i++) {
-        const struct gr_rollout_member *mem = &row->members[i];
-        struct gr_place *p = gr_hosted_place(m->active, &mem->module);
-        if (mem->to && mem->to->strategy.freeze_budget_usec > budget)
-            budget = mem->to->strategy.freeze_budget_usec;
-        if (d == GR_FORWARD)
-            add_set(set, removals, mem->module.s, mem->to ? gr_rollout_slot(r, i) : -1,
-                    p && mem->to ? p->stable : -1);
-        else if (d == GR_BACK)
-            add_set(set, removals, mem->module.s,
-                    row->phase == GR_PHASE_STAGED ? (p ? p->stable : -1) : (p ? p->previous : -1),
-                    -1);
-        else if (p && p->stable >= 0)
-            add_set(set, removals, mem->module.s, p->stable, -1);
-    }
-    if (!budget) // removals only
-        budget = GR_FREEZE_BUDGET_DEFAULT_USEC;
-    gr_json_add_int(msg, "table", m->table.number + 1);
-    gr_json_add_uint(msg, "budget_usec", budget);
-    *ret_budget = budget;
-    return msg;
-}
-
-static int op_swap(void *u, struct gr_rollout *r, enum gr_direction d)
-{
-    struct gr_manager *m = u;
-    struct swapping *s = m->active ? malloc(sizeof *s) : NULL;
-    if (!s)
-        return m->active ? -ENOMEM : -ECONNRESET;
-    *s = (struct swapping){m, r, d};
-    uint64_t budget = 0;
-    cJSON *msg = swap_message(m, r, d, &budget);
-    int k = gr_worker_request(m->active->worker, msg, -1, budget + SWAP_ANSWER_EXTRA_USEC,
-                              on_swapped, s);
-    if (k < 0)
-        free(s);
-    return k;
-}
-
-static void place_forward(struct gr_manager *m, struct gr_rollout *r, size_t i)
-{
-    const struct gr_rollout_member *mem = &gr_rollout_row(r)->members[i];
-    struct gr_place *p = m->active ? gr_hosted_make_place(m->active, &mem->module) : NULL;
-    if (!p)
-        return;
-    p->baseline = (struct gr_error_sample){0};
-    if (p->stable >= 0) {
-        struct gr_counters c;
-        gr_stats_read(gr_worker_stats(m->active->worker), (unsigned)p->stable, &c);
-        p->baseline = (struct gr_error_sample){p->carried.requests + gr_counters_total(&c),
-                                               p->carried.errors + gr_counters_server_errors(&c)};
-    }
-    p->baseline_known = true;
-    p->carried = (struct gr_error_sample){0};
-    p->previous = p->stable;
-    p->stable = mem->to ? gr_rollout_slot(r, i) : -1;
-}
-
-// A worker that is being built from the rows as they were must not come up.
-static void rebuild_starting(struct gr_manager *m)
-{
-    for (struct gr_hosted *h = m->crew; h; h = h->next)
-        if (h->state == GR_HOSTED_STARTING) {
-            h->state = GR_HOSTED_DRAINING;
-            gr_worker_kill(h->worker);
-            gr_manager_replace_worker(m, "the table changed while it was built");
-        }
-}
-
-static int op_commit(void *u, struct gr_rollout *r, enum gr_direction d,
-                     const struct gr_rollout_row *as, struct gr_error *e)
-{
-    struct gr_manager *m = u;
-    const struct gr_rollout_row *row = gr_rollout_row(r);
-    int k = gr_manager_commit_rows(m, row, d, as, e);
-    if (k < 0 && d == GR_FORWARD)
-        return k;
-    for (size_t i = 0; d == GR_FORWARD && i < row->n; i++)
-        place_forward(m, r, i);
-    rebuild_starting(m);
-    return k;
-}
-
-struct settling { // versions that leave once no table names them
-    struct gr_hosted *hosted;
-    size_t n;
-    int slots[GR_MODULES_MAX];
-};
-
-static void on_settled(void *u, const cJSON *reply, const struct gr_error *e)
-{
-    struct settling *s = u;
-    if (!reply && e->code != -ECONNRESET)
-        gr_log(GR_LOG_WARNING,
-               "the versions before a release stay loaded, since the table did not let go of them: "
-               "%s",
-               e->message);
-    for (size_t i = 0; reply && i < s->n; i++)
-        gr_hosted_unload(s->hosted, s->slots[i]);
-    free(s);
-}
-
-// The worker exchanges tables and unloads on two threads: an unload that is asked for before the
-// exchange was answered may overtake it, and is then refused for ever.
-static void settle(struct gr_manager *m, struct gr_rollout *r)
-{
-    const struct gr_rollout_row *row = gr_rollout_row(r);
-    struct settling *s = malloc(sizeof *s);
-    if (!s)
-        return;
-    *s = (struct settling){.hosted = m->active};
-    for (size_t i = 0; i < row->n && s->n < GR_COUNT(s->slots); i++) {
-        const struct gr_place *p = gr_hosted_place(m->active, &row->members[i].module);
-        if (p && p->previous >= 0)
-            s->slots[s->n++] = p->previous;
-    }
-    uint64_t budget;
-    cJSON *message = swap_message(m, r, GR_SETTLE, &budget);
-    if (gr_worker_request(m->active->worker, message, -1, 0, on_settled, s) < 0)
-        free(s);
-}
-
-static void op_release(void *u, struct gr_rollout *r, enum gr_direction d)
-{
-    struct gr_manager *m = u;
-    struct gr_hosted *h = m->active;
-    const struct gr_rollout_row *row = gr_rollout_row(r);
-    if (d == GR_SETTLE)
-        gr_manager_collect_store(m);
-    if (!h)
-        return;
-    if (d == GR_SETTLE)
-        settle(m, r);
-    for (size_t i = 0; i < row->n; i++) {
-        struct gr_place *p = gr_hosted_place(h, &row->members[i].module);
-        if (!p)
-            continue;
-        if (d != GR_SETTLE) {
-            p->stable = p->previous;
-            p->carried = p->baseline;
-            if (!row->members[i].to && p->stable < 0)
-                gr_manager_replace_worker(m, "a removed module has to come back");
-        }
-        p->previous = -1;
-        if (p->stable < 0)
-            gr_hosted_drop_place(h, &row->members[i].module);
-    }
-}
-
-static void op_sample(void *u, struct gr_rollout *r, size_t member,
-                      struct gr_error_sample *candidate, struct gr_error_sample *baseline)
-{
-    struct gr_manager *m = u;
-    struct gr_place *p =
-        m->active ? gr_hosted_place(m->active, &gr_rollout_row(r)->members[member].module) : NULL;
-    if (!p || p->stable < 0 || !p->baseline_known)
-        return; // nothing measured: the verdict stays Inconclusive
-    struct gr_counters c;
-    gr_stats_read(gr_worker_stats(m->active->worker), (unsigned)p->stable, &c);
-    *candidate = (struct gr_error_sample){p->carried.requests + gr_counters_total(&c),
-                                          p->carried.errors + gr_counters_server_errors(&c)};
-    *baseline = p->baseline;
-}
+// --- the quarantine
+// -------------------------------------------------------------------------------------
 
 void gr_manager_reload_convictions(struct gr_manager *m)
 {
@@ -396,6 +126,25 @@ static void op_changed(void *u, struct gr_rollout *r)
     gr_manager_advance(m);
 }
 
+static void op_noted(void *u, struct gr_rollout *r, const char *message_id, const char *sentence)
+{
+    struct gr_manager *m = u;
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    for (size_t i = 0; i < row->n; i++) {
+        const struct gr_rollout_member *mem = &row->members[i];
+        struct gr_told *t = gr_manager_told(m, &mem->module);
+        if (t) {
+            t->reason = row->reason;
+            t->at = row->updated;
+            snprintf(t->message, sizeof t->message, "%s", row->message);
+        }
+        gr_manager_tell(m, message_id, GR_LOG_INFO, mem->module.s,
+                        mem->to ? mem->to->version.text : NULL, row->id, gr_phase_name(row->phase),
+                        row->reason, sentence);
+    }
+    gr_manager_changed(m);
+}
+
 static void op_ended(void *u, struct gr_rollout *r)
 {
     struct gr_manager *m = u;
@@ -412,18 +161,12 @@ static void op_ended(void *u, struct gr_rollout *r)
 
 void gr_manager_init_ops(struct gr_manager *m)
 {
-    m->ops = (struct gr_rollout_ops){.verified = op_verified,
-                                     .stage = op_stage,
-                                     .unstage = op_unstage,
-                                     .swap = op_swap,
-                                     .commit = op_commit,
-                                     .release = op_release,
-                                     .sample = op_sample,
-                                     .convict = op_convict,
-                                     .can_stage = op_can_stage,
+    m->ops = (struct gr_rollout_ops){.convict = op_convict,
                                      .changed = op_changed,
+                                     .noted = op_noted,
                                      .ended = op_ended,
                                      .userdata = m};
+    gr_manager_worker_ops(&m->ops);
     m->env = (struct gr_rollout_env){
         .event = m->event, .journal = m->journal, .verifier = m->verifier, .ops = &m->ops};
     gr_manager_reload_convictions(m);
@@ -441,6 +184,37 @@ static bool in_force(struct gr_manager *m, const struct gr_rollout_row *row)
             return false;
     }
     return true;
+}
+
+// Does the newer one ask for what served before the older one began? Then its writer took the older
+// one back, as grayctl abort and undo do.
+static bool asks_back(const struct gr_rollout_row *newer, const struct gr_rollout_row *older)
+{
+    bool meets = false;
+    for (size_t i = 0; i < newer->n; i++)
+        for (size_t k = 0; k < older->n; k++) {
+            const struct gr_desired *to = newer->members[i].to, *from = older->members[k].from;
+            if (!gr_name_equal(&newer->members[i].module, &older->members[k].module))
+                continue;
+            if (!to || !from || !gr_desired_same_release(to, from))
+                return false;
+            meets = true;
+        }
+    return meets;
+}
+
+static void take_back(struct gr_rollout *older, const struct gr_rollout_row *newer)
+{
+    const struct gr_desired *d = newer->members[0].to;
+    struct gr_order o = {.verb = GR_ORDER_ABORT, .rollout = gr_rollout_row(older)->id, .step = -1};
+    struct gr_error e = {0};
+    for (size_t i = 0; i < newer->n && !(d && d->actor[0]); i++)
+        d = newer->members[i].to;
+    snprintf(o.actor, sizeof o.actor, "%s", d ? d->actor : "");
+    snprintf(o.reason, sizeof o.reason, "%s",
+             d && d->reason[0] ? d->reason : "the version before is desired again");
+    if (gr_rollout_steer(older, &o, &e) < 0) // on its way back already
+        gr_log(GR_LOG_DEBUG, "%s", e.message);
 }
 
 // Newer wins: older rollouts of the same modules are superseded; the newer one begins when they
@@ -462,7 +236,10 @@ int gr_manager_advance_rollouts(struct gr_manager *m)
             for (size_t j = 0; j < row->n; j++)
                 if (gr_rollout_names(m->rollouts[k], &row->members[j].module)) {
                     size_t before = m->n_rollouts;
-                    gr_rollout_supersede(m->rollouts[k], row->id);
+                    if (asks_back(row, gr_rollout_row(m->rollouts[k])))
+                        take_back(m->rollouts[k], row);
+                    else
+                        gr_rollout_supersede(m->rollouts[k], row->id);
                     if (m->n_rollouts != before)
                         return 1; // the list moved: look again
                     goto blocked;
@@ -481,24 +258,46 @@ int gr_manager_advance_rollouts(struct gr_manager *m)
 // --- after a start
 // --------------------------------------------------------------------------------
 
+void gr_manager_adopt_told(struct gr_manager *m, const struct gr_rollout_row *row)
+{
+    for (size_t i = 0; i < row->n; i++) {
+        struct gr_told *t = gr_manager_told(m, &row->members[i].module);
+        if (t) {
+            t->phase = row->phase;
+            t->rollout = row->id;
+            t->reason = row->reason;
+            t->revision = row->members[i].to ? row->members[i].to->mod_revision : row->id;
+            snprintf(t->message, sizeof t->message, "%s", row->message);
+        }
+    }
+}
+
 static void recover_one(struct gr_manager *m, struct gr_rollout_row *row)
 {
     struct gr_rollout *r = NULL;
     enum gr_phase phase = row->phase;
     int64_t id = row->id;
-    char text[160];
-    if (phase == GR_PHASE_BAKING || phase == GR_PHASE_ROLLING_BACK) {
+    char text[200];
+    bool gray = phase == GR_PHASE_PROGRESSING || phase == GR_PHASE_PAUSED;
+    if (gray || phase == GR_PHASE_BAKING || phase == GR_PHASE_ROLLING_BACK) {
         if (gr_rollout_resume(&m->env, row, &r) < 0)
             return;
         m->rollouts[m->n_rollouts++] = r;
+        gr_manager_adopt_told(m, gr_rollout_row(r));
         if (phase == GR_PHASE_ROLLING_BACK)
             gr_rollout_restore_without_worker(r, SIZE_MAX, NULL);
-        snprintf(
-            text, sizeof text,
-            phase == GR_PHASE_BAKING
-                ? "rollout %" PRId64 " was in its bake when the supervisor ended; the bake goes on"
-                : "rollout %" PRId64 " was on its way back when the supervisor ended; it is back",
-            id);
+        if (gray)
+            snprintf(text, sizeof text,
+                     "rollout %" PRId64 " was at step %" PRId64 " when the supervisor ended; it "
+                     "goes on there with the time that was left",
+                     id, gr_rollout_row(r)->step + 1);
+        else
+            snprintf(text, sizeof text,
+                     phase == GR_PHASE_BAKING ? "rollout %" PRId64 " was in its bake when the "
+                                                "supervisor ended; the bake goes on"
+                                              : "rollout %" PRId64 " was on its way back when the "
+                                                "supervisor ended; it is back",
+                     id);
     } else { // nothing of it was committed: the desired state asks again
         row->phase = GR_PHASE_SUPERSEDED;
         row->updated = gr_wall_now();

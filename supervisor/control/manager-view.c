@@ -32,8 +32,8 @@ static void fill_version(struct memory *mem, struct gr_hosted *h, const struct g
     }
 }
 
-static const struct gr_rollout *rollout_of(const struct gr_manager *m, const struct gr_name *module,
-                                           size_t *ret_member)
+static struct gr_rollout *rollout_of(const struct gr_manager *m, const struct gr_name *module,
+                                     size_t *ret_member)
 {
     for (size_t i = m->n_rollouts; i-- > 0;) {
         const struct gr_rollout_row *row = gr_rollout_row(m->rollouts[i]);
@@ -55,22 +55,45 @@ static const char *module_phase(const struct gr_rollout *r, const struct gr_comm
                                 const struct gr_told *t)
 {
     if (r)
-        return "Progressing";
+        return gr_rollout_row(r)->phase == GR_PHASE_PAUSED ? "Paused" : "Progressing";
     bool bad = lacks(row, t);
     bad |= t && (t->phase == GR_PHASE_REJECTED || t->phase == GR_PHASE_ROLLED_BACK ||
                  (t->phase == GR_PHASE_COUNT && t->reason));
     return bad ? "Degraded" : "Healthy";
 }
 
+static void fill_gray(struct gr_rollout *r, size_t member, struct gr_view_gray *g)
+{
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    const struct gr_strategy *s = gr_rollout_ladder(r);
+    const struct gr_rollout_left left = gr_rollout_left(r);
+    *g = (struct gr_view_gray){.step = row->step,
+                               .n_steps = s ? s->n_steps : 0,
+                               .steps = s ? s->steps : NULL,
+                               .weight_permyriad = row->gray.weight_permyriad,
+                               .shadow_permyriad = row->gray.shadow_permyriad,
+                               .sticky = s ? s->sticky : "",
+                               .pause_left_usec = left.pause_usec,
+                               .pause_requests_left = left.pause_requests,
+                               .deadline_left_usec = left.deadline_usec,
+                               .gate = left.gate,
+                               .hold = row->gray.hold,
+                               .held_by = row->gray.held_by,
+                               .order = &row->gray.order};
+    gr_rollout_measure(r); // as of now, not of the last look
+    gr_rollout_share(r, member, &g->seen_candidate, &g->seen_stable);
+}
+
 static void fill_module(struct gr_manager *m, struct memory *mem, const struct gr_name *name,
                         struct gr_view_module *v)
 {
     size_t member = 0;
-    const struct gr_rollout *r = rollout_of(m, name, &member);
+    struct gr_rollout *r = rollout_of(m, name, &member);
     const struct gr_rollout_row *rr = r ? gr_rollout_row(r) : NULL;
     const struct gr_committed *row = gr_manager_row(m, name);
     const struct gr_told *t = gr_manager_told(m, name);
     struct gr_hosted *h = m->active;
+    unsigned share = 0;
     struct gr_place *p = h ? gr_hosted_place(h, name) : NULL;
     *v = (struct gr_view_module){.module = *name, .updated = t ? t->at : gr_wall_now()};
     snprintf(v->phase, sizeof v->phase, "%s", module_phase(r, row, t));
@@ -89,13 +112,18 @@ static void fill_module(struct gr_manager *m, struct memory *mem, const struct g
     if (!v->observed_revision && row)
         v->observed_revision = row->release->mod_revision;
     if (rr) {
-        v->bake_left_usec = gr_rollout_bake_left_usec(r);
+        v->bake_left_usec = gr_rollout_left(r).bake_usec;
         v->verdict = rr->members[member].to ? gr_rollout_verdict(r, member) : NULL;
-        bool waiting = rr->phase != GR_PHASE_BAKING && rr->phase != GR_PHASE_ROLLING_BACK;
-        fill_version(mem, h, waiting ? rr->members[member].to : NULL, "candidate", 0,
+        fill_gray(r, member, &v->gray);
+        if (gr_rollout_is_gray(r) && rr->members[member].to)
+            share = rr->gray.weight_permyriad;
+        fill_version(mem, h, rr->gray.swapped ? NULL : rr->members[member].to, "candidate", share,
                      gr_rollout_slot(r, member), &v->candidate);
+        // what a message says changes while the rollout waits
+        if (gr_rollout_is_gray(r))
+            snprintf(v->message, sizeof v->message, "%s", rr->message);
     }
-    fill_version(mem, h, row ? row->release : NULL, "stable", 10000, p ? p->stable : -1,
+    fill_version(mem, h, row ? row->release : NULL, "stable", 10000 - share, p ? p->stable : -1,
                  &v->stable);
     fill_version(mem, h, row ? row->previous : NULL, "previous", 0, p ? p->previous : -1,
                  &v->previous);
@@ -226,7 +254,8 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
             v->pinned += m->active->slot_used[i];
         for (size_t i = 0; i < m->active->n_places; i++)
             v->pinned -= (uint64_t)(m->active->places[i].stable >= 0) +
-                         (uint64_t)(m->active->places[i].previous >= 0);
+                         (uint64_t)(m->active->places[i].previous >= 0) +
+                         (uint64_t)(m->active->places[i].candidate >= 0);
     }
     snprintf(v->phase, sizeof v->phase, "%s",
              m->stopping  ? "Draining"

@@ -213,6 +213,27 @@ static void faults(struct writer *w, struct row *rows, size_t n)
         sample(w, "route_weight_ratio", rows[i].labels, rows[i].permyriad / 10000.0);
 }
 
+// What came of the weights: measured since the share was set last.
+static void observed(struct writer *w, const struct gr_view *v)
+{
+    family(w, "route_observed_ratio", "gauge",
+           "Share of requests that this version answered since its weight was set.");
+    for (size_t i = 0; i < v->n_modules; i++) {
+        const struct gr_view_module *m = &v->modules[i];
+        double all = (double)(m->gray.seen_candidate + m->gray.seen_stable);
+        if (all == 0 || !m->candidate.present)
+            continue;
+        char labels[LABELS_MAX];
+        size_t at = label(labels, sizeof labels, 0, "module", m->module.s);
+        label(labels, sizeof labels, at, "version", m->candidate.version);
+        sample(w, "route_observed_ratio", labels, (double)m->gray.seen_candidate / all);
+        if (!m->stable.present)
+            continue;
+        label(labels, sizeof labels, at, "version", m->stable.version);
+        sample(w, "route_observed_ratio", labels, (double)m->gray.seen_stable / all);
+    }
+}
+
 static void infos(struct writer *w, const struct gr_view *v)
 {
     char labels[LABELS_MAX];
@@ -336,6 +357,7 @@ int gr_metrics_format(const struct gr_view *v, enum gr_metrics_dialect d, struct
     infos(&w, v);
     requests(&w, rows, n);
     faults(&w, rows, n);
+    observed(&w, v);
     gauges(&w, v);
     stations(&w, v);
     source(&w, v);

@@ -110,6 +110,44 @@ static void test_candidate_has_weight_and_step(void **state)
     assert_true(gr_json_get(candidate, "weight")->valuedouble == 25.5);
 }
 
+static void test_a_rollout_says_where_it_is(void **state)
+{
+    static const struct gr_step steps[] = {
+        {.kind = GR_STEP_WEIGHT, .permyriad = 2550},
+        {.kind = GR_STEP_PAUSE, .duration_usec = 300000000, .requests = 1000},
+        {.kind = GR_STEP_ANALYSIS},
+        {.kind = GR_STEP_WEIGHT, .permyriad = 10000}};
+    static const struct gr_order_row order = {
+        .verb = "pause", .actor = "alice", .reason = "PAY-7", .step = 1};
+    struct gr_view_module m = fake.modules[1];
+    (void)state;
+    m.gray = (struct gr_view_gray){.step = 1,
+                                   .n_steps = GR_COUNT(steps),
+                                   .steps = steps,
+                                   .weight_permyriad = 2550,
+                                   .seen_candidate = 1,
+                                   .seen_stable = 3,
+                                   .sticky = "tenant",
+                                   .pause_left_usec = 7,
+                                   .pause_requests_left = 9,
+                                   .hold = GR_HOLD_STEP,
+                                   .held_by = "alice",
+                                   .order = &order};
+    GR_AUTO_JSON cJSON *o = gr_view_module_to_json(&m);
+    const cJSON *r = gr_json_get(o, "rollout"), *list = gr_json_get(r, "steps");
+    assert_int_equal(cJSON_GetArraySize(list), 4);
+    assert_true(gr_json_get(cJSON_GetArrayItem(list, 0), "weight")->valuedouble == 25.5);
+    assert_string_equal(text(gr_json_get(cJSON_GetArrayItem(list, 1), "pause"), "duration"), "5m");
+    assert_true(gr_json_get(r, "weight")->valuedouble == 25.5);
+    assert_true(gr_json_get(r, "weight_observed")->valuedouble == 25);
+    assert_string_equal(text(gr_json_get(r, "pause"), "hold"), "step");
+    assert_true(gr_json_get(gr_json_get(r, "pause"), "requests_left")->valuedouble == 9);
+    assert_string_equal(text(r, "held_by"), "alice");
+    assert_string_equal(text(r, "actor"), "alice");
+    assert_string_equal(text(r, "reason"), "PAY-7");
+    assert_string_equal(text(r, "sticky"), "tenant");
+}
+
 static void test_refused_module_says_why(void **state)
 {
     (void)state;
@@ -147,6 +185,7 @@ int main(void)
         cmocka_unit_test(test_numbers_are_exact),
         cmocka_unit_test(test_events_and_history_are_exact),
         cmocka_unit_test(test_candidate_has_weight_and_step),
+        cmocka_unit_test(test_a_rollout_says_where_it_is),
         cmocka_unit_test(test_refused_module_says_why),
         cmocka_unit_test(test_everything),
     };

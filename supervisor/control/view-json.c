@@ -26,7 +26,8 @@ static bool add_counters(cJSON *o, const struct gr_counters *c)
     return ok;
 }
 
-static bool add_version(cJSON *o, const char *name, const struct gr_view_version *v, bool candidate,
+// `step` is of a candidate; -1: it is none.
+static bool add_version(cJSON *o, const char *name, const struct gr_view_version *v, int64_t step,
                         bool counters)
 {
     if (!v->present)
@@ -34,10 +35,10 @@ static bool add_version(cJSON *o, const char *name, const struct gr_view_version
     cJSON *j = cJSON_AddObjectToObject(o, name);
     bool ok =
         j && gr_json_add_text(j, "version", v->version) && gr_json_add_text(j, "hash", v->hash);
-    if (ok && (candidate || counters))
+    if (ok && (step >= 0 || counters))
         ok = cJSON_AddNumberToObject(j, "weight", v->permyriad / 100.0);
-    if (ok && candidate)
-        ok = cJSON_AddNumberToObject(j, "step", 0);
+    if (ok && step >= 0)
+        ok = gr_json_add_int(j, "step", step);
     if (ok && counters)
         ok = cJSON_AddStringToObject(j, "role", v->role) &&
              cJSON_AddBoolToObject(j, "loaded", v->slot >= 0) &&
@@ -45,18 +46,116 @@ static bool add_version(cJSON *o, const char *name, const struct gr_view_version
     return ok;
 }
 
-static bool add_verdict(cJSON *o, const struct gr_error_verdict *v)
+static bool add_findings(cJSON *o, unsigned findings)
 {
-    if (!v)
+    static const struct {
+        unsigned bit;
+        const char *name;
+    } names[] = {{GR_FINDING_STABLE_WORSE, "StableWorse"},
+                 {GR_FINDING_STABLE_VIOLATES, "StableViolates"},
+                 {GR_FINDING_STABLE_DEGRADED, "StableDegraded"},
+                 {GR_FINDING_BOTH_BAD, "BothBad"}};
+    cJSON *list = cJSON_AddArrayToObject(o, "findings");
+    bool ok = list;
+    for (size_t i = 0; ok && i < GR_COUNT(names); i++)
+        if (findings & names[i].bit)
+            ok = gr_json_push(list, cJSON_CreateString(names[i].name));
+    return ok;
+}
+
+// The whole record is in the journal; here is what a person looks at.
+static bool add_verdict(cJSON *o, const struct gr_verdict_record *r)
+{
+    if (!r)
         return cJSON_AddNullToObject(o, "verdict");
+    const struct gr_analysis_verdict *v = &r->verdict;
+    const struct gr_arm_sample *candidate = &r->input.candidate;
+    const struct gr_arm_sample *stable =
+        r->input.stable.requests ? &r->input.stable : &r->input.reference;
+    const struct gr_gate_verdict *g =
+        &v->gates[r->input.concurrent ? GR_GATE_ERRORS : GR_GATE_ERRORS_ALONE];
     cJSON *j = cJSON_AddObjectToObject(o, "verdict");
-    return j && cJSON_AddStringToObject(j, "error_rate", gr_verdict_name(v->verdict)) &&
-           gr_json_add_uint(j, "requests", v->candidate.requests) &&
-           gr_json_add_uint(j, "errors", v->candidate.errors) &&
-           gr_json_add_uint(j, "baseline_requests", v->baseline.requests) &&
-           gr_json_add_uint(j, "baseline_errors", v->baseline.errors) &&
-           cJSON_AddNumberToObject(j, "limit", v->limit) &&
-           cJSON_AddNumberToObject(j, "evidence", v->evidence);
+    return j && cJSON_AddStringToObject(j, "verdict", gr_verdict_name(v->verdict)) &&
+           gr_json_add_text(j, "gate", v->gate < GR_GATE_COUNT ? gr_gate_name(v->gate) : NULL) &&
+           gr_json_add_text(j, "reason", gr_reason_name(v->reason)) &&
+           add_findings(j, v->findings) &&
+           cJSON_AddStringToObject(j, "error_rate", gr_verdict_name(g->verdict)) &&
+           gr_json_add_uint(j, "requests", candidate->requests) &&
+           gr_json_add_uint(j, "errors", candidate->errors) &&
+           gr_json_add_uint(j, "baseline_requests", stable->requests) &&
+           gr_json_add_uint(j, "baseline_errors", stable->errors) &&
+           gr_json_add_uint(j, "min_requests", r->input.limits.min_requests) &&
+           cJSON_AddNumberToObject(j, "limit", g->limit) &&
+           cJSON_AddNumberToObject(j, "evidence", g->evidence);
+}
+
+static cJSON *step_json(const struct gr_step *s)
+{
+    cJSON *o = cJSON_CreateObject(), *v = NULL;
+    char text[32];
+    bool ok = o;
+    switch (s->kind) {
+    case GR_STEP_WEIGHT:
+        ok = ok && cJSON_AddNumberToObject(o, "weight", s->permyriad / 100.0);
+        break;
+    case GR_STEP_SHADOW:
+        ok = ok && cJSON_AddNumberToObject(o, "shadow", s->permyriad / 100.0);
+        break;
+    case GR_STEP_PAUSE:
+        ok = ok && (v = cJSON_AddObjectToObject(o, "pause")) &&
+             (!s->duration_usec ||
+              cJSON_AddStringToObject(v, "duration", gr_duration_format(s->duration_usec, text))) &&
+             (!s->requests || gr_json_add_uint(v, "requests", s->requests));
+        break;
+    case GR_STEP_ANALYSIS:
+        ok = ok && cJSON_AddObjectToObject(o, "analysis");
+        break;
+    }
+    return gr_json_whole(o, ok);
+}
+
+static bool add_order(cJSON *o, const struct gr_order_row *order)
+{
+    cJSON *j =
+        order->verb[0] ? cJSON_AddObjectToObject(o, "order") : cJSON_AddNullToObject(o, "order");
+    return j && (!order->verb[0] ||
+                 (cJSON_AddStringToObject(j, "verb", order->verb) &&
+                  cJSON_AddStringToObject(j, "actor", order->actor) &&
+                  cJSON_AddStringToObject(j, "reason", order->reason) &&
+                  gr_json_add_int(j, "step", order->step) && gr_json_add_time(j, "at", order->at)));
+}
+
+static bool add_pause(cJSON *o, const struct gr_view_gray *g)
+{
+    if (g->hold == GR_HOLD_NONE)
+        return cJSON_AddNullToObject(o, "pause");
+    cJSON *j = cJSON_AddObjectToObject(o, "pause");
+    return j && cJSON_AddStringToObject(j, "hold", gr_hold_name(g->hold)) &&
+           gr_json_add_uint(j, "left_usec", g->pause_left_usec) &&
+           gr_json_add_uint(j, "requests_left", g->pause_requests_left) &&
+           cJSON_AddBoolToObject(j, "gate", g->gate);
+}
+
+static bool add_gray(cJSON *o, const struct gr_view_gray *g)
+{
+    uint64_t seen = g->seen_candidate + g->seen_stable;
+    cJSON *steps = NULL;
+    bool ok = gr_json_add_int(o, "step", g->step) && gr_json_add_uint(o, "n_steps", g->n_steps) &&
+              (steps = cJSON_AddArrayToObject(o, "steps"));
+    for (size_t i = 0; ok && i < g->n_steps; i++)
+        ok = gr_json_push(steps, step_json(&g->steps[i]));
+    ok = ok && cJSON_AddNumberToObject(o, "weight", g->weight_permyriad / 100.0);
+    if (ok && seen)
+        ok = cJSON_AddNumberToObject(o, "weight_observed",
+                                     100.0 * (double)g->seen_candidate / (double)seen);
+    else
+        ok = ok && cJSON_AddNullToObject(o, "weight_observed");
+    return ok && cJSON_AddNumberToObject(o, "shadow", g->shadow_permyriad / 100.0) &&
+           gr_json_add_text(o, "sticky", g->sticky) && add_pause(o, g) &&
+           gr_json_add_text(o, "held_by", g->held_by) &&
+           gr_json_add_uint(o, "deadline_left_usec", g->deadline_left_usec) &&
+           gr_json_add_text(o, "actor", g->order->actor) &&
+           gr_json_add_text(o, "reason", g->order->reason) && add_order(o, g->order);
 }
 
 static bool add_module_fields(cJSON *o, const struct gr_view_module *m, bool counters)
@@ -65,8 +164,8 @@ static bool add_module_fields(cJSON *o, const struct gr_view_module *m, bool cou
            gr_json_add_text(o, "reason", gr_reason_name(m->reason)) &&
            gr_json_add_text(o, "message", m->message) &&
            gr_json_add_int(o, "observed_revision", m->observed_revision) &&
-           add_version(o, "stable", &m->stable, false, counters) &&
-           add_version(o, "candidate", &m->candidate, true, counters) &&
+           add_version(o, "stable", &m->stable, -1, counters) &&
+           add_version(o, "candidate", &m->candidate, m->gray.step, counters) &&
            gr_json_add_text(o, "last_good", m->last_good) && add_verdict(o, m->verdict) &&
            gr_json_add_time(o, "updated", m->updated);
 }
@@ -78,17 +177,28 @@ cJSON *gr_view_module_key(const struct gr_view_module *m)
                                 add_module_fields(o, m, false));
 }
 
+cJSON *gr_view_steered_json(const struct gr_view_module *m)
+{
+    cJSON *o = cJSON_CreateObject();
+    return gr_json_whole(o, o && cJSON_AddStringToObject(o, "module", m->module.s) &&
+                                gr_json_add_int(o, "rollout", m->rollout) &&
+                                gr_json_add_int(o, "step", m->gray.step) &&
+                                gr_json_add_text(o, "phase", m->rollout_phase) &&
+                                gr_json_add_text(o, "message", m->message));
+}
+
 cJSON *gr_view_module_to_json(const struct gr_view_module *m)
 {
     cJSON *o = cJSON_CreateObject(), *rollout;
     return gr_json_whole(o, o && cJSON_AddStringToObject(o, "apiVersion", GR_API_VERSION) &&
                                 cJSON_AddStringToObject(o, "module", m->module.s) &&
                                 add_module_fields(o, m, true) &&
-                                add_version(o, "previous", &m->previous, false, true) &&
+                                add_version(o, "previous", &m->previous, -1, true) &&
                                 (rollout = cJSON_AddObjectToObject(o, "rollout")) &&
                                 gr_json_add_int(rollout, "id", m->rollout) &&
                                 gr_json_add_text(rollout, "phase", m->rollout_phase) &&
-                                gr_json_add_uint(rollout, "bake_left_usec", m->bake_left_usec));
+                                gr_json_add_uint(rollout, "bake_left_usec", m->bake_left_usec) &&
+                                (!m->gray.order || add_gray(rollout, &m->gray)));
 }
 
 cJSON *gr_view_find_module_json(const struct gr_view *v, const char *module)

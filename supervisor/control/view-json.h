@@ -12,6 +12,8 @@ cJSON *
 gr_view_module_key(const struct gr_view_module *m); // .../instances/{instance}/modules/{module}
 cJSON *gr_view_to_json(const struct gr_view *v);    // everything: instance, source, modules with
                                                     // counters, gauges, convictions
+// What an operator who steered it is told: module, rollout, step, phase, message.
+cJSON *gr_view_steered_json(const struct gr_view_module *m);
 cJSON *gr_view_module_to_json(const struct gr_view_module *m); // one module with counters
 cJSON *gr_view_find_module_json(const struct gr_view *v,
                                 const char *module); // NULL too when there is none

@@ -2,7 +2,7 @@
 // /metrics and the status keys. Renderers never look behind it.
 #pragma once
 #include "dispatch/stats.h"
-#include "rollout/analysis.h"
+#include "rollout/analysis-record.h"
 #include "state/journal.h"
 #include "watchers/source.h"
 
@@ -15,6 +15,20 @@ struct gr_view_version {
     int slot;                     // statistics slot, -1: not loaded
     struct gr_counters *counters; // NULL: not loaded
 };
+// Where a rollout is on its way; borrowed parts.
+struct gr_view_gray {
+    int64_t step;
+    size_t n_steps;
+    const struct gr_step *steps;
+    unsigned weight_permyriad, shadow_permyriad;
+    uint64_t seen_candidate, seen_stable; // requests since the share was set last
+    const char *sticky;                   // "": none
+    uint64_t pause_left_usec, pause_requests_left, deadline_left_usec;
+    bool gate; // only a person ends the pause
+    enum gr_hold hold;
+    const char *held_by; // "": nobody
+    const struct gr_order_row *order;
+};
 struct gr_view_module {
     struct gr_name module;
     char phase[16];        // module phase: Healthy Progressing Paused Degraded
@@ -26,7 +40,8 @@ struct gr_view_module {
     struct gr_view_version stable, candidate, previous;
     char last_good[GR_VERSION_MAX + 1];
     uint64_t bake_left_usec;
-    const struct gr_error_verdict *verdict; // of the newest rollout; NULL: none yet
+    struct gr_view_gray gray;                // of the rollout in progress; zero: none
+    const struct gr_verdict_record *verdict; // of the newest rollout; NULL: none yet
     struct gr_wall updated;
 };
 struct gr_view_count {

@@ -1,18 +1,19 @@
 // One rollout: the modules that changed between two snapshots, taken together through fetch,
-// verify, stage, swap and bake, or taken back together. Owns the row, its verifications and its
-// timer. Everything it does to the world goes through `ops`; the phase is set in one place
-// (set_phase), journaled before its effect.
+// verify, stage, the steps of their strategy, swap and bake, or taken back together. Owns the row,
+// its verifications and its timer. Everything it does to the world goes through `ops`; the phase is
+// set in one place (gr_rollout_set_phase), journaled before its effect.
 #pragma once
-#include "rollout/analysis.h"
+#include "rollout/analysis-record.h"
 #include "state/journal.h"
+#include "state/order.h"
 #include "state/plan.h"
 #include "verifier/verify.h"
 #include <systemd/sd-event.h>
 
 struct gr_rollout;
 
-// FORWARD: the new versions; BACK: what was in force before; SETTLE: the bake ended well, what was
-// before may go.
+// FORWARD: the new versions; BACK: what was in force before, and no candidate; SETTLE: the bake
+// ended well, what was before may go.
 enum gr_direction { GR_FORWARD, GR_BACK, GR_SETTLE };
 
 struct gr_rollout_ops {
@@ -23,24 +24,33 @@ struct gr_rollout_ops {
     int (*stage)(void *u, struct gr_rollout *r, size_t member, const struct gr_verified *v);
     // A staged version that no table names is not wanted any more.
     void (*unstage)(void *u, int slot);
-    // Exchanges the table for all members at once; answered by gr_rollout_swapped(). BACK restores
-    // what was in force before.
+    // Puts the members' staged versions beside the stable ones with the shares of row.gray; again:
+    // with other shares. Answered by gr_rollout_answered().
+    int (*route)(void *u, struct gr_rollout *r);
+    // Exchanges the table for all members at once; answered by gr_rollout_answered(). BACK restores
+    // what was in force before. An order that was given before is obeyed before.
     int (*swap)(void *u, struct gr_rollout *r, enum gr_direction d);
     // Journals the table that direction d makes, together with the rollout's row `as`, in one
     // transaction, and takes it up in memory. Fails (disk full): FORWARD changed nothing; BACK and
     // SETTLE are taken up in memory all the same.
     int (*commit)(void *u, struct gr_rollout *r, enum gr_direction d,
                   const struct gr_rollout_row *as, struct gr_error *e);
-    // After a commit: versions that no row names any more leave the worker.
+    // After a commit, or a way back that had nothing to commit: versions that no row names any more
+    // leave the worker.
     void (*release)(void *u, struct gr_rollout *r, enum gr_direction d);
-    // What a member's new version has shown since it was bound, and what the one before had shown
-    // until then.
-    void (*sample)(void *u, struct gr_rollout *r, size_t member, struct gr_error_sample *candidate,
-                   struct gr_error_sample *baseline);
+    // What the worker that serves has counted of a member's new version and of the one before it,
+    // since each was loaded there. False: no worker, or not loaded; both are untouched then.
+    bool (*sample)(void *u, struct gr_rollout *r, size_t member, struct gr_arm_sample *candidate,
+                   struct gr_arm_sample *stable);
+    // What the version in force has shown so far, over all workers; zero: nothing.
+    void (*history)(void *u, struct gr_rollout *r, size_t member, struct gr_arm_sample *ret);
     void (*convict)(void *u, struct gr_rollout *r, size_t member);
     bool (*can_stage)(void *u);                     // a worker serves and is not being replaced
     void (*changed)(void *u, struct gr_rollout *r); // after each phase; tells log, journal, status
-    void (*ended)(void *u, struct gr_rollout *r);   // terminal; may free r later, not inside
+    // A step began, or an operator's order was obeyed: the same for what is no phase.
+    void (*noted)(void *u, struct gr_rollout *r, const char *message_id, const char *sentence);
+    void (*ended)(void *u, struct gr_rollout *r); // terminal; may free r later, not inside
+    struct gr_mono (*now)(void *u);               // NULL: the machine's clock
     void *userdata;
 };
 struct gr_rollout_env {
@@ -50,38 +60,70 @@ struct gr_rollout_env {
     const struct gr_rollout_ops *ops;
 };
 
-// From a plan that is not refused. Owns copies. Journals the row as Pending. Fails: -ENOMEM;
-// DiskFull when the intent cannot be written (nothing began).
+// From a plan that is not refused. Owns copies. Journals the row as Pending. `salt` chooses who
+// sees the new versions; 0: a fresh one. Fails: -ENOMEM; DiskFull when the intent cannot be written
+// (nothing began).
 GR_MUST_CHECK int gr_rollout_new(const struct gr_rollout_env *env, const struct gr_plan *plan,
-                                 struct gr_rollout **ret, struct gr_error *e);
-// From a journaled row after a start (takes it). Only Baking goes on; see control/recovery.c for
-// the others.
+                                 uint64_t salt, struct gr_rollout **ret, struct gr_error *e);
+// From a journaled row after a start (takes it). Progressing, Paused, Baking and RollingBack go on;
+// nothing of the others was ever in force.
 GR_MUST_CHECK int gr_rollout_resume(const struct gr_rollout_env *env, struct gr_rollout_row *take,
                                     struct gr_rollout **ret);
 void gr_rollout_free(struct gr_rollout *r);
+
+void gr_arm_add(struct gr_arm_sample *into, const struct gr_arm_sample *more);
 
 const struct gr_rollout_row *gr_rollout_row(const struct gr_rollout *r);
 int gr_rollout_slot(const struct gr_rollout *r, size_t member); // of the new version; -1
 bool gr_rollout_names(const struct gr_rollout *r, const struct gr_name *module);
 bool gr_rollout_is_waiting(const struct gr_rollout *r); // an answer of the worker is outstanding
-const struct gr_error_verdict *gr_rollout_verdict(const struct gr_rollout *r, size_t member);
-uint64_t gr_rollout_bake_left_usec(const struct gr_rollout *r);
+// Its new versions are, or may be, in the worker's table beside the stable ones.
+bool gr_rollout_is_gray(const struct gr_rollout *r);
+// The strategy whose steps it walks; NULL: it has none.
+const struct gr_strategy *gr_rollout_ladder(const struct gr_rollout *r);
+const struct gr_verdict_record *gr_rollout_verdict(const struct gr_rollout *r,
+                                                   size_t member); // NULL: not judged yet
+// Requests that a member's new version and the one beside it got since the share was set last.
+void gr_rollout_share(const struct gr_rollout *r, size_t member, uint64_t *ret_candidate,
+                      uint64_t *ret_stable);
+struct gr_rollout_left {
+    uint64_t deadline_usec, bake_usec, pause_usec, pause_requests;
+    bool gate; // a pause without an end of its own
+};
+struct gr_rollout_left gr_rollout_left(const struct gr_rollout *r);
 
 // What happens to it.
 void gr_rollout_begin(struct gr_rollout *r);  // nothing older is in the way
 void gr_rollout_settle(struct gr_rollout *r); // what it asks for is in force already
 void gr_rollout_supersede(struct gr_rollout *r, int64_t by);
-// reason names the cause; `member` is the culprit.
+// reason names the cause; `member` is the culprit; the number of members: none in particular.
 void gr_rollout_fail(struct gr_rollout *r, size_t member, const struct gr_error *why);
 void gr_rollout_staged(
     struct gr_rollout *r, size_t member, int slot,
     const struct gr_error *why); // slot < 0: failed. code -ECONNRESET: the worker went
-void gr_rollout_swapped(struct gr_rollout *r, const struct gr_error *why); // why NULL: done
-// A worker serves the committed table (again): stage anew, or continue a bake whose versions have
-// these slots.
+// The answer to the oldest route or swap that is outstanding; why NULL: done.
+void gr_rollout_answered(struct gr_rollout *r, const struct gr_error *why);
+// A worker serves the committed table (again) with the candidates of open rollouts at these slots:
+// stage anew, or go on.
 void gr_rollout_worker_ready(struct gr_rollout *r);
 void gr_rollout_set_slot(struct gr_rollout *r, size_t member, int slot);
-// A dead worker took the effect along; the journal's word alone decides. Returns true when the
-// table rows were taken back, before a new worker is built.
+void gr_rollout_set_contract(struct gr_rollout *r, size_t member, const struct gr_contract *c);
+// Takes up what was counted so far: before a worker goes.
+void gr_rollout_measure(struct gr_rollout *r);
+// The next sample is of another worker, whose counters began at zero.
+void gr_rollout_new_counters(struct gr_rollout *r);
+// A dead worker took the effect along; the journal's word alone decides. Returns true when what was
+// in force before is what the next worker has to be built with.
 bool gr_rollout_restore_without_worker(struct gr_rollout *r, size_t member,
                                        const struct gr_error *why);
+// Its timer's work: looks at the clock and the numbers. At the next moment, at the latest, it has
+// to be called again.
+void gr_rollout_tick(struct gr_rollout *r);
+
+// --- operators (rollout-steer.c) ---
+
+// Obeys, or refuses with a sentence; retry is not for a rollout that lives. Fails: -ESTALE (another
+// rollout or step by now: the sentence says who did what and when), -EPERM (not possible in this
+// phase), -EALREADY (nothing to do), -EINVAL (a promote that names no step).
+GR_MUST_CHECK int gr_rollout_steer(struct gr_rollout *r, const struct gr_order *o,
+                                   struct gr_error *e);

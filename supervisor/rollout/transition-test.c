@@ -26,7 +26,7 @@ static void every_pair_is_listed_or_refused(void **state)
                 assert_int_equal(next, GR_PHASE_COUNT); // untouched
             }
         }
-    assert_int_equal(listed, 21);
+    assert_int_equal(listed, 29);
 }
 
 static bool reaches_terminal(enum gr_phase from, unsigned depth)
@@ -46,18 +46,30 @@ static void every_life_can_end(void **state)
 {
     (void)state;
     for (unsigned p = 0; p < GR_PHASE_COUNT; p++)
-        if (p != GR_PHASE_PROGRESSING && p != GR_PHASE_PAUSED) // entered by weights only
-            assert_true(reaches_terminal((enum gr_phase)p, GR_PHASE_COUNT));
+        assert_true(reaches_terminal((enum gr_phase)p, GR_PHASE_COUNT));
 }
 
 static void serving_versions_are_never_just_refused(void **state)
 {
     (void)state;
     enum gr_phase next;
+    static const enum gr_phase seen[] = {GR_PHASE_PROGRESSING, GR_PHASE_PAUSED, GR_PHASE_BAKING};
     // once traffic saw it, the way out leads through RollingBack
-    assert_int_equal(gr_transition(GR_PHASE_BAKING, GR_ROLLOUT_REFUSE, &next), -EPERM);
-    assert_int_equal(gr_transition(GR_PHASE_BAKING, GR_ROLLOUT_FAIL, &next), 0);
-    assert_int_equal(next, GR_PHASE_ROLLING_BACK);
+    for (size_t i = 0; i < GR_COUNT(seen); i++) {
+        assert_int_equal(gr_transition(seen[i], GR_ROLLOUT_REFUSE, &next), -EPERM);
+        assert_int_equal(gr_transition(seen[i], GR_ROLLOUT_FAIL, &next), 0);
+        assert_int_equal(next, GR_PHASE_ROLLING_BACK);
+        assert_int_equal(gr_transition(seen[i], GR_ROLLOUT_SUPERSEDE, &next), 0);
+        assert_int_equal(next, GR_PHASE_ROLLING_BACK);
+    }
+}
+
+static void what_is_paused_never_comes_into_force(void **state)
+{
+    (void)state;
+    enum gr_phase next;
+    assert_int_equal(gr_transition(GR_PHASE_PAUSED, GR_ROLLOUT_SWAPPED, &next), -EPERM);
+    assert_int_equal(gr_transition(GR_PHASE_PAUSED, GR_ROLLOUT_BAKED, &next), -EPERM);
 }
 
 int main(void)
@@ -66,6 +78,7 @@ int main(void)
         cmocka_unit_test(every_pair_is_listed_or_refused),
         cmocka_unit_test(every_life_can_end),
         cmocka_unit_test(serving_versions_are_never_just_refused),
+        cmocka_unit_test(what_is_paused_never_comes_into_force),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,9 @@
     X(SETTLED, "settled")     /* what it asks for is in force already */                           \
     X(FETCHED, "fetched")     /* every member's bytes are here */                                  \
     X(STAGED, "staged")       /* every member is loaded and initialised in the worker */           \
+    X(PROGRESS, "progress")   /* it has steps: the new versions get a share of the traffic */      \
+    X(PAUSE, "pause")         /* a pause step, a person, or a verdict holds it */                  \
+    X(RESUME, "resume")       /* what held it is over */                                           \
     X(SWAPPED, "swapped")     /* the new table is in force */                                      \
     X(REMOVED, "removed")     /* in force, and nothing of it needs a bake */                       \
     X(BAKED, "baked")         /* the bake ended without a complaint */                             \

@@ -43,6 +43,12 @@ GR_MUST_CHECK int gr_journal_get_reason(sqlite3_stmt *s, int column, enum gr_rea
                                         struct gr_error *e);
 GR_MUST_CHECK int gr_journal_get_phase(sqlite3_stmt *s, int column, enum gr_phase *ret,
                                        struct gr_error *e);
+// What a gray release has reached, as JSON; NULL: out of memory. Caller frees.
+char *gr_gray_row_format(const struct gr_gray_row *g);
+// `text` "": written before there were gray releases; `phase` then says whether it was swapped.
+// -EUCLEAN: not ours.
+GR_MUST_CHECK int gr_gray_row_parse(const char *text, enum gr_phase phase, struct gr_gray_row *ret,
+                                    struct gr_error *e);
 // *ret is NULL for NULL.
 GR_MUST_CHECK int gr_journal_get_document(sqlite3_stmt *s, int column, const struct gr_name *module,
                                           struct gr_desired **ret, struct gr_error *e);

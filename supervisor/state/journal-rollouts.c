@@ -1,12 +1,14 @@
 // Keeps rollouts and their members: those in progress for recovery, the others as history.
 #include "state/journal-internal.h"
 #include <errno.h>
+#include <string.h>
 
 void gr_rollout_row_done(struct gr_rollout_row *r)
 {
     for (size_t i = 0; i < r->n; i++) {
         gr_desired_free(r->members[i].to);
         gr_desired_free(r->members[i].from);
+        free(r->members[i].verdict);
     }
     free(r->members);
     *r = (struct gr_rollout_row){0};
@@ -17,8 +19,12 @@ void gr_rollout_row_done(struct gr_rollout_row *r)
 static int put_head(struct gr_journal *j, const struct gr_rollout_row *r, struct gr_error *e)
 {
     GR_AUTO_STMT sqlite3_stmt *s = NULL;
-    int k = gr_journal_prepare(
-        j, "INSERT OR REPLACE INTO rollouts VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", &s, e);
+    GR_AUTO_FREE char *gray = gr_gray_row_format(&r->gray);
+    int k =
+        gray ? gr_journal_prepare(
+                   j, "INSERT OR REPLACE INTO rollouts VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+                   &s, e)
+             : -ENOMEM;
     if (k < 0)
         return k;
     const sqlite3_int64 numbers[][2] = {
@@ -38,6 +44,8 @@ static int put_head(struct gr_journal *j, const struct gr_rollout_row *r, struct
         k = gr_journal_bind_text(s, 5, gr_reason_name(r->reason));
     if (k == 0)
         k = gr_journal_bind_text(s, 6, r->message);
+    if (k == 0)
+        k = gr_journal_bind_text(s, 11, gray);
     return k < 0 ? k : gr_journal_step(j, s, "write a rollout", e);
 }
 
@@ -46,7 +54,8 @@ static int put_member(struct gr_journal *j, const struct gr_rollout_row *r, size
 {
     const struct gr_rollout_member *m = &r->members[position];
     GR_AUTO_STMT sqlite3_stmt *s = NULL;
-    int k = gr_journal_prepare(j, "INSERT INTO members VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", &s, e);
+    int k =
+        gr_journal_prepare(j, "INSERT INTO members VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &s, e);
     if (k == 0 && (sqlite3_bind_int64(s, 1, r->id) != SQLITE_OK ||
                    sqlite3_bind_int64(s, 2, (sqlite3_int64)position) != SQLITE_OK))
         k = -ENOMEM;
@@ -60,6 +69,8 @@ static int put_member(struct gr_journal *j, const struct gr_rollout_row *r, size
         k = gr_journal_bind_text(s, 8, gr_reason_name(m->reason));
     if (k == 0)
         k = gr_journal_bind_text(s, 9, m->message);
+    if (k == 0 && m->verdict)
+        k = gr_journal_bind_text(s, 10, m->verdict);
     return k < 0 ? k : gr_journal_step(j, s, "write a member of a rollout", e);
 }
 
@@ -76,7 +87,8 @@ static int run_with(struct gr_journal *j, const char *sql, int64_t a, int64_t b,
 
 static const char sql_weigh[] =
     "UPDATE rollouts SET bytes = (SELECT total(coalesce(length(to_document), 0) +"
-    " coalesce(length(from_document), 0) + length(message)) FROM members WHERE rollout = ?1)"
+    " coalesce(length(from_document), 0) + length(message) +"
+    " coalesce(length(verdict), 0)) FROM members WHERE rollout = ?1)"
     " WHERE id = ?1";
 // The newest ones are kept as long as their number and their bytes fit.
 static const char sql_forget[] =
@@ -109,6 +121,15 @@ int gr_journal_put_rollout(struct gr_journal *j, const struct gr_rollout_row *r,
 
 // --- reading -------------------------------------------------------------------------------------
 
+// NULL stays NULL.
+static int get_text(sqlite3_stmt *s, int column, char **ret)
+{
+    if (sqlite3_column_type(s, column) == SQLITE_NULL)
+        return 0;
+    *ret = strdup(gr_journal_text(s, column));
+    return *ret ? 0 : -ENOMEM;
+}
+
 static int read_member(sqlite3_stmt *s, struct gr_rollout_member *m, struct gr_error *e)
 {
     int k = gr_journal_get_name(s, 0, &m->module, e);
@@ -119,7 +140,7 @@ static int read_member(sqlite3_stmt *s, struct gr_rollout_member *m, struct gr_e
     if (k == 0)
         k = gr_journal_get_reason(s, 5, &m->reason, e);
     gr_journal_copy_text(s, 6, m->message, sizeof m->message);
-    return k;
+    return k < 0 ? k : get_text(s, 7, &m->verdict);
 }
 
 static int load_members(struct gr_journal *j, struct gr_rollout_row *r, struct gr_error *e)
@@ -127,7 +148,8 @@ static int load_members(struct gr_journal *j, struct gr_rollout_row *r, struct g
     GR_AUTO_STMT sqlite3_stmt *s = NULL;
     int k = gr_journal_prepare(j,
                                "SELECT module, to_document, to_revision, from_document,"
-                               " from_revision, reason, message FROM members WHERE rollout = ?"
+                               " from_revision, reason, message, verdict FROM members"
+                               " WHERE rollout = ?"
                                " ORDER BY position",
                                &s, e);
     if (k == 0 && sqlite3_bind_int64(s, 1, r->id) != SQLITE_OK)
@@ -152,7 +174,9 @@ static int read_head(sqlite3_stmt *s, struct gr_rollout_row *r, struct gr_error 
     r->table_number = sqlite3_column_int64(s, 9);
     gr_journal_copy_text(s, 5, r->message, sizeof r->message);
     int k = gr_journal_get_phase(s, 1, &r->phase, e);
-    return k < 0 ? k : gr_journal_get_reason(s, 4, &r->reason, e);
+    if (k == 0)
+        k = gr_journal_get_reason(s, 4, &r->reason, e);
+    return k < 0 ? k : gr_gray_row_parse(gr_journal_text(s, 11), r->phase, &r->gray, e);
 }
 
 static int load_rollouts(struct gr_journal *j, sqlite3_stmt *s, struct gr_rollout_row **ret,

@@ -233,12 +233,28 @@ static void a_rollout_comes_back(void **state)
                                         .table_number = 4,
                                         .n = 2,
                                         .members = calloc(2, sizeof *r.members)};
+    r.gray = (struct gr_gray_row){.salt = UINT64_MAX - 1,
+                                  .weight_permyriad = 2550,
+                                  .shadow_permyriad = 1,
+                                  .deadline_left_usec = 3600000001,
+                                  .pause_left_usec = 5,
+                                  .pause_requests_left = 77,
+                                  .hold = GR_HOLD_UNDECIDED,
+                                  .held_by = "al \"x\" ice",
+                                  .full = true,
+                                  .swapped = true,
+                                  .order = {.verb = "promote --full",
+                                            .actor = "bob",
+                                            .reason = "PAY-1",
+                                            .step = 2,
+                                            .at = {1795496766123456}}};
     r.members[0] = (struct gr_rollout_member){.module = name_of("old"),
                                               .from = release("old", 2, 1),
                                               .reason = GR_REASON_FREEZE_TIMEOUT,
                                               .message = "a call is still inside"};
-    r.members[1] =
-        (struct gr_rollout_member){.module = name_of("pay"), .to = release("pay", 12, 2)};
+    r.members[1] = (struct gr_rollout_member){.module = name_of("pay"),
+                                              .to = release("pay", 12, 2),
+                                              .verdict = strdup("{\"verdict\":\"Inconclusive\"}")};
     assert_int_equal(gr_journal_put_rollout(j, &r, NULL), 0);
     gr_journal_close(j);
     j = open_journal(*state);
@@ -263,6 +279,23 @@ static void a_rollout_comes_back(void **state)
     assert_string_equal(rows->members[0].message, "a call is still inside");
     assert_release(rows->members[1].to, 12, 2);
     assert_null(rows->members[1].from);
+    assert_null(rows->members[0].verdict);
+    assert_string_equal(rows->members[1].verdict, "{\"verdict\":\"Inconclusive\"}");
+    const struct gr_gray_row *g = &rows->gray;
+    assert_true(g->salt == UINT64_MAX - 1);
+    assert_int_equal(g->weight_permyriad, 2550);
+    assert_int_equal(g->shadow_permyriad, 1);
+    assert_true(g->deadline_left_usec == 3600000001);
+    assert_int_equal(g->pause_left_usec, 5);
+    assert_int_equal(g->pause_requests_left, 77);
+    assert_int_equal(g->hold, GR_HOLD_UNDECIDED);
+    assert_string_equal(g->held_by, "al \"x\" ice");
+    assert_true(g->full && g->swapped && !g->overruled);
+    assert_string_equal(g->order.verb, "promote --full");
+    assert_string_equal(g->order.actor, "bob");
+    assert_string_equal(g->order.reason, "PAY-1");
+    assert_int_equal(g->order.step, 2);
+    assert_true(g->order.at.usec == 1795496766123456);
     free_rows(rows, n);
     gr_journal_close(j);
 }
@@ -451,10 +484,89 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
     assert_null(j);
     assert_non_null(strstr(e.message, "999"));
     assert_int_equal(files_aside(*state), 0);
-    run_sql(*state, "PRAGMA user_version=1");
+    run_sql(*state, "PRAGMA user_version=2");
     j = open_journal(*state);
     assert_in_force(j, 1);
     gr_journal_close(j);
+}
+
+// What the first release of the program wrote; copied, so that it stays what it was.
+static const char first_database[] =
+    "CREATE TABLE state(one INTEGER PRIMARY KEY CHECK(one = 1), table_number INTEGER NOT NULL,"
+    " floor_cluster INTEGER NOT NULL, floor_revision INTEGER NOT NULL) STRICT;"
+    "INSERT INTO state VALUES(1, 4, 9, 12);"
+    "CREATE TABLE committed(module TEXT PRIMARY KEY, release TEXT NOT NULL,"
+    " release_revision INTEGER NOT NULL, previous TEXT, previous_revision INTEGER, last_good TEXT,"
+    " last_good_revision INTEGER) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE rollouts(id INTEGER PRIMARY KEY, phase TEXT NOT NULL, terminal INTEGER NOT NULL,"
+    " step INTEGER NOT NULL, reason TEXT NOT NULL, message TEXT NOT NULL,"
+    " created INTEGER NOT NULL, updated INTEGER NOT NULL, bake_left INTEGER NOT NULL,"
+    " table_number INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX rollouts_open ON rollouts(id) WHERE NOT terminal;"
+    "CREATE TABLE members(rollout INTEGER NOT NULL REFERENCES rollouts ON DELETE CASCADE,"
+    " position INTEGER NOT NULL, module TEXT NOT NULL, to_document TEXT, to_revision INTEGER,"
+    " from_document TEXT, from_revision INTEGER, reason TEXT NOT NULL, message TEXT NOT NULL,"
+    " PRIMARY KEY(rollout, position)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX members_module ON members(module, rollout);"
+    "CREATE TABLE events(seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL,"
+    " module TEXT NOT NULL, version TEXT NOT NULL, phase TEXT NOT NULL, reason TEXT NOT NULL,"
+    " rollout INTEGER NOT NULL, message TEXT NOT NULL) STRICT;"
+    "CREATE TABLE quarantine(digest TEXT PRIMARY KEY, module TEXT NOT NULL, version TEXT NOT NULL,"
+    " reason TEXT NOT NULL, evidence TEXT NOT NULL, instance TEXT NOT NULL, at INTEGER NOT NULL)"
+    " STRICT, WITHOUT ROWID;"
+    "PRAGMA user_version = 1;"
+    "INSERT INTO rollouts VALUES(5, 'Healthy', 1, 0, '', 'baked', 1, 2, 0, 3, 0);"
+    "INSERT INTO rollouts VALUES(12, 'Baking', 0, 0, '', '', 3, 4, 77, 4, 0);"
+    "INSERT INTO members VALUES(12, 0, 'pay', NULL, NULL, NULL, NULL, '', '');";
+
+static void an_older_database_is_taken_along(void **state)
+{
+    run_sql(*state, first_database);
+    for (int opened = 0; opened < 2;
+         opened++) { // migrated once, and a second time there is nothing to do
+        struct gr_journal *j = open_journal(*state);
+        assert_string_equal(gr_journal_damage(j), "");
+        struct gr_rollout_row *rows = history(j, NULL, 10, 2);
+        assert_int_equal(rows[0].id, 12);
+        assert_int_equal(rows[0].bake_left_usec, 77);
+        assert_true(rows[0].gray.swapped); // a bake was all that there was
+        assert_int_equal(rows[0].gray.deadline_left_usec, 0);
+        assert_int_equal(rows[0].n, 1);
+        assert_null(rows[0].members->verdict);
+        assert_false(rows[1].gray.swapped);
+        free_rows(rows, 2);
+        struct gr_floor floor;
+        assert_int_equal(gr_journal_get_floor(j, &floor, NULL), 0);
+        assert_int_equal(floor.revision, 12);
+        gr_journal_close(j);
+    }
+    AUTO_JOURNAL struct gr_journal *j = open_journal(*state);
+    assert_int_equal(commit_build(j, 13, NULL), 0); // and it is written as any other
+    assert_in_force(j, 13);
+}
+
+static void progress_that_nobody_of_us_wrote_is_refused(void **state)
+{
+    static const char *const bad[] = {"'{}'", "'x'",
+                                      "replace(gray, '\"hold\":\"\"', '\"hold\":\"love\"')",
+                                      "replace(gray, '\"weight\":0', '\"weight\":10001')",
+                                      "replace(gray, '\"salt\":\"0', '\"salt\":\"z')"};
+    for (size_t i = 0; i < GR_COUNT(bad); i++) {
+        char sql[256];
+        struct gr_rollout_row *rows = NULL;
+        size_t n = 0;
+        struct gr_error e = {0};
+        struct gr_journal *j = open_journal(*state);
+        assert_int_equal(commit_build(j, 1, NULL), 0);
+        gr_journal_close(j);
+        snprintf(sql, sizeof sql, "UPDATE rollouts SET terminal = 1, phase = 'Healthy', gray = %s",
+                 bad[i]);
+        run_sql(*state, sql);
+        j = open_journal(*state);
+        assert_int_equal(gr_journal_history(j, NULL, 10, &rows, &n, &e), -EUCLEAN);
+        assert_non_null(strstr(e.message, "progress"));
+        gr_journal_close(j);
+    }
 }
 
 static void damage(const char *dir, off_t at, off_t len, off_t cut)
@@ -637,6 +749,8 @@ int main(int argc, char **argv)
         T(the_floor_comes_back),
         T(a_missing_directory_is_named),
         T(a_newer_schema_is_refused_and_left_alone),
+        T(an_older_database_is_taken_along),
+        T(progress_that_nobody_of_us_wrote_is_refused),
         T(a_damaged_database_is_kept_aside),
         T(no_failed_read_passes_for_a_short_one),
 #if GR_FAULT_POINTS

@@ -11,9 +11,11 @@
 #define FILE_NAME "journal.db"
 #define EVIDENCE_PREFIX FILE_NAME ".corrupt-"
 #define EVIDENCE_MAX 4 // damaged databases that are kept
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
-static const char schema[] =
+// What leads from each version of the schema to the next one. A new database goes the same way, so
+// that there is one order of columns.
+static const char first_schema[] =
     "CREATE TABLE state(one INTEGER PRIMARY KEY CHECK(one = 1), table_number INTEGER NOT NULL,"
     " floor_cluster INTEGER NOT NULL, floor_revision INTEGER NOT NULL) STRICT;"
     "INSERT INTO state VALUES(1, 0, 0, 0);"
@@ -37,7 +39,12 @@ static const char schema[] =
     " reason TEXT NOT NULL, evidence TEXT NOT NULL, instance TEXT NOT NULL, at INTEGER NOT NULL)"
     " STRICT, WITHOUT ROWID;"
     "PRAGMA user_version = 1;";
-_Static_assert(SCHEMA_VERSION == 1, "the schema's last line names its version");
+// What gray releases have to remember, as JSON (journal-gray.c): it is read as a whole, by us.
+static const char gray_schema[] = "ALTER TABLE rollouts ADD COLUMN gray TEXT;"
+                                  "ALTER TABLE members ADD COLUMN verdict TEXT;"
+                                  "PRAGMA user_version = 2;";
+static const char *const migrations[] = {first_schema, gray_schema};
+_Static_assert(GR_COUNT(migrations) == SCHEMA_VERSION, "each migration makes the next version");
 
 // --- opening -------------------------------------------------------------------------------------
 
@@ -71,7 +78,7 @@ static int check_integrity(struct gr_journal *j, struct gr_error *e)
     return k;
 }
 
-static int create_schema(struct gr_journal *j, const void *what, struct gr_error *e)
+static int migrate(struct gr_journal *j, const void *what, struct gr_error *e)
 {
     return gr_journal_exec(j, what, e);
 }
@@ -83,10 +90,10 @@ static int check_schema(struct gr_journal *j, struct gr_error *e)
     if (k < 0)
         return k;
     long version = strtol(text, NULL, 10);
-    if (version == 0)
-        return gr_journal_write(j, create_schema, schema, e);
-    if (version == SCHEMA_VERSION)
-        return 0;
+    for (; k == 0 && version >= 0 && version < SCHEMA_VERSION; version++)
+        k = gr_journal_write(j, migrate, migrations[version], e);
+    if (k < 0 || version == SCHEMA_VERSION)
+        return k;
     return gr_error_set(e, -EPROTO, GR_REASON_INTERNAL,
                         "the journal has schema %ld; this graylingd (" GR_VERSION
                         ") knows schema %d. Start the newer graylingd that wrote it, or set "

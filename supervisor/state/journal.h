@@ -56,22 +56,61 @@ GR_MUST_CHECK int gr_journal_load_table(struct gr_journal *j, struct gr_table_ro
 void gr_table_rows_done(struct gr_table_rows *t);
 
 // --- rollouts ------------------------------------------------------------------------------------
+// Why a rollout is Paused. A person's hold is told apart: it may come on top of each.
+#define GR_HOLDS(X)                                                                                \
+    X(NONE, "")                                                                                    \
+    X(STEP, "step")             /* a pause step */                                                 \
+    X(UNDECIDED, "undecided")   /* before the swap: the verdict is not Successful yet */           \
+    X(BAD_STABLE, "bad-stable") /* the verdict blames stable: a person has to decide */            \
+    X(FAILURE, "failure")       /* on_failure: pause */
+enum gr_hold {
+#define X(id, text) GR_HOLD_##id,
+    GR_HOLDS(X)
+#undef X
+        GR_HOLD_COUNT
+};
+const char *gr_hold_name(enum gr_hold h);
+
+// An operator's order that was obeyed last, so that the next one can be told who, what and when.
+struct gr_order_row {
+    char verb[16], actor[128], reason[512]; // verb "": none yet
+    int64_t step;
+    struct gr_wall at;
+};
+// What a gray release has reached: a restart goes on from here. Times are what was left when the
+// row was written.
+struct gr_gray_row {
+    uint64_t salt;
+    unsigned weight_permyriad, shadow_permyriad;
+    uint64_t deadline_left_usec; // 0: not known (written before there were gray releases)
+    uint64_t pause_left_usec, pause_requests_left;
+    enum gr_hold hold;
+    char held_by[128]; // person who paused it; "": nobody
+    bool full;         // promote --full: the swap is next, whatever the steps and verdicts say
+    bool overruled;    // a person put it above its verdict: only a crash takes it back now
+    bool swapped;      // its table was committed
+    struct gr_order_row order;
+};
+
 struct gr_rollout_member {
     struct gr_name module;
     struct gr_desired *to;   // NULL: removal
     struct gr_desired *from; // what was in force; NULL: first deployment
     enum gr_reason reason;   // why this member failed
     char message[GR_MESSAGE_MAX];
+    char *verdict; // JSON: the last verdict's record, which holds the numbers and the state; NULL:
+                   // none; owned
 };
 struct gr_rollout_row {
     int64_t id; // revision of the desired state that asked for it
     enum gr_phase phase;
-    int64_t step; // reserved for weights
+    int64_t step; // index of the step that it is at; the number of steps: past the last one
     enum gr_reason reason;
     char message[GR_MESSAGE_MAX];
     struct gr_wall created, updated;
     uint64_t bake_left_usec; // at the last write
     int64_t table_number;    // table that its swap commits; 0 before
+    struct gr_gray_row gray;
     size_t n;
     struct gr_rollout_member *members;
 };

@@ -464,6 +464,77 @@ static void what_is_under_way_already_is_not_asked_for_again(void **state)
     }
 }
 
+// The same release with other steps.
+static void take_steps(struct gr_desired **d, const char *steps)
+{
+    char text[512];
+    struct gr_desired *fresh = NULL;
+    struct gr_digest digest = (*d)->digest;
+    char hash[GR_DIGEST_TEXT_MAX];
+    snprintf(text, sizeof text,
+             "{\"version\":\"%s\",\"version_hash\":\"%s\",\"source\":"
+             "\"https://a.example/x.so\",\"config\":%s,\"strategy\":{\"steps\":%s}}",
+             (*d)->version.text, gr_digest_format(&digest, hash), (*d)->config, steps);
+    assert_int_equal(
+        gr_desired_parse(&(*d)->module, (*d)->mod_revision, text, strlen(text), &fresh, NULL), 0);
+    gr_desired_free(*d);
+    *d = fresh;
+}
+
+static void a_batch_goes_up_one_ladder(void **state)
+{
+    (void)state;
+    static const char first[] = "[{\"weight\":1},{\"weight\":100}]",
+                      other[] = "[{\"weight\":2},{\"weight\":100}]";
+    SIDE(now);
+    SIDE(actual);
+    SIDE(before);
+    wish(&now, "auth", 5, 1, 0);
+    wish(&now, "echo", 5, 1, 0); // without steps: it goes along
+    wish(&now, "pay", 5, 1, 0);
+    take_steps(&now.wishes[0].desired, first);
+    take_steps(&now.wishes[2].desired, first);
+    {
+        AUTO_PLANS struct gr_plans *p = plans_of(INPUT(&before.w, now, actual));
+        assert_false(one(p)->refused);
+    }
+    take_steps(&now.wishes[2].desired, other);
+    AUTO_PLANS struct gr_plans *p = plans_of(INPUT(&before.w, now, actual));
+    assert_true(one(p)->refused);
+    assert_int_equal(p->plans[0].items[2].kind, GR_PLAN_REFUSE);
+    assert_int_equal(p->plans[0].items[2].refusal.reason, GR_REASON_DOCUMENT_INVALID);
+    assert_non_null(strstr(p->plans[0].items[2].refusal.message, "auth and pay"));
+}
+
+static void other_steps_replace_what_is_on_its_way_but_not_what_is_in_force(void **state)
+{
+    (void)state;
+    static const enum gr_phase in[] = {GR_PHASE_FETCHING, GR_PHASE_PAUSED, GR_PHASE_BAKING};
+    SIDE(now);
+    SIDE(actual);
+    SIDE(before);
+    wish(&before, "pay", 5, 2, 0);
+    wish(&now, "pay", 6, 2, 0);
+    committed(&actual, "pay", 1, 0);
+    struct gr_rollout_member m = {
+        .module = name_of("pay"), .to = before.wishes[0].desired, .from = actual.rows[0].release};
+    struct gr_rollout_row row = {.id = 5, .n = 1, .members = &m};
+    const struct gr_rollout_row *open[] = {&row};
+    for (size_t i = 0; i < GR_COUNT(in); i++) {
+        row.phase = in[i];
+        AUTO_PLANS struct gr_plans *p =
+            plans_of(INPUT(&before.w, now, actual, .open = open, .n_open = 1));
+        assert_int_equal(p->n, 0); // written again as it was
+    }
+    take_steps(&now.wishes[0].desired, "[{\"weight\":1},{\"weight\":100}]");
+    for (size_t i = 0; i < GR_COUNT(in); i++) {
+        row.phase = in[i];
+        AUTO_PLANS struct gr_plans *p =
+            plans_of(INPUT(&before.w, now, actual, .open = open, .n_open = 1));
+        assert_int_equal(p->n, in[i] != GR_PHASE_BAKING);
+    }
+}
+
 static void a_bad_document_disturbs_nothing_that_is_under_way(void **state)
 {
     (void)state;
@@ -621,6 +692,8 @@ int main(void)
         cmocka_unit_test(a_wish_that_is_taken_back_ends_what_was_under_way),
         cmocka_unit_test(a_first_deployment_under_way_can_be_deleted),
         cmocka_unit_test(what_is_under_way_already_is_not_asked_for_again),
+        cmocka_unit_test(a_batch_goes_up_one_ladder),
+        cmocka_unit_test(other_steps_replace_what_is_on_its_way_but_not_what_is_in_force),
         cmocka_unit_test(a_bad_document_disturbs_nothing_that_is_under_way),
         cmocka_unit_test(what_goes_back_is_not_drawn_in),
         cmocka_unit_test(an_absence_that_was_planned_before_is_not_planned_again),

@@ -2,6 +2,7 @@
 // quarantine.
 #include "state/plan.h"
 #include "base/buf.h"
+#include "state/plan-ladder.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -48,6 +49,15 @@ static const struct gr_rollout_member *under_way(const struct gr_plan_input *in,
             return m;
     }
     return NULL;
+}
+
+// What is in force already has no use for other steps.
+static bool is_in_force(const struct gr_plan_input *in, const struct gr_name *module)
+{
+    for (size_t i = 0; i < in->n_open; i++)
+        if (in->open[i]->phase == GR_PHASE_BAKING && find_member(in->open[i], module))
+            return true;
+    return false;
 }
 
 // What a new rollout of this module starts from: the table, once the rollout that is in it and not
@@ -133,7 +143,8 @@ static void add_changed(struct planning *p, const struct gr_wish *w)
     if (old && old->mod_revision == w->mod_revision)
         return;
     const struct gr_rollout_member *m = under_way(in, &w->module);
-    if (m && m->to && w->desired && gr_desired_same_release(m->to, w->desired))
+    if (m && m->to && w->desired && gr_desired_same_release(m->to, w->desired) &&
+        (is_in_force(in, &w->module) || gr_plan_same_strategy(m->to, w->desired)))
         return;
     const struct gr_desired *from = base_of(in, &w->module);
     if (!m && from && w->desired && gr_desired_same_release(from, w->desired))
@@ -288,6 +299,8 @@ int gr_plans_make(const struct gr_plan_input *in, struct gr_plans **ret)
     if (!plans->items || !plans->plans)
         return -ENOMEM;
     split(&p, plans);
+    for (size_t i = 0; i < plans->n; i++)
+        gr_plan_check_ladder(&plans->plans[i]);
     *ret = gr_steal(plans);
     return 0;
 }

@@ -1,0 +1,113 @@
+// Who is to blame when a module faults or a worker dies. A version that is on trial answers for it
+// with its rollout.
+#include "base/log.h"
+#include "control/manager-internal.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool answers_for(const struct gr_rollout *r, bool candidate)
+{
+    enum gr_phase p = gr_rollout_row(r)->phase;
+    return p == GR_PHASE_BAKING || (candidate && gr_rollout_is_gray(r));
+}
+
+static struct gr_blame blame_slot(struct gr_hosted *h, int slot)
+{
+    struct gr_manager *m = h->manager;
+    struct gr_blame b = {0};
+    for (size_t i = 0; i < h->n_places && slot >= 0 && !b.place; i++)
+        if (h->places[i].stable == slot || h->places[i].candidate == slot)
+            b.place = &h->places[i];
+    if (!b.place)
+        return b;
+    bool candidate = b.place->candidate == slot;
+    const struct gr_committed *row = gr_manager_row(m, &b.place->module);
+    b.version = row ? row->release : NULL;
+    for (size_t i = 0; i < m->n_rollouts; i++) {
+        const struct gr_rollout_row *rr = gr_rollout_row(m->rollouts[i]);
+        for (size_t k = 0; answers_for(m->rollouts[i], candidate) && k < rr->n; k++)
+            if (rr->members[k].to && gr_name_equal(&rr->members[k].module, &b.place->module)) {
+                b.r = m->rollouts[i];
+                b.member = k;
+                b.version = rr->members[k].to;
+            }
+    }
+    return b;
+}
+
+void gr_crew_on_fault(struct gr_hosted *h, const cJSON *msg)
+{
+    struct gr_manager *m = h->manager;
+    uint64_t slot = GR_INSTANCES_MAX;
+    const char *kind = "signal", *name = "", *method = "", *address = "", *request = "";
+    (void)!gr_json_uint(msg, "", "instance", GR_JSON_REQUIRED, 0, GR_INSTANCES_MAX - 1, &slot,
+                        NULL);
+    (void)!gr_json_string(msg, "", "kind", GR_JSON_OPTIONAL, &kind, NULL);
+    (void)!gr_json_string(msg, "", "signal", GR_JSON_OPTIONAL, &name, NULL);
+    (void)!gr_json_string(msg, "", "method", GR_JSON_OPTIONAL, &method, NULL);
+    (void)!gr_json_string(msg, "", "address", GR_JSON_OPTIONAL, &address, NULL);
+    (void)!gr_json_string(msg, "", "request_id", GR_JSON_OPTIONAL, &request, NULL);
+    const cJSON *frame = cJSON_GetArrayItem(gr_json_get(msg, "frames"), 0);
+    m->faults++;
+    const struct gr_blame b = blame_slot(h, (int)slot);
+    const char *module = b.place ? b.place->module.s : NULL;
+    const char *version = b.version ? b.version->version.text : "";
+    struct gr_error e = {0};
+    gr_error_set(
+        &e, -EFAULT, GR_REASON_CRASHED,
+        "%s %s faulted in %s: %s at address %s, code at %s, request %s; expected it to return. %s",
+        module ? module : "a module", version, method, *name ? name : kind, address,
+        cJSON_IsString(frame) ? frame->valuestring : "?", request,
+        !b.r ? "The worker is replaced, since its memory is not trusted any more"
+        : gr_member_reconfigures(&gr_rollout_row(b.r)->members[b.member])
+            ? "The configuration before is put in force and this one is quarantined for this "
+              "digest: publish a mended configuration"
+            : "The version before is put in force and this digest is quarantined: publish a "
+              "mended build");
+    gr_manager_tell(m, GR_MSG_FAULT, GR_LOG_ERROR, module, version,
+                    b.r ? gr_rollout_row(b.r)->id : 0, NULL, GR_REASON_CRASHED, e.message);
+    bool first = !h->tainted;
+    h->tainted = true;
+    if (b.r)
+        gr_rollout_fail(b.r, b.member, &e);
+    if (first)
+        gr_manager_replace_worker(m, "a module faulted in it");
+}
+
+// Evidence of the dying handler first; else who was inside a call. SIGKILL and SIGTERM come from
+// outside and blame nobody.
+struct gr_blame gr_crew_culprit(struct gr_hosted *h, const struct gr_worker_death *d,
+                                struct gr_error *e)
+{
+    struct gr_stats *s = gr_worker_stats(h->worker);
+    struct gr_evidence ev;
+    struct gr_in_call calls[GR_THREADS_MAX];
+    bool evident = gr_stats_evidence(s, &ev);
+    bool foreign = d->by_signal && (d->status == SIGKILL || d->status == SIGTERM);
+    size_t n = foreign && !evident ? 0 : gr_stats_in_calls(s, calls, GR_COUNT(calls));
+    struct gr_blame b = blame_slot(h, evident ? ev.slot : -1);
+    const char *method = evident ? ev.method : "", *request = evident ? ev.request_id : "";
+    for (size_t i = 0; i < n && !b.place; i++)
+        if (!evident || ev.thread < 0 || calls[i].thread == (unsigned)ev.thread) {
+            const struct gr_blame q = blame_slot(h, (int)calls[i].slot);
+            if (q.r) {
+                b = q;
+                method = calls[i].method;
+            }
+        }
+    gr_error_set(
+        e, -EFAULT, GR_REASON_CRASHED,
+        "the worker ended with %s %d%s%s%s%s%s%s%s%s; expected it to serve. %s",
+        d->by_signal ? "signal" : "status", d->status, b.place ? " inside " : "",
+        b.place ? b.place->module.s : "", b.version ? " " : "",
+        b.version ? b.version->version.text : "", *method ? ", method " : "", method,
+        *request ? ", request " : "", request,
+        !b.place ? "No module could be blamed; a new worker takes the same table"
+        : b.r ? "The version before is put in force and what changed, digest or configuration, is "
+                "quarantined: publish a mended one"
+              : "A new worker takes the same table");
+    return b;
+}

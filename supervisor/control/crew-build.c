@@ -1,0 +1,269 @@
+// Builds a worker: loads what the committed table names and the candidates of open rollouts, sets
+// its table, lets it serve, and takes over from the one before.
+#include "base/log.h"
+#include "control/manager-internal.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ANSWER_USEC (20 * GR_USEC_PER_SEC)
+
+enum role { ROLE_STABLE, ROLE_PREVIOUS, ROLE_CANDIDATE };
+struct seat { // one version on its way into a worker that is being built
+    struct gr_hosted *hosted;
+    struct gr_name module;
+    enum role role;
+    bool fallback;   // the last good one, since the committed one cannot be had
+    int64_t rollout; // of a candidate
+};
+
+static void all_loaded(struct gr_hosted *h);
+static void seat_load(struct gr_hosted *h, const struct gr_desired *d, const struct seat *like);
+
+// A healthy worker that serves is not given up for one that lacks something.
+static bool can_wait(const struct gr_manager *m)
+{
+    return m->active && m->active->state == GR_HOSTED_SERVING && !m->active->tainted;
+}
+
+static void candidate_failed(struct gr_manager *m, const struct seat *s, const struct gr_error *e)
+{
+    size_t member = 0;
+    struct gr_rollout *r = gr_manager_find_rollout(m, s->rollout, &s->module, &member);
+    if (r)
+        gr_rollout_fail(r, member, e);
+}
+
+// `lost`: the store has no such bytes any more.
+static void seat_failed(struct gr_hosted *h, const struct seat *s, const struct gr_error *e,
+                        bool lost)
+{
+    const struct gr_committed *row = gr_manager_row(h->manager, &s->module);
+    if (s->role == ROLE_CANDIDATE) {
+        candidate_failed(h->manager, s, e);
+        return;
+    }
+    if (!row)
+        return;
+    bool stable = s->role == ROLE_STABLE;
+    const struct gr_desired *d = !stable       ? row->previous
+                                 : s->fallback ? row->last_good
+                                               : row->release;
+    const struct gr_desired *other = row->last_good ? row->last_good : row->previous;
+    gr_manager_lacks(h->manager, d, e, h->number, true);
+    if (lost)
+        gr_mend_want(h->manager, d, h->number);
+    if (can_wait(h->manager))
+        h->incomplete = true;
+    else if (stable && !s->fallback && other && !gr_desired_same_release(other, row->release))
+        seat_load(h, other, &(struct seat){.role = ROLE_STABLE, .fallback = true});
+}
+
+static void take_seat(struct gr_place *p, const struct seat *s, int slot)
+{
+    switch (s->role) {
+    case ROLE_STABLE:
+        p->stable = slot;
+        return;
+    case ROLE_PREVIOUS:
+        p->previous = slot;
+        return;
+    case ROLE_CANDIDATE:
+        p->candidate = slot;
+        p->rollout = s->rollout;
+        return;
+    }
+}
+
+static void on_seated(void *u, int slot, const struct gr_error *e)
+{
+    struct seat *s = u;
+    struct gr_hosted *h = s->hosted;
+    h->loading--;
+    struct gr_place *p = slot >= 0 ? gr_hosted_make_place(h, &s->module) : NULL;
+    if (p)
+        take_seat(p, s, slot);
+    else if (e && e->code != -ECONNRESET)
+        seat_failed(h, s, e, false);
+    free(s);
+    if (!h->loading && !(e && e->code == -ECONNRESET))
+        all_loaded(h);
+}
+
+// What the contract promises is known again after a start.
+static void tell_contract(struct gr_manager *m, const struct seat *s, const struct gr_verified *v)
+{
+    size_t member = 0;
+    struct gr_rollout *r = gr_manager_find_rollout(m, s->rollout, &s->module, &member);
+    if (s->role == ROLE_CANDIDATE && r)
+        gr_rollout_set_contract(r, member, gr_verified_contract(v));
+}
+
+static void seat_load(struct gr_hosted *h, const struct gr_desired *d, const struct seat *like)
+{
+    struct seat *s = malloc(sizeof *s);
+    if (!s)
+        return;
+    *s = *like;
+    s->hosted = h;
+    s->module = d->module;
+    struct gr_error e = {0};
+    struct gr_verified *v GR_CLEANUP(gr_verified_freep) = NULL;
+    int k = gr_verified_reopen(h->manager->verifier, &d->module, &d->version, &d->digest, &v, &e);
+    bool lost =
+        k < 0 && (e.reason == GR_REASON_LOAD_FAILED || e.reason == GR_REASON_DIGEST_MISMATCH);
+    if (k == 0) {
+        tell_contract(h->manager, s, v);
+        h->loading++;
+        k = gr_hosted_load(h, v, d->config, on_seated, s, &e);
+        if (k < 0)
+            h->loading--;
+    }
+    if (k < 0) {
+        seat_failed(h, s, &e, lost);
+        free(s);
+    }
+}
+
+// What earlier workers lacked and this one has is mended.
+static void has_all_but_its_own(struct gr_hosted *h)
+{
+    struct gr_manager *m = h->manager;
+    for (size_t i = 0; i < m->n_told; i++) {
+        struct gr_told *t = &m->told[i];
+        if (!t->lack.reason || t->lack.worker >= h->number)
+            continue;
+        t->lack.reason = GR_REASON_NONE;
+        gr_mend_forget(m, &t->module);
+    }
+}
+
+// What the old worker counted still counts.
+static void carry_over(struct gr_hosted *old, struct gr_hosted *h)
+{
+    for (size_t i = 0; i < h->n_places; i++) {
+        struct gr_place *p = &h->places[i], *q = gr_hosted_place(old, &p->module);
+        if (!q || q->stable < 0)
+            continue;
+        const struct gr_arm_sample stable = gr_hosted_arm(old, q->stable);
+        p->carried = q->carried;
+        gr_arm_add(&p->carried, &stable);
+        p->previous_carried = q->previous_carried;
+    }
+}
+
+static void hand_rollouts_over(struct gr_manager *m, struct gr_hosted *h)
+{
+    for (size_t i = 0; i < m->n_rollouts; i++) {
+        const struct gr_rollout_row *row = gr_rollout_row(m->rollouts[i]);
+        bool gray = gr_rollout_is_gray(m->rollouts[i]);
+        for (size_t k = 0; k < row->n; k++) {
+            struct gr_place *p = gr_hosted_place(h, &row->members[k].module);
+            if (gray || row->phase == GR_PHASE_BAKING)
+                gr_rollout_set_slot(m->rollouts[i], k, !p ? -1 : gray ? p->candidate : p->stable);
+        }
+        gr_rollout_new_counters(m->rollouts[i]);
+    }
+}
+
+static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
+{
+    struct gr_hosted *h = u;
+    struct gr_manager *m = h->manager;
+    if (h->state == GR_HOSTED_DRAINING) // not wanted any more, though it came up
+        return;
+    if (!reply) {
+        if (e->code != -ECONNRESET)
+            gr_worker_kill(h->worker);
+        return;
+    }
+    struct gr_hosted *old = m->active;
+    for (size_t i = 0; i < m->n_rollouts && old; i++)
+        gr_rollout_measure(m->rollouts[i]);
+    if (old)
+        carry_over(old, h);
+    h->state = GR_HOSTED_SERVING;
+    m->active = h;
+    has_all_but_its_own(h);
+    gr_orphans_release(&m->orphans);
+    char text[128];
+    snprintf(text, sizeof text, "worker %d serves %zu modules", gr_worker_pid(h->worker),
+             h->n_places);
+    gr_manager_tell(m, GR_MSG_WORKER_STARTED, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE,
+                    text);
+    hand_rollouts_over(m, h);
+    if (old) {
+        old->state = GR_HOSTED_DRAINING;
+        gr_crew_drain_all(m);
+    }
+    for (size_t i = m->n_rollouts; i-- > 0;) // one that ends leaves the list
+        gr_rollout_worker_ready(m->rollouts[i]);
+    gr_manager_advance(m);
+    gr_manager_changed(m);
+}
+
+static void on_table_set(void *u, const cJSON *reply, const struct gr_error *e)
+{
+    struct gr_hosted *h = u;
+    if (!reply) {
+        if (e->code != -ECONNRESET)
+            gr_worker_kill(h->worker);
+        return;
+    }
+    cJSON *m = cJSON_CreateObject();
+    cJSON_AddStringToObject(m, "type", "serve");
+    if (gr_worker_request(h->worker, m, -1, ANSWER_USEC, on_serving, h) < 0)
+        gr_worker_kill(h->worker);
+}
+
+static void all_loaded(struct gr_hosted *h)
+{
+    struct gr_manager *m = h->manager;
+    if (h->incomplete && can_wait(m)) {
+        gr_log(GR_LOG_WARNING,
+               "worker %d lacks something of the table and is not taken; worker %d serves on",
+               gr_worker_pid(h->worker), gr_worker_pid(m->active->worker));
+        h->state = GR_HOSTED_DRAINING;
+        gr_worker_kill(h->worker);
+        return;
+    }
+    cJSON *order = gr_table_order("swap", m->table.number, GR_FREEZE_BUDGET_DEFAULT_USEC);
+    for (size_t i = 0; i < h->n_places; i++)
+        if (h->places[i].stable >= 0 || h->places[i].candidate >= 0)
+            gr_table_add_place(order, &h->places[i]);
+    for (size_t i = 0; i < m->n_rollouts; i++)
+        if (gr_rollout_is_gray(m->rollouts[i]))
+            gr_table_add_rollout(order, m->rollouts[i]);
+    if (gr_worker_request(h->worker, order, -1, ANSWER_USEC, on_table_set, h) < 0)
+        gr_worker_kill(h->worker);
+}
+
+static void seat_candidates(struct gr_hosted *h, const struct gr_rollout *r)
+{
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    for (size_t i = 0; i < row->n; i++)
+        if (row->members[i].to)
+            seat_load(h, row->members[i].to,
+                      &(struct seat){.role = ROLE_CANDIDATE, .rollout = row->id});
+}
+
+void gr_crew_build(void *u, struct gr_worker *w)
+{
+    (void)w;
+    struct gr_hosted *h = u;
+    struct gr_manager *m = h->manager;
+    if (h->state == GR_HOSTED_DRAINING) // it drains, or is dead, before it was given anything
+        return;
+    h->loading = 1; // guards against an answer before all are asked
+    for (size_t i = 0; i < m->table.n; i++) {
+        const struct gr_committed *row = &m->table.rows[i];
+        seat_load(h, row->release, &(struct seat){.role = ROLE_STABLE});
+        if (row->previous)
+            seat_load(h, row->previous, &(struct seat){.role = ROLE_PREVIOUS});
+    }
+    for (size_t i = m->n_rollouts; i-- > 0;) // one that fails leaves the list
+        if (gr_rollout_is_gray(m->rollouts[i]))
+            seat_candidates(h, m->rollouts[i]);
+    if (--h->loading == 0)
+        all_loaded(h);
+}

@@ -1,0 +1,379 @@
+// What a rollout does to the worker: loads, routes, swaps, reads what was counted; and where its
+// versions sit there.
+#include "base/log.h"
+#include "control/manager-internal.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ANSWER_EXTRA_USEC (10 * GR_USEC_PER_SEC)
+
+// --- stage
+// ----------------------------------------------------------------------------------------
+
+static void add_station(struct gr_manager *m, unsigned station, uint64_t took_usec)
+{
+    struct gr_view_station *s = &m->stations[station];
+    s->took.count[gr_histogram_bucket(took_usec * 1000)]++;
+    s->sum_nsec += took_usec * 1000;
+}
+
+static void op_verified(void *u, const struct gr_verified *v)
+{
+    for (unsigned s = 0; s < GR_VERIFY_STATIONS; s++) {
+        uint64_t took = gr_verified_station_usec(v, (enum gr_verify_station)s);
+        if (took > 0) // 0: skipped, the store had it
+            add_station(u, s, took);
+    }
+}
+
+struct staging {
+    struct gr_manager *manager;
+    struct gr_rollout *rollout;
+    size_t member;
+    struct gr_mono asked;
+};
+
+static void on_staged(void *u, int slot, const struct gr_error *e)
+{
+    struct staging *s = u;
+    if (slot >= 0)
+        add_station(s->manager, GR_STATION_LOAD, gr_mono_now().usec - s->asked.usec);
+    gr_rollout_staged(s->rollout, s->member, slot, e);
+    free(s);
+}
+
+static int op_stage(void *u, struct gr_rollout *r, size_t member, const struct gr_verified *v)
+{
+    struct gr_manager *m = u;
+    struct staging *s = m->active ? malloc(sizeof *s) : NULL;
+    if (!s)
+        return m->active ? -ENOMEM : -ECONNRESET;
+    *s = (struct staging){m, r, member, gr_mono_now()};
+    struct gr_error e = {0};
+    if (gr_hosted_load(m->active, v, gr_rollout_row(r)->members[member].to->config, on_staged, s,
+                       &e) < 0)
+        on_staged(s, -1, &e);
+    return 0;
+}
+
+static void op_unstage(void *u, int slot)
+{
+    struct gr_manager *m = u;
+    if (m->active)
+        gr_hosted_unload(m->active, slot);
+}
+
+static bool op_can_stage(void *u)
+{
+    struct gr_manager *m = u;
+    for (const struct gr_hosted *h = m->crew; h; h = h->next)
+        if (h->state == GR_HOSTED_STARTING)
+            return false;
+    return m->active && !m->replace_wanted && !m->stopping;
+}
+
+// --- the table
+// ------------------------------------------------------------------------------------
+
+struct asking {
+    struct gr_manager *manager;
+    struct gr_rollout *rollout;
+    bool swaps, back;
+};
+
+static void tell_freeze(struct gr_manager *m, struct gr_rollout *r, const cJSON *reply)
+{
+    uint64_t usec = 0, parked = 0;
+    char text[160];
+    (void)!gr_json_uint(reply, "", "freeze_usec", GR_JSON_OPTIONAL, 0, UINT32_MAX, &usec, NULL);
+    (void)!gr_json_uint(reply, "", "parked", GR_JSON_OPTIONAL, 0, UINT32_MAX, &parked, NULL);
+    snprintf(text, sizeof text,
+             "the table was exchanged: dispatch was frozen for %" PRIu64 " us, %" PRIu64
+             " requests were parked",
+             usec, parked);
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    for (size_t i = 0; i < row->n; i++)
+        gr_manager_tell(m, GR_MSG_SWAPPED, GR_LOG_INFO, row->members[i].module.s,
+                        row->members[i].to ? row->members[i].to->version.text : NULL, row->id,
+                        gr_phase_name(row->phase), GR_REASON_NONE, text);
+}
+
+static void on_answer(void *u, const cJSON *reply, const struct gr_error *e)
+{
+    struct asking a = *(struct asking *)u;
+    free(u);
+    if (a.swaps)
+        a.manager->tally[reply ? GR_TALLY_SWAP_OK : GR_TALLY_SWAP_FAILED]++;
+    if (reply && a.swaps && !a.back)
+        tell_freeze(a.manager, a.rollout, reply);
+    if (!reply && a.back) {
+        if (a.manager->active)
+            a.manager->active->tainted = true;
+        gr_manager_replace_worker(a.manager, "the way back inside it failed");
+    }
+    gr_rollout_answered(a.rollout, reply ? NULL : e);
+}
+
+static int ask(struct gr_manager *m, struct gr_rollout *r, cJSON *take, struct asking what,
+               uint64_t budget)
+{
+    struct asking *a = malloc(sizeof *a);
+    if (!a) {
+        cJSON_Delete(take);
+        return -ENOMEM;
+    }
+    *a = what;
+    a->manager = m;
+    a->rollout = r;
+    int k =
+        gr_worker_request(m->active->worker, take, -1, budget + ANSWER_EXTRA_USEC, on_answer, a);
+    if (k < 0)
+        free(a);
+    return k;
+}
+
+// The largest that was declared; the way back is never given less than the default.
+static uint64_t freeze_budget(const struct gr_rollout_row *row, enum gr_direction d)
+{
+    uint64_t budget = d == GR_FORWARD ? 0 : GR_FREEZE_BUDGET_DEFAULT_USEC;
+    for (size_t i = 0; i < row->n; i++)
+        if (row->members[i].to && row->members[i].to->strategy.freeze_budget_usec > budget)
+            budget = row->members[i].to->strategy.freeze_budget_usec;
+    return budget ? budget : GR_FREEZE_BUDGET_DEFAULT_USEC; // removals only
+}
+
+// The place of a member as direction d makes it; `swapped`: the rollout's table is committed.
+static struct gr_place place_as(struct gr_manager *m, struct gr_rollout *r, size_t i,
+                                enum gr_direction d)
+{
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    const struct gr_rollout_member *mem = &row->members[i];
+    struct gr_place *now = gr_hosted_place(m->active, &mem->module);
+    struct gr_place p = {.module = mem->module, .stable = -1, .previous = -1, .candidate = -1};
+    if (d == GR_FORWARD) {
+        p.stable = mem->to ? gr_rollout_slot(r, i) : -1;
+        p.previous = now && mem->to ? now->stable : -1;
+    } else if (now) {
+        p.stable = d == GR_BACK && row->gray.swapped ? now->previous : now->stable;
+    }
+    return p;
+}
+
+static cJSON *order_as(struct gr_manager *m, struct gr_rollout *r, enum gr_direction d,
+                       const char *type)
+{
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    cJSON *o = gr_table_order(type, m->table.number + 1, freeze_budget(row, d));
+    for (size_t i = 0; i < row->n; i++) {
+        const struct gr_place p = place_as(m, r, i, d);
+        if (d != GR_SETTLE || p.stable >= 0)
+            gr_table_add_place(o, &p);
+    }
+    return o;
+}
+
+static int op_swap(void *u, struct gr_rollout *r, enum gr_direction d)
+{
+    struct gr_manager *m = u;
+    if (!m->active)
+        return -ECONNRESET;
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    // what was never in force goes without a freeze
+    bool routes = d == GR_BACK && gr_rollout_ladder(r) && !row->gray.swapped;
+    return ask(m, r, order_as(m, r, d, routes ? "route" : "swap"),
+               (struct asking){.swaps = !routes, .back = d == GR_BACK}, freeze_budget(row, d));
+}
+
+static int op_route(void *u, struct gr_rollout *r)
+{
+    struct gr_manager *m = u;
+    if (!m->active)
+        return -ECONNRESET;
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    cJSON *o = gr_table_order("route", m->table.number, GR_FREEZE_BUDGET_DEFAULT_USEC);
+    for (size_t i = 0; i < row->n; i++) {
+        struct gr_place *p =
+            row->members[i].to ? gr_hosted_make_place(m->active, &row->members[i].module) : NULL;
+        if (!p)
+            continue;
+        p->candidate = gr_rollout_slot(r, i);
+        p->rollout = row->id;
+        gr_table_add_place(o, p);
+    }
+    gr_table_add_rollout(o, r);
+    return ask(m, r, o, (struct asking){.swaps = false}, 0);
+}
+
+// A worker that is being built with what is not wanted any more must not come up.
+void gr_manager_rebuild_starting(struct gr_manager *m)
+{
+    for (struct gr_hosted *h = m->crew; h; h = h->next)
+        if (h->state == GR_HOSTED_STARTING) {
+            h->state = GR_HOSTED_DRAINING;
+            gr_worker_kill(h->worker);
+            gr_manager_replace_worker(m, "the table changed while it was built");
+        }
+}
+
+static void place_forward(struct gr_manager *m, struct gr_rollout *r, size_t i)
+{
+    const struct gr_rollout_member *mem = &gr_rollout_row(r)->members[i];
+    struct gr_place *p = m->active ? gr_hosted_make_place(m->active, &mem->module) : NULL;
+    if (!p)
+        return;
+    p->previous_carried = p->carried;
+    p->carried = (struct gr_arm_sample){0};
+    p->previous = p->stable;
+    p->stable = mem->to ? gr_rollout_slot(r, i) : -1;
+    p->candidate = -1;
+}
+
+static int op_commit(void *u, struct gr_rollout *r, enum gr_direction d,
+                     const struct gr_rollout_row *as, struct gr_error *e)
+{
+    struct gr_manager *m = u;
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    int k = gr_manager_commit_rows(m, row, d, as, e);
+    if (k < 0 && d == GR_FORWARD)
+        return k;
+    for (size_t i = 0; d == GR_FORWARD && i < row->n; i++)
+        place_forward(m, r, i);
+    gr_manager_rebuild_starting(m);
+    return k;
+}
+
+struct settling { // versions that leave once no table names them
+    struct gr_hosted *hosted;
+    size_t n;
+    int slots[GR_MODULES_MAX];
+};
+
+static void on_settled(void *u, const cJSON *reply, const struct gr_error *e)
+{
+    struct settling *s = u;
+    if (!reply && e->code != -ECONNRESET)
+        gr_log(GR_LOG_WARNING,
+               "the versions before a release stay loaded, since the table did not let go of them: "
+               "%s",
+               e->message);
+    for (size_t i = 0; reply && i < s->n; i++)
+        gr_hosted_unload(s->hosted, s->slots[i]);
+    free(s);
+}
+
+// The worker exchanges tables and unloads on two threads: an unload that is asked for before the
+// exchange was answered may overtake it, and is then refused for ever.
+static void settle(struct gr_manager *m, struct gr_rollout *r)
+{
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    struct settling *s = malloc(sizeof *s);
+    if (!s)
+        return;
+    *s = (struct settling){.hosted = m->active};
+    for (size_t i = 0; i < row->n && s->n < GR_COUNT(s->slots); i++) {
+        const struct gr_place *p = gr_hosted_place(m->active, &row->members[i].module);
+        if (p && p->previous >= 0)
+            s->slots[s->n++] = p->previous;
+    }
+    if (gr_worker_request(m->active->worker, order_as(m, r, GR_SETTLE, "swap"), -1, 0, on_settled,
+                          s) < 0)
+        free(s);
+}
+
+static void place_back(struct gr_manager *m, struct gr_place *p, const struct gr_rollout_row *row,
+                       size_t i)
+{
+    if (row->gray.swapped) {
+        p->stable = p->previous;
+        p->carried = p->previous_carried;
+        p->previous = -1;
+        if (!row->members[i].to && p->stable < 0)
+            gr_manager_replace_worker(m, "a removed module has to come back");
+    }
+    p->candidate = -1;
+}
+
+static void op_release(void *u, struct gr_rollout *r, enum gr_direction d)
+{
+    struct gr_manager *m = u;
+    struct gr_hosted *h = m->active;
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    if (d == GR_SETTLE)
+        gr_manager_collect_store(m);
+    else if (gr_rollout_ladder(r) && !row->gray.swapped) // no commit said so
+        gr_manager_rebuild_starting(m);
+    if (!h)
+        return;
+    if (d == GR_SETTLE)
+        settle(m, r);
+    for (size_t i = 0; i < row->n; i++) {
+        struct gr_place *p = gr_hosted_place(h, &row->members[i].module);
+        if (!p)
+            continue;
+        if (d == GR_SETTLE)
+            p->previous = -1;
+        else
+            place_back(m, p, row, i);
+        if (p->stable < 0)
+            gr_hosted_drop_place(h, &row->members[i].module);
+    }
+}
+
+// --- what was counted
+// -----------------------------------------------------------------------------
+
+struct gr_arm_sample gr_hosted_arm(struct gr_hosted *h, int slot)
+{
+    struct gr_counters c;
+    if (slot < 0)
+        return (struct gr_arm_sample){0};
+    gr_stats_read(gr_worker_stats(h->worker), (unsigned)slot, &c);
+    return (struct gr_arm_sample){.requests = gr_counters_total(&c),
+                                  .errors = gr_counters_server_errors(&c),
+                                  .crashes = c.faults,
+                                  .latency = c.latency};
+}
+
+static bool op_sample(void *u, struct gr_rollout *r, size_t member, struct gr_arm_sample *candidate,
+                      struct gr_arm_sample *stable)
+{
+    struct gr_manager *m = u;
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    struct gr_place *p =
+        m->active ? gr_hosted_place(m->active, &row->members[member].module) : NULL;
+    int slot = gr_rollout_slot(r, member);
+    if (!m->active || slot < 0)
+        return false;
+    *candidate = gr_hosted_arm(m->active, slot);
+    *stable = gr_hosted_arm(m->active, !p ? -1 : row->gray.swapped ? p->previous : p->stable);
+    return true;
+}
+
+static void op_history(void *u, struct gr_rollout *r, size_t member, struct gr_arm_sample *ret)
+{
+    struct gr_manager *m = u;
+    struct gr_place *p =
+        m->active ? gr_hosted_place(m->active, &gr_rollout_row(r)->members[member].module) : NULL;
+    *ret = (struct gr_arm_sample){0};
+    if (!p)
+        return;
+    *ret = p->carried;
+    const struct gr_arm_sample here = gr_hosted_arm(m->active, p->stable);
+    gr_arm_add(ret, &here);
+}
+
+void gr_manager_worker_ops(struct gr_rollout_ops *ret)
+{
+    ret->verified = op_verified;
+    ret->stage = op_stage;
+    ret->unstage = op_unstage;
+    ret->can_stage = op_can_stage;
+    ret->route = op_route;
+    ret->swap = op_swap;
+    ret->commit = op_commit;
+    ret->release = op_release;
+    ret->sample = op_sample;
+    ret->history = op_history;
+}

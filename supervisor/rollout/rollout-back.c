@@ -1,0 +1,163 @@
+// The way back: what fails a rollout, and how what was in force before comes back. Needs no disk,
+// no network and no analysis.
+#include "base/log.h"
+#include "rollout/rollout-internal.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+// What an operator must never see served again by accident: a version that misbehaved under
+// traffic.
+static bool is_a_conviction(enum gr_reason reason)
+{
+    return reason == GR_REASON_CRASHED || reason == GR_REASON_CALL_TIMEOUT ||
+           reason == GR_REASON_ERROR_RATE_REGRESSED || reason == GR_REASON_LATENCY_REGRESSED ||
+           reason == GR_REASON_RESOURCE_LEAK || reason == GR_REASON_HARM_BUDGET_SPENT;
+}
+
+// on_failure: pause. A crash is never waited on: the worker has to be replaced.
+static bool waits_for_a_person(const struct gr_rollout *r, enum gr_reason reason)
+{
+    return gr_rollout_is_stepping(r) && r->ladder->on_failure == GR_ON_FAILURE_PAUSE &&
+           is_a_conviction(reason) && reason != GR_REASON_CRASHED &&
+           reason != GR_REASON_CALL_TIMEOUT && gr_rollout_now(r).usec < r->deadline.usec &&
+           !(r->asks && r->ask == GR_ASK_FORWARD);
+}
+
+static void convict(struct gr_rollout *r, size_t member, enum gr_reason reason)
+{
+    if (member < r->row.n && r->row.members[member].to && is_a_conviction(reason))
+        r->env.ops->convict(r->env.ops->userdata, r, member);
+}
+
+static int send_back(struct gr_rollout *r)
+{
+    r->asks++;
+    r->ask = GR_ASK_BACK;
+    return r->env.ops->swap(r->env.ops->userdata, r, GR_BACK);
+}
+
+static void check_sent(struct gr_rollout *r, int k)
+{
+    struct gr_error e = {0};
+    if (k == 0)
+        return;
+    gr_error_set(&e, k, GR_REASON_INTERNAL, "the worker could not be asked: %s", strerror(-k));
+    gr_rollout_answered(r, &e);
+}
+
+void gr_rollout_ask_back(struct gr_rollout *r)
+{
+    check_sent(r, send_back(r));
+}
+
+// What was never in force goes before the disk is waited for: the journal names stable already, and
+// who starts anew in between looks at the same numbers again. The answer comes from the event loop.
+static void go_back(struct gr_rollout *r, enum gr_rollout_event ev, enum gr_rollout_event restored)
+{
+    bool at_once = !r->row.gray.swapped;
+    r->restored_as = restored;
+    r->row.gray.weight_permyriad = r->row.gray.shadow_permyriad = 0;
+    int k = at_once ? send_back(r) : 0;
+    (void)!gr_rollout_set_phase(r, ev);
+    if (!at_once)
+        k = send_back(r);
+    check_sent(r, k);
+}
+
+void gr_rollout_restored(struct gr_rollout *r)
+{
+    enum gr_phase next = GR_PHASE_ROLLED_BACK;
+    (void)!gr_transition(r->row.phase, r->restored_as, &next);
+    struct gr_rollout_row as = gr_rollout_row_as(r, next);
+    struct gr_error e = {0};
+    if (r->row.gray.swapped && r->env.ops->commit(r->env.ops->userdata, r, GR_BACK, &as, &e) < 0)
+        gr_log(GR_LOG_ERROR, "rollout %" PRId64 ": went back, but the journal did not take it: %s",
+               r->row.id, e.message);
+    r->env.ops->release(r->env.ops->userdata, r, GR_BACK);
+    gr_rollout_drop_candidates(r);
+    gr_rollout_end(r, r->restored_as);
+}
+
+void gr_rollout_back_answered(struct gr_rollout *r, const struct gr_error *why)
+{
+    if (why) // ops->swap has the worker replaced by one that is built from the rows
+        gr_log(GR_LOG_WARNING,
+               "rollout %" PRId64
+               ": the way back inside the worker failed (%s); the worker is replaced",
+               r->row.id, why->message);
+    if (r->row.phase == GR_PHASE_ROLLING_BACK) {
+        gr_rollout_restored(r);
+        return;
+    }
+    gr_rollout_drop_candidates(r);
+    gr_rollout_end(r, GR_ROLLOUT_FAIL);
+}
+
+void gr_rollout_fail(struct gr_rollout *r, size_t member, const struct gr_error *why)
+{
+    enum gr_phase p = r->row.phase;
+    if (gr_phase_is_terminal(p) || p == GR_PHASE_ROLLING_BACK || r->taking_back)
+        return;
+    gr_rollout_set_reason(r, member, why);
+    if (waits_for_a_person(r, why->reason)) {
+        gr_steps_hold(r, GR_HOLD_FAILURE, NULL);
+        return;
+    }
+    if (gr_rollout_is_stepping(r)) {
+        go_back(r, GR_ROLLOUT_FAIL, GR_ROLLOUT_RESTORED);
+        convict(r, member, why->reason);
+        return;
+    }
+    convict(r, member, why->reason);
+    if (p == GR_PHASE_BAKING) {
+        go_back(r, GR_ROLLOUT_FAIL, GR_ROLLOUT_RESTORED);
+        return;
+    }
+    if (r->asks) { // a swap is under way: what it does is undone, and nothing is committed
+        r->taking_back = true;
+        gr_rollout_ask_back(r);
+        return;
+    }
+    // fetched, verified or tried in the sandbox only: Rejected. Once the worker had it: RolledBack,
+    // though stable was never touched
+    bool was_in_worker = p == GR_PHASE_STAGED || (p == GR_PHASE_VERIFYING && r->stage_tries > 0);
+    gr_rollout_drop_candidates(r);
+    gr_rollout_end(r, was_in_worker ? GR_ROLLOUT_FAIL : GR_ROLLOUT_REFUSE);
+}
+
+void gr_rollout_supersede(struct gr_rollout *r, int64_t by)
+{
+    if (gr_phase_is_terminal(r->row.phase) || r->row.phase == GR_PHASE_ROLLING_BACK)
+        return;
+    if (r->asks && r->ask != GR_ASK_ROUTE) // a swap answers within its budget; then again
+        return;
+    snprintf(r->row.message, sizeof r->row.message, "superseded by rollout %" PRId64, by);
+    if (r->row.phase == GR_PHASE_BAKING || gr_rollout_is_stepping(r)) {
+        go_back(r, GR_ROLLOUT_SUPERSEDE, GR_ROLLOUT_REPLACED);
+        return;
+    }
+    gr_rollout_drop_candidates(r);
+    gr_rollout_end(r, GR_ROLLOUT_SUPERSEDE);
+}
+
+bool gr_rollout_restore_without_worker(struct gr_rollout *r, size_t member,
+                                       const struct gr_error *why)
+{
+    enum gr_phase p = r->row.phase;
+    if (p != GR_PHASE_BAKING && p != GR_PHASE_ROLLING_BACK && !gr_rollout_is_stepping(r))
+        return false;
+    if (p != GR_PHASE_ROLLING_BACK) {
+        gr_rollout_set_reason(r, member, why);
+        convict(r, member, why->reason);
+        r->restored_as = GR_ROLLOUT_RESTORED;
+        r->row.gray.weight_permyriad = r->row.gray.shadow_permyriad = 0;
+        (void)!gr_rollout_set_phase(r, GR_ROLLOUT_FAIL);
+    }
+    for (size_t i = 0; i < r->row.n; i++)
+        r->members[i].slot = -1; // gone with the worker
+    r->asks = 0;
+    gr_rollout_restored(r);
+    return true;
+}

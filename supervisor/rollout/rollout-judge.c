@@ -1,0 +1,188 @@
+// Measures the members and has them judged: what the worker counts is added up over workers and
+// restarts, and every look is kept as a record. The arithmetic is analysis.c's.
+#include "base/buf.h"
+#include "rollout/rollout-internal.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+// --- measuring
+// ------------------------------------------------------------------------------------
+
+void gr_arm_add(struct gr_arm_sample *into, const struct gr_arm_sample *more)
+{
+    into->requests += more->requests;
+    into->errors += more->errors;
+    into->crashes += more->crashes;
+    for (size_t i = 0; i < GR_HISTOGRAM_BUCKETS; i++)
+        into->latency.count[i] += more->latency.count[i];
+}
+
+static uint64_t grown(uint64_t now, uint64_t before)
+{
+    return now > before ? now - before : 0;
+}
+
+// Adds what `now` has more than `last`, and remembers now.
+static void add_growth(struct gr_arm_sample *sum, struct gr_arm_sample *last,
+                       const struct gr_arm_sample *now)
+{
+    sum->requests += grown(now->requests, last->requests);
+    sum->errors += grown(now->errors, last->errors);
+    sum->crashes += grown(now->crashes, last->crashes);
+    for (size_t i = 0; i < GR_HISTOGRAM_BUCKETS; i++)
+        sum->latency.count[i] += grown(now->latency.count[i], last->latency.count[i]);
+    *last = *now;
+}
+
+void gr_rollout_begin_measuring(struct gr_rollout *r)
+{
+    for (size_t i = 0; i < r->row.n; i++) {
+        struct gr_member *m = &r->members[i];
+        if (m->began || !r->row.members[i].to)
+            continue;
+        m->began = true;
+        r->env.ops->history(r->env.ops->userdata, r, i, &m->reference);
+        (void)!r->env.ops->sample(r->env.ops->userdata, r, i, &m->last_candidate, &m->last_stable);
+    }
+}
+
+void gr_rollout_measure(struct gr_rollout *r)
+{
+    for (size_t i = 0; i < r->row.n; i++) {
+        struct gr_member *m = &r->members[i];
+        struct gr_arm_sample candidate = {0}, stable = {0};
+        if (!m->began)
+            continue;
+        m->seen = r->env.ops->sample(r->env.ops->userdata, r, i, &candidate, &stable);
+        if (!m->seen)
+            continue;
+        add_growth(&m->candidate, &m->last_candidate, &candidate);
+        add_growth(&m->stable, &m->last_stable, &stable);
+    }
+}
+
+void gr_rollout_new_counters(struct gr_rollout *r)
+{
+    for (size_t i = 0; i < r->row.n; i++)
+        r->members[i].last_candidate = r->members[i].last_stable = (struct gr_arm_sample){0};
+}
+
+void gr_rollout_begin_share(struct gr_rollout *r)
+{
+    gr_rollout_measure(r);
+    for (size_t i = 0; i < r->row.n; i++) {
+        r->members[i].share_base[0] = r->members[i].candidate.requests;
+        r->members[i].share_base[1] = r->members[i].stable.requests;
+    }
+}
+
+void gr_rollout_share(const struct gr_rollout *r, size_t member, uint64_t *ret_candidate,
+                      uint64_t *ret_stable)
+{
+    const struct gr_member *m = &r->members[member];
+    *ret_candidate = m->candidate.requests - m->share_base[0];
+    *ret_stable = m->stable.requests - m->share_base[1];
+}
+
+uint64_t gr_rollout_seen_requests(const struct gr_rollout *r)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < r->row.n; i++)
+        if (r->members[i].candidate.requests > most)
+            most = r->members[i].candidate.requests;
+    return most;
+}
+
+// --- judging
+// --------------------------------------------------------------------------------------
+
+static void look(struct gr_rollout *r, size_t i)
+{
+    struct gr_member *m = &r->members[i];
+    const struct gr_strategy *s = &r->row.members[i].to->strategy;
+    const struct gr_gray_row *g = &r->row.gray;
+    struct gr_analysis_input in = {.limits = s->analysis,
+                                   .harm_bad_responses = s->harm_bad_responses,
+                                   .sla_error_rate = m->sla_error_rate,
+                                   .sla_p99_usec = m->sla_p99_usec,
+                                   .slope_limit = {-1, -1, -1},
+                                   .has_stable = r->row.members[i].from != NULL,
+                                   .measured = m->seen,
+                                   .concurrent = !g->swapped && r->row.members[i].from &&
+                                                 g->weight_permyriad < 10000,
+                                   .candidate = m->candidate,
+                                   .stable = m->stable,
+                                   .reference = m->reference};
+    gr_verdict_record_make(&m->state, &in, &m->record);
+    m->judged = true;
+}
+
+static void fail_by_verdict(struct gr_rollout *r, size_t i)
+{
+    struct gr_buf text GR_AUTO_BUF = GR_BUF(GR_MESSAGE_MAX / 2);
+    const struct gr_verdict_record *record = &r->members[i].record;
+    struct gr_error e = {0};
+    (void)!gr_verdict_explain(record, false, &text);
+    gr_error_set(&e, -EBADE, record->verdict.reason,
+                 "%s %s was judged: %s. Publish a mended build under a new version",
+                 r->row.members[i].module.s, r->row.members[i].to->version.text,
+                 text.data ? text.data : gr_verdict_name(record->verdict.verdict));
+    gr_rollout_fail(r, i, &e);
+}
+
+// A person who put it above its verdict is obeyed; a crash is no matter of opinion.
+static bool acts(const struct gr_rollout *r, const struct gr_analysis_verdict *v)
+{
+    return v->verdict == GR_VERDICT_FAILED && r->row.gray.hold != GR_HOLD_FAILURE &&
+           (!r->row.gray.overruled || v->reason == GR_REASON_CRASHED);
+}
+
+bool gr_rollout_judge(struct gr_rollout *r)
+{
+    gr_rollout_measure(r);
+    for (size_t i = 0; i < r->row.n; i++) {
+        if (!r->row.members[i].to || !r->members[i].began)
+            continue;
+        look(r, i);
+        if (!acts(r, &r->members[i].record.verdict))
+            continue;
+        fail_by_verdict(r, i);
+        return r->row.gray.hold == GR_HOLD_FAILURE; // it waits; else it is on its way back
+    }
+    return true;
+}
+
+bool gr_rollout_all_successful(const struct gr_rollout *r)
+{
+    for (size_t i = 0; i < r->row.n; i++)
+        if (r->row.members[i].to && (!r->members[i].judged ||
+                                     r->members[i].record.verdict.verdict != GR_VERDICT_SUCCESSFUL))
+            return false;
+    return true;
+}
+
+bool gr_rollout_blames_stable(const struct gr_rollout *r)
+{
+    for (size_t i = 0; i < r->row.n; i++)
+        if (r->members[i].judged && (r->members[i].record.verdict.findings & GR_FINDING_BOTH_BAD))
+            return true;
+    return false;
+}
+
+void gr_rollout_say_undecided(const struct gr_rollout *r, char *buf, size_t cap)
+{
+    struct gr_buf text GR_AUTO_BUF = GR_BUF(GR_MESSAGE_MAX / 2);
+    for (size_t i = 0; i < r->row.n; i++) {
+        const struct gr_member *m = &r->members[i];
+        const struct gr_desired *to = r->row.members[i].to;
+        enum gr_verdict v = m->judged ? m->record.verdict.verdict : GR_VERDICT_INCONCLUSIVE;
+        if (to && v != GR_VERDICT_SUCCESSFUL)
+            (void)!gr_buf_printf(&text, "%s%s %s answered %" PRIu64 " of %" PRIu64 " requests (%s)",
+                                 text.len ? "; " : "", r->row.members[i].module.s, to->version.text,
+                                 m->candidate.requests, to->strategy.analysis.min_requests,
+                                 gr_verdict_name(v));
+    }
+    snprintf(buf, cap, "%s", text.data ? text.data : "");
+}
