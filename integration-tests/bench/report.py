@@ -97,8 +97,8 @@ def swaps(grayling, nginx, missing):
         rows.append(load_row("nginx -s reload", nginx["load"], nginx["count"], f"first new answer p50 {p50}, p99 {p99}, max {most} ms"))
     head = ["", "changes", "requests", "failed or lost", "idle connections closed", "inside p50 µs", "inside p99 µs", "outside p50 µs",
             "outside p99 µs", ""]
-    text = (f"At {grayling['load']['rate']:,} requests/s. A window reaches from the document written (the signal sent) until the old version "
-            "(the old workers) is gone, so it holds all that a change costs: hashing, preflight, journal, load, swap, unload.\n\n"
+    text = (f"At {grayling['load']['rate']:,} requests/s. A window reaches from the document written (the signal sent) until the rollout is "
+            "Healthy (the old workers are gone), so it holds what a change costs: hashing, preflight, journal, load, swap, bake.\n\n"
             + table(head, rows))
     return text + (f"\n\nLeft out: {missing}." if missing else "")
 

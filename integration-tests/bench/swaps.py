@@ -21,7 +21,7 @@ def quantile(values, share):
 
 
 def swap_once(g, load, document):
-    """One change, from the document written to the old version gone; returns how long dispatch was frozen in microseconds."""
+    """One change, from the document written to Healthy; returns how long dispatch was frozen in microseconds."""
     begin = time.monotonic()
     g.want({"pay": document})
     swapped = g.wait_event(lambda e: e["module"] == "pay" and FROZEN.search(e["message"] or ""))
