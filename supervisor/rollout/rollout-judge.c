@@ -59,7 +59,9 @@ void gr_rollout_measure(struct gr_rollout *r)
         if (!m->seen)
             continue;
         add_growth(&m->candidate, &m->last_candidate, &candidate);
-        add_growth(&m->stable, &m->last_stable, &stable);
+        // without steps the two never serve beside each other: what stable still answered while the
+        // swap was under way belongs to what it had shown before
+        add_growth(r->ladder ? &m->stable : &m->reference, &m->last_stable, &stable);
     }
 }
 
