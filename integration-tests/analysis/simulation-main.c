@@ -1,6 +1,6 @@
 // Seeded canaries, judged by Grayling and by three rivals, as a table in Markdown.
 //
-//     analysis-simulation [--canaries N] [--seed S] [--world N] [--check]
+//     analysis-simulation [--canaries N] [--seed S] [--world N] [--no-margin] [--check]
 //
 // Grayling looks after every request. What can convict here changes only when a block is closed, so
 // that the evidence is looked at after each request that closes one and the judge is asked when it
@@ -30,10 +30,10 @@ struct tally { // of one judge in one world
     double *requests; // of those that were found, for the median
 };
 
-static const struct gr_analysis limits = {.error_rate_max_increase = 0.005,
-                                          .latency_p99_max_ratio = 1.2,
-                                          .alpha = ALPHA,
-                                          .min_requests = 200};
+static struct gr_analysis limits = {.error_rate_max_increase = 0.005,
+                                    .latency_p99_max_ratio = 1.2,
+                                    .alpha = ALPHA,
+                                    .min_requests = 200};
 
 static void see(struct outcome *o, bool rolled_back, uint64_t requests, uint64_t hurt)
 {
@@ -200,6 +200,9 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--check") == 0) {
             check = true;
+        } else if (strcmp(argv[i], "--no-margin") == 0) { // as the rivals: any difference counts
+            limits.error_rate_max_increase = 0;
+            limits.latency_p99_max_ratio = 1;
         } else if (i + 1 < argc && strcmp(argv[i], "--canaries") == 0) {
             canaries = strtoull(argv[++i], NULL, 10);
         } else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {
@@ -208,7 +211,9 @@ int main(int argc, char **argv)
             first = (unsigned)strtoul(argv[++i], NULL, 10);
             last = first < n_worlds ? first + 1 : first;
         } else {
-            fprintf(stderr, "usage: %s [--canaries N] [--seed S] [--world N] [--check]\n", argv[0]);
+            fprintf(stderr,
+                    "usage: %s [--canaries N] [--seed S] [--world N] [--no-margin] [--check]\n",
+                    argv[0]);
             return 2;
         }
     }

@@ -304,6 +304,8 @@ int gr_worker_request(struct gr_worker *w, cJSON *message, int fd, uint64_t time
     if (k == 0 && timeout_usec)
         k = sd_event_add_time_relative(w->event, &q->timeout, CLOCK_MONOTONIC, timeout_usec, 1000,
                                        on_request_timeout, q);
+    if (q->timeout) // after a pause of ours, an answer that lies there goes first
+        (void)sd_event_source_set_priority(q->timeout, SD_EVENT_PRIORITY_NORMAL + 1);
     if (k < 0) {
         free(q);
         return k;

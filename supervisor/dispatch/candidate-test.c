@@ -158,6 +158,19 @@ static void test_sticky_and_rules(void **state)
     assert_false(ask_with(f, PROBE, "Fail", "", &tester).candidate);
 }
 
+static void test_a_pattern_given_up_is_counted(void **state)
+{
+    struct fixture *f = guarded(state);
+    struct gr_worker_gauges gauges;
+    struct grayling_header costly = {"x", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"};
+    try_out(f, "probe", load_module(f, "probe-1.0.0"), load_module(f, "probe-2.0.0"),
+            gray_of(ROLLOUT, 0, NULL, "[{\"header\":\"x\",\"regex\":\"(a+)+$\"}]"));
+    for (int i = 0; i < 3; i++)
+        assert_false(ask_with(f, PROBE, "Version", "", &costly).candidate);
+    gr_stats_gauges(f->stats, &gauges);
+    assert_int_equal(gauges.patterns_given_up, 3);
+}
+
 static void test_a_batch_shares_one_decision(void **state)
 {
     struct fixture *f = guarded(state);
@@ -410,6 +423,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(test_the_share_is_the_weight),
         WITH_FIXTURE(test_sticky_and_rules),
+        WITH_FIXTURE(test_a_pattern_given_up_is_counted),
         WITH_FIXTURE(test_a_batch_shares_one_decision),
         WITH_FIXTURE(test_a_rule_sees_the_request_that_came_in),
         WITH_FIXTURE(test_rollouts_are_decided_apart),

@@ -114,7 +114,8 @@ static int op_route(void *u, struct gr_rollout *r)
     (void)u;
     if (w.no_worker)
         return -ECONNRESET;
-    assert_journaled(r);
+    if (gr_rollout_row(r)->gray.hold != GR_HOLD_FAILURE) // what takes traffic away comes first
+        assert_journaled(r);
     w.weight = gr_rollout_row(r)->gray.weight_permyriad;
     w.shadow = gr_rollout_row(r)->gray.shadow_permyriad;
     ask(ROUTE);
