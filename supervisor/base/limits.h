@@ -46,6 +46,9 @@
 #define GR_HISTORY_BYTES_MAX (64u << 20) // documents of ended rollouts
 #define GR_EVENTS_MAX 1000
 #define GR_VERDICT_RECORD_BYTES_MAX (128u * 1024) // one verdict with its inputs, as JSON
+#define GR_VERDICTS_MAX 32                        // kept of one member of a rollout
+#define GR_VERDICTS_BYTES_MAX (32u << 20)         // kept of all rollouts
+#define GR_INTENTS_KEPT 8                         // results of a module's newest intents
 #define GR_BAKE_DEFAULT_USEC (600ull * 1000000)
 #define GR_FREEZE_BUDGET_DEFAULT_USEC 50000ull
 #define GR_FREEZE_BUDGET_MAX_USEC 10000000ull

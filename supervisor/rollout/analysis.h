@@ -140,10 +140,6 @@ void gr_analysis_judge(struct gr_analysis_state *s, const struct gr_analysis_inp
 // (Bonferroni), so that together they stay under alpha. 0: the gate is off or needs no chance.
 double gr_analysis_level(const struct gr_analysis_input *in, enum gr_gate gate);
 
-// A strategy that judges nothing, or by numbers that make no sense. Fails: -EINVAL DocumentInvalid
-// with path, expected and actual.
-GR_MUST_CHECK int gr_analysis_check(const struct gr_strategy *s, struct gr_error *e);
-
 // Growth of a resource over requests.
 struct gr_slope_point {
     double requests, value;

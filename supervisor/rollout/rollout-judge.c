@@ -1,6 +1,7 @@
 // Measures the members and has them judged: what the worker counts is added up over workers and
 // restarts, and every look is kept as a record. The arithmetic is analysis.c's.
 #include "base/buf.h"
+#include "base/log.h"
 #include "rollout/rollout-internal.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -100,7 +101,25 @@ uint64_t gr_rollout_seen_requests(const struct gr_rollout *r)
 // --- judging
 // --------------------------------------------------------------------------------------
 
-static void look(struct gr_rollout *r, size_t i)
+// The row has the newest record only; those that changed the verdict are kept for `explain`.
+static void keep_record(const struct gr_rollout *r, size_t i)
+{
+    struct gr_buf text GR_AUTO_BUF = GR_BUF(GR_VERDICT_RECORD_BYTES_MAX);
+    struct gr_error e = {0};
+    int k = gr_verdict_record_format(&r->members[i].record, &text);
+    const struct gr_verdict_row row = {.rollout = r->row.id,
+                                       .module = r->row.members[i].module,
+                                       .at = gr_wall_now(),
+                                       .record = text.data};
+    if (k == 0)
+        k = gr_journal_add_verdict(r->env.journal, &row, &e);
+    if (k < 0)
+        gr_log(GR_LOG_DEBUG, "rollout %" PRId64 ": a verdict was not kept: %s", r->row.id,
+               e.message);
+}
+
+// Whether the verdict became another one.
+static bool look(struct gr_rollout *r, size_t i)
 {
     struct gr_member *m = &r->members[i];
     const struct gr_strategy *s = &r->row.members[i].to->strategy;
@@ -117,8 +136,13 @@ static void look(struct gr_rollout *r, size_t i)
                                    .candidate = m->candidate,
                                    .stable = m->stable,
                                    .reference = m->reference};
+    const struct gr_analysis_verdict before = m->record.verdict;
     gr_verdict_record_make(&m->state, &in, &m->record);
+    const struct gr_analysis_verdict *now = &m->record.verdict;
+    bool changed = !m->judged || now->verdict != before.verdict || now->reason != before.reason ||
+                   now->findings != before.findings;
     m->judged = true;
+    return changed;
 }
 
 // Expected and actual first, then how that was judged.
@@ -166,11 +190,13 @@ bool gr_rollout_judge(struct gr_rollout *r)
     for (size_t i = 0; i < r->row.n; i++) {
         if (!r->row.members[i].to || !r->members[i].began)
             continue;
-        look(r, i);
-        if (!acts(r, &r->members[i].record.verdict))
-            continue;
-        fail_by_verdict(r, i);
-        return r->row.gray.hold == GR_HOLD_FAILURE; // it waits; else it is on its way back
+        bool changed = look(r, i), fails = acts(r, &r->members[i].record.verdict);
+        if (fails)
+            fail_by_verdict(r, i);
+        if (changed) // the way back does not wait for the disk
+            keep_record(r, i);
+        if (fails)
+            return r->row.gray.hold == GR_HOLD_FAILURE; // it waits; else it is on its way back
     }
     return true;
 }
