@@ -48,5 +48,7 @@ void gr_table_add_rollout(cJSON *order, const struct gr_rollout *r)
     cJSON_AddStringToObject(o, "sticky", s ? s->sticky : "");
     if (s && s->match_json)
         cJSON_AddItemToObject(o, "match", cJSON_Parse(s->match_json));
+    if (s && s->shadow_ignore_json)
+        cJSON_AddItemToObject(o, "shadow_ignore", cJSON_Parse(s->shadow_ignore_json));
     cJSON_AddItemToArray(cJSON_GetObjectItem(order, "rollouts"), o);
 }

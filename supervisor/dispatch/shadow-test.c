@@ -227,8 +227,8 @@ static void test_counters_are_the_candidates_while_the_rollout_is_on(void **stat
     gr_dispatch_shadow_count(f->t, &lost, ROLLOUT, &add);
     struct gr_counters c = counters(f, p.probe[1]);
     assert_memory_equal(&c.shadow, (&(struct gr_shadow_counters){2, 4, 6, 8, 10, 12}), sizeof(add));
-    assert_int_equal(counters(f, p.probe[0]).shadow.requests, 0);
-    assert_int_equal(counters(f, p.peer[1]).shadow.requests, 0);
+    assert_int_equal(counters(f, p.probe[0]).shadow.same, 0);
+    assert_int_equal(counters(f, p.peer[1]).shadow.same, 0);
     struct gr_change out[] = {{.module = "probe", .stable = p.probe[0]},
                               {.module = "peer", .stable = p.peer[0]}};
     struct gr_response r;
@@ -236,7 +236,7 @@ static void test_counters_are_the_candidates_while_the_rollout_is_on(void **stat
     assert_false(gr_dispatch_shadow(f->t, &q, ROLLOUT, GR_SHADOW_CANDIDATE, &r));
     assert_false(gr_dispatch_shadow(f->t, &q, ROLLOUT, GR_SHADOW_NOISE, &r));
     gr_dispatch_shadow_count(f->t, &q, ROLLOUT, &add);
-    assert_int_equal(counters(f, p.probe[1]).shadow.requests, 2);
+    assert_int_equal(counters(f, p.probe[1]).shadow.same, 2);
     assert_int_equal(gr_instance_unload(f->d, p.probe[1], SECOND), 0);
 }
 

@@ -26,13 +26,12 @@ uint64_t gr_histogram_upper_nsec(unsigned bucket); // largest value of the bucke
 // Smallest upper bound under which at least q (0..1) of the counts lie; 0 when empty.
 uint64_t gr_histogram_quantile_nsec(const struct gr_histogram *h, double q);
 
-#define GR_CODES 17                          // gRPC status codes 0..16
-struct gr_shadow_counters {                  // copies of real requests, which count nowhere else
-    uint64_t requests;                       // run and compared
-    uint64_t errors;                         // of these: answered with a server's error, or faulted
-    uint64_t diverged;                       // of these: another answer than stable's
-    uint64_t dropped;                        // neither run nor compared: no room, too late
-    uint64_t noise_requests, noise_diverged; // stable, compared with its own first answer
+#define GR_CODES 17          // gRPC status codes 0..16
+struct gr_shadow_counters {  // copies of real requests, which count nowhere else
+    uint64_t same, diverged; // run and compared with stable's answer
+    uint64_t errors;         // of these: a server's error, or a fault
+    uint64_t dropped;        // not run, or not compared: no room, too late, a gate was closed
+    uint64_t noise_same, noise_diverged; // stable, compared with its own first answer
 };
 struct gr_counters { // sums over threads of one version (slot); monotonic while the slot is bound
     uint64_t requests[GR_CODES];

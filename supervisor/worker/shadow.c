@@ -40,12 +40,12 @@ static bool answer(struct gr_shadow *s, struct gr_thread *seat, struct gr_shadow
     if (same < 0)
         return false;
     if (role == GR_SHADOW_NOISE) {
-        add->noise_requests = 1;
-        add->noise_diverged = !same;
+        add->noise_same = same == 1;
+        add->noise_diverged = same == 0;
     } else {
-        add->requests = 1;
+        add->same = same == 1;
+        add->diverged = same == 0;
         add->errors = error;
-        add->diverged = !same;
     }
     return true;
 }
