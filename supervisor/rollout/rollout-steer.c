@@ -86,7 +86,9 @@ static int promote_full(struct gr_rollout *r, const struct gr_order *o, struct g
                             r->row.id);
     remember(r, o);
     r->row.gray.full = true;
-    r->row.gray.overruled |= before.hold == GR_HOLD_FAILURE;
+    // else the bake would hold it against what stable was, and go back to what stable is
+    r->row.gray.overruled |= before.hold == GR_HOLD_FAILURE ||
+                             (o->over_bad_stable && gr_rollout_blames_stable(r));
     r->row.gray.hold = GR_HOLD_NONE;
     r->row.gray.held_by[0] = '\0';
     int k = journal_order(r, before, e);
@@ -205,10 +207,10 @@ static int abort_it(struct gr_rollout *r, const struct gr_order *o, struct gr_er
                             "rollout %" PRId64 " is on its way back already: %.500s", r->row.id,
                             r->row.message);
     remember(r, o);
-    tell(r, o);
     gr_error_set(&why, -ECANCELED, GR_REASON_OPERATOR_ABORT, "%s took rollout %" PRId64 " back: %s",
                  actor_of(o), r->row.id, o->reason[0] ? o->reason : "no reason was given");
     gr_rollout_fail(r, r->row.n, &why);
+    tell(r, o); // an event waits for the disk, and the way back must not
     return 0;
 }
 
