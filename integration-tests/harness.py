@@ -242,6 +242,10 @@ class Grayling:
             assert time.monotonic() < deadline, f"{told()}\n{self.log()}"
             self.events(2**53 - 1, wait="100ms")
 
+    def wait_loaded(self, n):
+        """Until the worker that serves holds n versions: what a release replaced leaves after its last event."""
+        self.until(lambda: (self.status().get("worker") or {}).get("loaded") == n, lambda: f"expected {n} versions, got {self.status()['worker']}")
+
     def wait_phase(self, module, *phases):
         terminal = {"Healthy", "RolledBack", "Rejected", "Superseded"}
         ev = self.wait_event(lambda e: e.get("module") == module and (e.get("phase") in phases or

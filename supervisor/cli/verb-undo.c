@@ -78,8 +78,9 @@ enum gr_exit gr_verb_undo(struct gr_cli *cli, const struct gr_args *args)
         cJSON_AddStringToObject(body, "to", to);
     if (gr_cli_post(cli, path, body, &answer, &e) < 0)
         return gr_cli_fail(cli, &e);
+    const char *now = gr_output_text(answer, "to.version");
     gr_cli_say(cli, "%s: %s -> %s on this host", module, gr_output_text(answer, "from.version"),
-               gr_output_text(answer, "to.version"));
+               *now ? now : "(none)");
     enum gr_exit status = want_back(cli, args, answer);
     cJSON_Delete(answer);
     return status;

@@ -173,6 +173,8 @@ static void test_everything(void **state)
     assert_true(p50 >= 1500 && p50 < 1600);
     assert_string_equal(text(gr_json_get(pay, "rollout"), "phase"), "Baking");
     assert_string_equal(text(gr_json_get(o, "source"), "cluster_id"), "cdf818194e3a8c32");
+    assert_int_equal((int)gr_json_get(gr_json_get(o, "worker"), "loaded")->valuedouble, 3);
+    assert_int_equal((int)gr_json_get(gr_json_get(o, "worker"), "pinned")->valuedouble, 1);
     assert_string_equal(text(cJSON_GetArrayItem(gr_json_get(o, "quarantine"), 0), "reason"),
                         "Crashed");
 }

@@ -273,7 +273,7 @@ static bool add_worker(cJSON *o, const struct gr_view *v)
            gr_json_add_uint(j, "freeze_last_usec", g->freeze_last_usec) &&
            cJSON_AddNumberToObject(j, "freeze_p99_usec",
                                    (double)gr_histogram_quantile_nsec(&g->freeze, 0.99) / 1000) &&
-           gr_json_add_uint(j, "pinned", v->pinned);
+           gr_json_add_uint(j, "loaded", v->loaded) && gr_json_add_uint(j, "pinned", v->pinned);
 }
 
 cJSON *gr_view_to_json(const struct gr_view *v)

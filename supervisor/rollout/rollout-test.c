@@ -541,6 +541,21 @@ static void a_failure_can_wait_for_a_person(void **state)
     assert_true(w.convicted);
 }
 
+static void a_failure_that_a_person_sends_back_is_convicted(void **state)
+{
+    (void)state;
+    begin_and_stage(PATIENT);
+    answer(ROUTE);
+    traffic(400, 200);
+    later(250 * MSEC);
+    answer(ROUTE);
+    assert_false(w.convicted); // while it waits
+    assert_int_equal(order(GR_ORDER_ABORT, -1, false, NULL), 0);
+    answer(BACK);
+    assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_OPERATOR_ABORT);
+    assert_true(w.convicted);
+}
+
 static void a_person_may_overrule_a_failure(void **state)
 {
     (void)state;
@@ -999,6 +1014,7 @@ int main(void)
         T(a_bad_version_goes_back_and_is_convicted),
         T(the_harm_budget_ends_it),
         T(a_failure_can_wait_for_a_person),
+        T(a_failure_that_a_person_sends_back_is_convicted),
         T(a_person_may_overrule_a_failure),
         T(a_full_disk_keeps_stable),
         T(a_double_promote_never_skips),
