@@ -22,7 +22,7 @@ from service import Noise, say, supervisor  # noqa: E402
 from swaps import quantile  # noqa: E402
 
 RATE = 4000  # requests a second, where shares are counted
-ROLLBACK_RATE = 2000
+ROLLBACK_RATE = 4000
 FIND_RATE = 2000
 LOAD_SECONDS = 600  # the most that a load may take; when it is over, those rollbacks that were made are reported
 SHARES = (1, 5, 25, 50)  # percent

@@ -664,6 +664,28 @@ static void abort_stops_a_promotion_to_the_swap(void **state)
     assert_false(w.convicted);
 }
 
+// The worker has not answered yet when an operator who saw the step promotes it.
+static void a_promote_before_the_answer_leaves_one_step(void **state)
+{
+    (void)state;
+    char why[GR_MESSAGE_MAX];
+    begin_and_stage("{\"steps\":[{\"pause\":{}},{\"weight\":10},{\"pause\":{}},{\"weight\":100}],"
+                    "\"match\":[{\"header\":\"x-canary\",\"exact\":\"1\"}],\"deadline\":\"1h\"}");
+    assert_at(GR_PHASE_PAUSED, 0);
+    assert_int_equal(order(GR_ORDER_PROMOTE, 0, false, NULL), 0);
+    assert_int_equal(order(GR_ORDER_PROMOTE, 0, false, why), -ESTALE); // the other operator
+    assert_non_null(strstr(why, "alice ordered promote at step 1"));
+    assert_int_equal(order(GR_ORDER_PROMOTE, 1, false, why), -EALREADY); // not begun yet
+    answer(ROUTE);
+    assert_at(GR_PHASE_PROGRESSING, 1);
+    assert_int_equal(order(GR_ORDER_PROMOTE, 1, false, NULL), 0);
+    assert_int_equal(order(GR_ORDER_PROMOTE, 1, false, NULL), -ESTALE);
+    answer(ROUTE);
+    assert_int_equal(w.weight, 1000);
+    assert_at(GR_PHASE_PAUSED, 2);
+    assert_int_equal(take(), NOTHING);
+}
+
 static void an_abort_goes_before_it_is_told(void **state)
 {
     (void)state;
@@ -1021,6 +1043,7 @@ int main(void)
         T(another_rollout_is_told_so),
         T(a_hold_stops_the_clock_of_the_step),
         T(abort_stops_a_promotion_to_the_swap),
+        T(a_promote_before_the_answer_leaves_one_step),
         T(an_abort_goes_before_it_is_told),
         T(a_promotion_over_a_bad_stable_is_not_judged_again),
         T(a_pause_cancels_a_promotion_that_waits),
