@@ -1,4 +1,5 @@
 """The installed service under a real systemd: its unit and sandbox, restarts and deaths under load, reload, journal, credentials."""
+import http.client
 import json
 import os
 import subprocess
@@ -79,18 +80,12 @@ class Service(Grayling):
 class Visitors(Traffic):
     """Clients with a connection for each request: what a refused connection would be seen by."""
 
-    def _run(self):
+    def _run(self, i):
         while not self.over.is_set():
             try:
-                status, headers, _ = self.g.call(self.method, self.body, headers={"connection": "close"})
-                with self.lock:
-                    self.codes[status] = self.codes.get(status, 0) + 1
-                    v = headers.get("x-grayling-version", "")
-                    self.versions[v] = self.versions.get(v, 0) + 1
-                self.first.set()
-            except Exception as e:
-                with self.lock:
-                    self.lost.append(repr(e))
+                self._answered(i, *self.g.call(self.method, self.body, headers={"connection": "close"}))
+            except (OSError, http.client.HTTPException) as e:
+                self._lost(i, e)
 
 
 class Load:
