@@ -172,8 +172,10 @@ def test_on_failure_pause_waits_for_a_person(g):
     r = rollout(g)
     assert r["phase"] == "Paused" and r["pause"]["hold"] == "failure" and r["weight"] == 0
     order(g, "promote", 403, rollout=r["id"], step=r["step"])
+    assert g.status()["quarantine"] == []
     order(g, "abort")
     assert g.wait_phase("pay", "RolledBack")["reason"] == "OperatorAbort"
+    assert [c["reason"] for c in g.status()["quarantine"]] == ["ErrorRateRegressed"]
 
 
 def test_a_double_promote_never_skips(g):

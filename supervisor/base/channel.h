@@ -14,7 +14,7 @@
 //    "set":[{"module","stable":SLOT|-1,"rescue":SLOT|-1,"candidate":SLOT|-1,"rollout":N}...],
 //    "remove":["module"...],
 //    "rollouts":[{"rollout":N,"salt":"16 hex digits","weight":0..10000,"shadow":0..10000,
-//                 "sticky":"header:x-user-id","match":[...]}...]}
+//                 "sticky":"header:x-user-id","match":[...],"shadow_ignore":["$.at"...]}...]}
 //       -> {"type":"swapped","id","table":N,"freeze_usec":N,"parked":N}
 //        | {"type":"failed",...}                               the old table is in force
 //       A set item replaces what the table says of its module; the rollout of a candidate must be

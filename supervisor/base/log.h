@@ -51,4 +51,6 @@ void gr_log_event(const struct gr_event *ev);
 #define GR_MSG_RECOVERED "6f0c1d2e3a4b4c5d8e9f101112131412"
 #define GR_MSG_STEP "6f0c1d2e3a4b4c5d8e9f101112131430"    // a rollout entered a step
 #define GR_MSG_STEERED "6f0c1d2e3a4b4c5d8e9f101112131431" // an operator's order was obeyed
+// an operator's intent was refused
+#define GR_MSG_ORDER_REFUSED "6f0c1d2e3a4b4c5d8e9f101112131432"
 #define GR_MSG_JOURNAL_DAMAGED "6f0c1d2e3a4b4c5d8e9f101112131420"

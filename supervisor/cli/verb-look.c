@@ -1,5 +1,6 @@
 // Verbs that look: list, get, history, events.
 #include "base/json.h"
+#include "cli/explain.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include <errno.h>
@@ -7,6 +8,17 @@
 #include <string.h>
 
 #define WAIT_USEC (60ull * 1000000)
+
+static bool is_for_people(const struct gr_cli *cli)
+{
+    return cli->format == GR_FORMAT_TABLE || cli->format == GR_FORMAT_WIDE;
+}
+
+static void add_shown(const struct gr_cli *cli, const cJSON *modules)
+{
+    for (cJSON *m = modules && is_for_people(cli) ? modules->child : NULL; m; m = m->next)
+        gr_explain_add_shown(m);
+}
 
 enum gr_exit gr_verb_list(struct gr_cli *cli, const struct gr_args *args)
 {
@@ -16,6 +28,8 @@ enum gr_exit gr_verb_list(struct gr_cli *cli, const struct gr_args *args)
         {"PHASE", "phase", GR_CELL_PHASE, false},
         {"ROLLOUT", "rollout.phase", GR_CELL_PHASE, false},
         {"CANDIDATE", "candidate.version", GR_CELL_TEXT, false},
+        {"STEP", "shown.step", GR_CELL_TEXT, false},
+        {"WEIGHT", "shown.weight", GR_CELL_TEXT, false},
         {"REASON", "reason", GR_CELL_TEXT, false},
         {"HASH", "stable.hash", GR_CELL_HASH, true},
         {"REQUESTS", "stable.requests", GR_CELL_TEXT, true},
@@ -30,6 +44,7 @@ enum gr_exit gr_verb_list(struct gr_cli *cli, const struct gr_args *args)
     if (gr_cli_request(cli, "GET", "/v1/modules", NULL, 0, &answer, &e) < 0)
         return gr_cli_fail(cli, &e);
     const cJSON *modules = gr_output_find(answer, "modules");
+    add_shown(cli, modules);
     gr_output_list(cli, modules, columns, GR_COUNT(columns), "module");
     if (cJSON_GetArraySize(modules) == 0)
         gr_cli_say(cli, "no module yet; next: grayctl publish FILE.so");
@@ -53,11 +68,15 @@ enum gr_exit gr_verb_get(struct gr_cli *cli, const struct gr_args *args)
         {"Latency p99", "stable.p99_usec", GR_CELL_USEC, false},
         {"Candidate", "candidate.version", GR_CELL_TEXT, false},
         {"Candidate hash", "candidate.hash", GR_CELL_TEXT, false},
-        {"Candidate weight", "candidate.weight", GR_CELL_PERCENT, false},
         {"Previous", "previous.version", GR_CELL_TEXT, false},
         {"Last good", "last_good", GR_CELL_TEXT, false},
         {"Rollout", "rollout.id", GR_CELL_TEXT, false},
         {"Rollout phase", "rollout.phase", GR_CELL_PHASE, false},
+        {"Step", "shown.step", GR_CELL_TEXT, false},
+        {"Weight", "shown.weight", GR_CELL_TEXT, false},
+        {"Pause", "shown.pause", GR_CELL_TEXT, false},
+        {"Verdict", "verdict.sentence", GR_CELL_TEXT, false},
+        {"Last order", "shown.intent", GR_CELL_TEXT, false},
         {"Revision", "observed_revision", GR_CELL_TEXT, false},
         {"Updated", "updated", GR_CELL_TIME, false},
     };
@@ -69,7 +88,13 @@ enum gr_exit gr_verb_get(struct gr_cli *cli, const struct gr_args *args)
         cJSON *module = NULL;
         if (gr_cli_request(cli, "GET", path, NULL, 2 * WAIT_USEC, &module, &e) < 0)
             return gr_cli_fail(cli, &e);
+        char next[512];
+        gr_explain_next_of(module, next, sizeof next);
+        if (is_for_people(cli))
+            gr_explain_add_shown(module);
         gr_output_object(cli, module, columns, GR_COUNT(columns), "module");
+        if (!watch)
+            gr_cli_say(cli, "next: %s", next);
         if (watch && (cli->format == GR_FORMAT_TABLE || cli->format == GR_FORMAT_WIDE))
             fputc('\n', cli->out);
         fflush(cli->out);

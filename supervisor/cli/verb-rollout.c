@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/docstore.h"
+#include "cli/explain.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "state/order.h"
@@ -80,6 +81,17 @@ static int order_here(struct gr_cli *cli, const char *module, const struct gr_or
 // --- the fleet
 // ------------------------------------------------------------------------------------
 
+// With --if-revision the intent that was there has to be no newer than that.
+static int check_revision(const struct gr_args *args, const struct gr_docstore_entry *before,
+                          struct gr_error *e)
+{
+    int64_t most = -1;
+    int r = gr_args_number(args, "if-revision", &most, e);
+    if (r < 0 || most < 0 || before->revision <= most)
+        return r;
+    return gr_docstore_conflict(before, most, e);
+}
+
 static int write_intent(struct gr_docstore *store, const struct gr_docstore_entry *before,
                         const struct gr_order *o, int64_t *ret_revision, struct gr_error *e)
 {
@@ -90,6 +102,35 @@ static int write_intent(struct gr_docstore *store, const struct gr_docstore_entr
     const struct gr_docstore_change change = {
         .module = before->module, .expected = before->revision, .value = text};
     return gr_docstore_put(store, &change, 1, ret_revision, e);
+}
+
+// What this host says of the intent that was written at that revision; NULL: it did not take it up.
+static const cJSON *find_result(const cJSON *module, int64_t revision)
+{
+    const cJSON *one;
+    cJSON_ArrayForEach(one, gr_output_find(module, "intents"))
+    {
+        if (number(one, "revision") == revision)
+            return one;
+    }
+    return NULL;
+}
+
+static int read_result(const cJSON *module, int64_t revision, struct gr_error *e)
+{
+    const cJSON *own = find_result(module, revision);
+    const char *actor = gr_output_text(module, "intent.actor");
+    if (own && !strcmp(gr_output_text(own, "result"), "refused"))
+        return gr_error_set(e, -EBUSY, GR_REASON_NONE, "%s", gr_output_text(own, "message"));
+    if (own)
+        return 0;
+    return gr_error_set(e, -EBUSY, GR_REASON_NONE,
+                        "%.128s's %.16s at %.40s (revision %" PRId64
+                        ") came before this host took yours (revision %" PRId64
+                        ") up; nothing of yours was done here. Look again, then order",
+                        *actor ? actor : "somebody", gr_output_text(module, "intent.verb"),
+                        gr_output_text(module, "intent.at"), number(module, "intent.revision"),
+                        revision);
 }
 
 // Until this host has taken the intent up, or refused it.
@@ -115,23 +156,25 @@ static int await_answer(struct gr_cli *cli, const char *module, int64_t revision
             now = fresh;
         }
     }
-    if (r >= 0 && number(now, "intent.revision") == revision &&
-        !strcmp(gr_output_text(now, "intent.result"), "refused"))
-        return gr_error_set(e, -EBUSY, GR_REASON_NONE, "%s", gr_output_text(now, "intent.message"));
-    return r;
+    return r < 0 ? r : read_result(now, revision, e);
 }
 
-static int order_fleet(struct gr_cli *cli, const char *module, const struct gr_order *o,
-                       struct gr_docstore *store, struct gr_error *e)
+// `write` false: only whether it could be written.
+static int order_fleet(struct gr_cli *cli, const struct gr_args *args, const struct gr_order *o,
+                       struct gr_docstore *store, bool write, struct gr_error *e)
 {
     GR_CLEANUP(gr_docstore_entry_done) struct gr_docstore_entry before = {0};
+    const char *module = args->words[0];
     int64_t revision = 0;
     int r = gr_name_parse(module, strlen(module), &before.module);
     if (r < 0)
         return gr_error_set(e, r, GR_REASON_NONE, "%.64s is no module's name", module);
     r = gr_docstore_get(store, &before, 1, e);
     if (r >= 0)
-        r = write_intent(store, &before, o, &revision, e);
+        r = check_revision(args, &before, e);
+    if (r < 0 || !write)
+        return r;
+    r = write_intent(store, &before, o, &revision, e);
     return r < 0 ? r : await_answer(cli, module, revision, e);
 }
 
@@ -142,43 +185,66 @@ static void say_now(struct gr_cli *cli, const char *module)
 {
     GR_AUTO_JSON cJSON *now = NULL;
     struct gr_error e = {0};
+    char next[512];
     if (get_module(cli, module, 0, 0, &now, &e) < 0)
         return;
     static const struct gr_column columns[] = {
         {"Module", "module", GR_CELL_TEXT, false},
         {"Rollout", "rollout.id", GR_CELL_TEXT, false},
         {"Rollout phase", "rollout.phase", GR_CELL_PHASE, false},
-        {"Step", "rollout.step", GR_CELL_TEXT, false},
-        {"Weight", "rollout.weight", GR_CELL_TEXT, false},
+        {"Step", "shown.step", GR_CELL_TEXT, false},
+        {"Weight", "shown.weight", GR_CELL_TEXT, false},
+        {"Pause", "shown.pause", GR_CELL_TEXT, false},
         {"Candidate", "candidate.version", GR_CELL_TEXT, false},
         {"Version", "stable.version", GR_CELL_TEXT, false},
         {"Message", "message", GR_CELL_TEXT, false},
     };
+    gr_explain_next_of(now, next, sizeof next);
+    if (cli->format == GR_FORMAT_TABLE || cli->format == GR_FORMAT_WIDE)
+        gr_explain_add_shown(now);
     gr_output_object(cli, now, columns, GR_COUNT(columns), "module");
+    gr_cli_say(cli, "next: %s", next);
+}
+
+// Where it stands and what was asked, without doing it.
+static enum gr_exit say_dry(struct gr_cli *cli, const char *module, const struct gr_order *o)
+{
+    GR_AUTO_JSON cJSON *now = NULL;
+    struct gr_error e = {0};
+    if (get_module(cli, module, 0, 0, &now, &e) < 0)
+        return gr_cli_fail(cli, &e);
+    gr_explain_add_shown(now);
+    const char *step = gr_output_text(now, "shown.step");
+    fprintf(cli->out, "%s: %s%s of rollout %" PRId64 ", which is %s%s%s\n", module,
+            gr_order_verb_name(o->verb), o->full ? " --full" : "", o->rollout,
+            gr_output_text(now, "rollout.phase"), *step ? " at step " : "", step);
+    gr_cli_say(cli, "nothing was changed (--dry-run); next: the same without --dry-run");
+    return GR_EXIT_OK;
 }
 
 static enum gr_exit steer(struct gr_cli *cli, const struct gr_args *args, enum gr_order_verb verb)
 {
     GR_CLEANUP(gr_docstore_freep) struct gr_docstore *intents = NULL;
     const char *module = args->words[0];
+    bool dry_run = gr_args_has(args, "dry-run"), local = gr_args_has(args, "local");
     struct gr_order o;
     struct gr_error e = {0};
     int r = make_order(cli, args, verb, &o, &e);
-    if (r >= 0 && gr_args_has(args, "dry-run")) {
-        gr_cli_say(cli,
-                   "%s: %s of rollout %" PRId64 " at step %" PRId64 "; nothing was changed "
-                   "(--dry-run); next: the same without --dry-run",
-                   module, gr_order_verb_name(verb), o.rollout, o.step);
-        return GR_EXIT_OK;
-    }
-    if (r >= 0 && !gr_args_has(args, "local"))
+    if (r >= 0 && local && gr_args_has(args, "if-revision"))
+        r = gr_error_set(&e, -EINVAL, GR_REASON_NONE,
+                         "--if-revision is of the intent in etcd, and --local asks this host "
+                         "alone; use --rollout and --step to say what was seen");
+    if (r >= 0 && !local)
         r = gr_docstore_open_intents(cli, &intents, &e);
-    if (r >= 0)
-        r = intents ? order_fleet(cli, module, &o, intents, &e) : order_here(cli, module, &o, &e);
+    if (r >= 0 && intents)
+        r = order_fleet(cli, args, &o, intents, !dry_run, &e);
+    else if (r >= 0 && !dry_run)
+        r = order_here(cli, module, &o, &e);
     if (r < 0)
         return gr_cli_fail(cli, &e);
+    if (dry_run)
+        return say_dry(cli, module, &o);
     say_now(cli, module);
-    gr_cli_say(cli, "next: grayctl get %s", module);
     return GR_EXIT_OK;
 }
 

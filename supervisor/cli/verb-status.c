@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/docstore.h"
+#include "cli/explain.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include <errno.h>
@@ -24,9 +25,9 @@ static void watch_done(struct watch *w)
     cJSON_Delete(w->status);
 }
 
-static const cJSON *find_module(const cJSON *status, const char *name)
+static cJSON *find_module(const cJSON *status, const char *name)
 {
-    const cJSON *m;
+    cJSON *m;
     cJSON_ArrayForEach(
         m,
         gr_output_find(status, "modules")) if (!strcmp(gr_output_text(m, "module"), name)) return m;
@@ -193,7 +194,7 @@ static void print_status(struct gr_cli *cli, const cJSON *status)
     }
 }
 
-static void print_module(struct gr_cli *cli, const cJSON *m)
+static void print_module(struct gr_cli *cli, cJSON *m)
 {
     static const struct gr_column columns[] = {
         {"Module", "module", GR_CELL_TEXT, false},
@@ -202,11 +203,17 @@ static void print_module(struct gr_cli *cli, const cJSON *m)
         {"Candidate", "candidate.version", GR_CELL_TEXT, false},
         {"Rollout", "rollout.id", GR_CELL_TEXT, false},
         {"Rollout phase", "rollout.phase", GR_CELL_PHASE, false},
+        {"Step", "shown.step", GR_CELL_TEXT, false},
+        {"Weight", "shown.weight", GR_CELL_TEXT, false},
+        {"Pause", "shown.pause", GR_CELL_TEXT, false},
+        {"Verdict", "verdict.sentence", GR_CELL_TEXT, false},
         {"Reason", "reason", GR_CELL_TEXT, false},
         {"Message", "message", GR_CELL_TEXT, false},
         {"Last good", "last_good", GR_CELL_TEXT, false},
         {"Revision", "observed_revision", GR_CELL_TEXT, false},
     };
+    if (cli->format == GR_FORMAT_TABLE || cli->format == GR_FORMAT_WIDE)
+        gr_explain_add_shown(m);
     gr_output_object(cli, m, columns, GR_COUNT(columns), "module");
 }
 
@@ -227,7 +234,7 @@ enum gr_exit gr_verb_status(struct gr_cli *cli, const struct gr_args *args)
         r = wait_settled(&w, timeout, &e);
     if (r < 0)
         return gr_cli_fail(cli, &e);
-    const cJSON *m = w.module ? find_module(w.status, w.module) : NULL;
+    cJSON *m = w.module ? find_module(w.status, w.module) : NULL;
     if (w.module && !m) {
         gr_error_set(&e, -ENOENT, GR_REASON_NONE,
                      "there is no module %.64s on this host; grayctl list shows which there are",

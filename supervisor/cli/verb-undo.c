@@ -5,6 +5,7 @@
 #include "cli/verbs.h"
 #include "cli/want.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 static enum gr_exit undo_dry_run(struct gr_cli *cli, const char *module, const char *to)
@@ -27,41 +28,96 @@ static enum gr_exit undo_dry_run(struct gr_cli *cli, const char *module, const c
     return GR_EXIT_OK;
 }
 
+static enum gr_exit abort_dry_run(struct gr_cli *cli, const char *module, int64_t rollout)
+{
+    GR_AUTO_JSON cJSON *m = NULL;
+    struct gr_error e = {0};
+    char path[256];
+    snprintf(path, sizeof path, "/v1/modules/%.100s", module);
+    if (gr_cli_request(cli, "GET", path, NULL, 0, &m, &e) < 0)
+        return gr_cli_fail(cli, &e);
+    int64_t now = 0;
+    (void)gr_json_read_int(gr_output_find(m, "rollout.id"), &now);
+    bool open = cJSON_IsArray(gr_output_find(m, "rollout.steps")); // told of those in progress only
+    if (!open || (rollout >= 0 && rollout != now)) {
+        gr_error_set(&e, -EBUSY, GR_REASON_NONE,
+                     "abort of %s is not possible: %s rollout %" PRId64 ", which is %s", module,
+                     open ? "in progress is another one," : "its newest one is", now,
+                     gr_output_text(m, "rollout.phase"));
+        return gr_cli_fail(cli, &e);
+    }
+    const char *candidate = gr_output_text(m, "candidate.version"),
+               *stable = gr_output_text(m, "stable.version"),
+               *previous = gr_output_text(m, "previous.version");
+    fprintf(cli->out, "%s: rollout %" PRId64 " %s -> %s\n", module, now,
+            *candidate ? candidate : stable,
+            *candidate ? (*stable ? stable : "(nothing)") : (*previous ? previous : "(nothing)"));
+    gr_cli_say(cli, "nothing was changed (--dry-run); next: the same without --dry-run");
+    return GR_EXIT_OK;
+}
+
+// Those that have something to go back to. A rollout goes back as a whole, and so do its documents.
+static int collect(cJSON *documents, struct gr_documents *d, struct gr_error *e)
+{
+    while (documents && documents->child) {
+        cJSON *one = cJSON_DetachItemViaPointer(documents, documents->child);
+        struct gr_name module;
+        if (!cJSON_IsObject(one) || gr_name_parse(one->string, strlen(one->string), &module) < 0) {
+            cJSON_Delete(one);
+            continue;
+        }
+        cJSON_DeleteItemFromObjectCaseSensitive(one, "actor"); // of those who wrote it then
+        cJSON_DeleteItemFromObjectCaseSensitive(one, "reason");
+        int r = gr_documents_add(d, &module, one, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 // Makes the desired state say what the host went back to.
 static enum gr_exit want_back(struct gr_cli *cli, const struct gr_args *args, cJSON *answer)
 {
     GR_CLEANUP(gr_documents_done) struct gr_documents d = {0};
     GR_CLEANUP(gr_docstore_freep) struct gr_docstore *store = NULL;
     struct gr_error e = {0};
-    struct gr_name module;
-    cJSON *document = cJSON_DetachItemFromObjectCaseSensitive(answer, "document");
+    const char *module = args->words[0];
     if (gr_args_has(args, "local")) {
-        cJSON_Delete(document);
         gr_cli_say(cli,
                    "the desired state was not changed (--local): this host stays where it is "
-                   "until the source tells of something newer; next: the same without --local");
+                   "until the source tells of something newer; next: grayctl undo %s",
+                   module);
         return GR_EXIT_OK;
     }
-    if (!cJSON_IsObject(document) ||
-        gr_name_parse(args->words[0], strlen(args->words[0]), &module) < 0) {
-        cJSON_Delete(document);
-        gr_cli_say(cli,
-                   "%s has no version to go back to, so that the desired state stays as it is; "
-                   "next: grayctl apply a good one",
-                   args->words[0]);
-        return GR_EXIT_DEGRADED;
-    }
-    cJSON_DeleteItemFromObjectCaseSensitive(document, "actor"); // of those who wrote it then
-    cJSON_DeleteItemFromObjectCaseSensitive(document, "reason");
-    if (gr_documents_add(&d, &module, document, &e) < 0 || gr_docstore_open(cli, &store, &e) < 0) {
+    if (collect(cJSON_GetObjectItemCaseSensitive(answer, "documents"), &d, &e) < 0 ||
+        gr_docstore_open(cli, &store, &e) < 0) {
         gr_error_wrap(&e, "this host has gone back, but the desired state could not be changed");
         return gr_cli_fail(cli, &e);
     }
-    enum gr_exit status = gr_want(cli, args, &d, store);
+    enum gr_exit status = d.n ? gr_want(cli, args, &d, store) : GR_EXIT_OK;
     if (status != GR_EXIT_OK)
-        gr_cli_say(cli, "this host has gone back, but the desired state was not changed: run the "
-                        "same again, or it will drift back");
-    return status;
+        gr_cli_say(cli,
+                   "this host has gone back, but the desired state was not changed: next: "
+                   "grayctl undo %s, or it will drift forward again",
+                   module);
+    if (status != GR_EXIT_OK || cJSON_IsObject(gr_output_find(answer, "document")))
+        return status;
+    gr_cli_say(cli,
+               "%s has no version to go back to, so that its desired state stays as it is, and it "
+               "does not serve; next: grayctl apply a good one, or delete its key",
+               module);
+    return GR_EXIT_DEGRADED;
+}
+
+static void say_gone_back(struct gr_cli *cli, const char *module, const cJSON *answer)
+{
+    const char *from = gr_output_text(answer, "from.version"),
+               *to = gr_output_text(answer, "to.version"),
+               *message = gr_output_text(answer, "message");
+    if (*message)
+        gr_cli_say(cli, "%s: %s", module, message);
+    gr_cli_say(cli, "%s: %s -> %s on this host", module, *from ? from : "(removed)",
+               *to ? to : "(nothing)");
 }
 
 enum gr_exit gr_verb_undo(struct gr_cli *cli, const struct gr_args *args)
@@ -78,8 +134,7 @@ enum gr_exit gr_verb_undo(struct gr_cli *cli, const struct gr_args *args)
         cJSON_AddStringToObject(body, "to", to);
     if (gr_cli_post(cli, path, body, &answer, &e) < 0)
         return gr_cli_fail(cli, &e);
-    gr_cli_say(cli, "%s: %s -> %s on this host", module, gr_output_text(answer, "from.version"),
-               gr_output_text(answer, "to.version"));
+    say_gone_back(cli, module, answer);
     enum gr_exit status = want_back(cli, args, answer);
     cJSON_Delete(answer);
     return status;
@@ -95,15 +150,15 @@ enum gr_exit gr_verb_abort(struct gr_cli *cli, const struct gr_args *args)
     if (gr_args_number(args, "rollout", &rollout, &e) < 0)
         return gr_cli_fail(cli, &e);
     if (gr_args_has(args, "dry-run"))
-        return undo_dry_run(cli, module, NULL);
+        return abort_dry_run(cli, module, rollout);
     snprintf(path, sizeof path, "/v1/modules/%.100s/abort", module);
     cJSON *body = gr_cli_command(args);
     if (rollout >= 0)
         cJSON_AddNumberToObject(body, "rollout", (double)rollout);
     if (gr_cli_post(cli, path, body, &answer, &e) < 0)
         return gr_cli_fail(cli, &e);
-    gr_cli_say(cli, "%s: rollout %.0f is taken back on this host, %s serves", module,
-               cJSON_GetNumberValue(gr_output_find(answer, "rollout")),
-               gr_output_text(answer, "to.version"));
+    gr_cli_say(cli, "%s: rollout %.0f is taken back", module,
+               cJSON_GetNumberValue(gr_output_find(answer, "rollout")));
+    say_gone_back(cli, module, answer);
     return want_back(cli, args, answer);
 }

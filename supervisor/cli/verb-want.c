@@ -1,15 +1,16 @@
-// Verbs that say what should be: apply, plan, lint.
+// Verbs that say what should be: apply, lint.
 #include "base/json.h"
 #include "cli/document.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "cli/want.h"
+#include "state/desired.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 // Files of -f and all words, in order.
-static int read_files(const struct gr_args *args, struct gr_documents *d, struct gr_error *e)
+int gr_want_read(const struct gr_args *args, struct gr_documents *d, struct gr_error *e)
 {
     const char *files[GR_ARGS_MAX];
     size_t n = gr_args_list(args, "file", files, GR_ARGS_MAX);
@@ -105,59 +106,33 @@ enum gr_exit gr_verb_apply(struct gr_cli *cli, const struct gr_args *args)
     GR_CLEANUP(gr_documents_done) struct gr_documents d = {0};
     GR_CLEANUP(gr_docstore_freep) struct gr_docstore *store = NULL;
     struct gr_error e = {0};
-    if (read_files(args, &d, &e) < 0 || gr_docstore_open(cli, &store, &e) < 0)
+    if (gr_want_read(args, &d, &e) < 0 || gr_docstore_open(cli, &store, &e) < 0)
         return gr_cli_fail(cli, &e);
     return gr_want(cli, args, &d, store);
+}
+
+static void print_warnings(struct gr_cli *cli, const struct gr_document *one,
+                           const struct gr_desired *d)
+{
+    struct gr_warnings w;
+    gr_desired_warn(d, &w);
+    for (size_t i = 0; i < w.n; i++)
+        fprintf(cli->err, "warning: %s: %s\n", one->module.s, w.text[i]);
 }
 
 enum gr_exit gr_verb_lint(struct gr_cli *cli, const struct gr_args *args)
 {
     GR_CLEANUP(gr_documents_done) struct gr_documents d = {0};
     struct gr_error e = {0};
-    if (read_files(args, &d, &e) < 0)
+    if (gr_want_read(args, &d, &e) < 0)
         return gr_cli_fail(cli, &e);
-    for (size_t i = 0; i < d.n; i++)
-        fprintf(cli->out, "%s %s: ok\n", d.items[i].module.s,
-                gr_output_text(d.items[i].json, "version"));
+    for (size_t i = 0; i < d.n; i++) {
+        GR_CLEANUP(gr_desired_freep) struct gr_desired *one = NULL;
+        GR_AUTO_FREE char *text = gr_json_format(d.items[i].json);
+        if (!text || gr_desired_parse(&d.items[i].module, 0, text, strlen(text), &one, &e) < 0)
+            return gr_cli_fail(cli, &e);
+        print_warnings(cli, &d.items[i], one);
+        fprintf(cli->out, "%s %s: ok\n", d.items[i].module.s, one->version.text);
+    }
     return GR_EXIT_OK;
-}
-
-static cJSON *plan_question(struct gr_documents *d)
-{
-    cJSON *question = cJSON_CreateObject(),
-          *documents = cJSON_AddObjectToObject(question, "documents");
-    for (size_t i = 0; i < d->n; i++)
-        cJSON_AddItemToObject(documents, d->items[i].module.s, gr_steal(d->items[i].json));
-    return question;
-}
-
-enum gr_exit gr_verb_plan(struct gr_cli *cli, const struct gr_args *args)
-{
-    static const struct gr_column columns[] = {
-        {"GROUP", "group", GR_CELL_TEXT, false},     {"MODULE", "module", GR_CELL_TEXT, false},
-        {"ACTION", "kind", GR_CELL_TEXT, false},     {"FROM", "from.version", GR_CELL_TEXT, false},
-        {"TO", "to.version", GR_CELL_TEXT, false},   {"REASON", "reason", GR_CELL_TEXT, false},
-        {"MESSAGE", "message", GR_CELL_TEXT, false},
-    };
-    GR_CLEANUP(gr_documents_done) struct gr_documents d = {0};
-    GR_AUTO_JSON cJSON *question = NULL, *plan = NULL;
-    struct gr_error e = {0};
-    if (read_files(args, &d, &e) < 0)
-        return gr_cli_fail(cli, &e);
-    question = plan_question(&d);
-    if (gr_cli_request(cli, "POST", "/v1/plan", question, 0, &plan, &e) < 0)
-        return gr_cli_fail(cli, &e);
-    const cJSON *items = gr_output_find(plan, "items");
-    bool refused = cJSON_IsTrue(gr_output_find(plan, "refused"));
-    if (cli->format == GR_FORMAT_JSON || cli->format == GR_FORMAT_JSONL)
-        gr_output_json(cli, plan);
-    else
-        gr_output_list(cli, items, columns, GR_COUNT(columns), "module");
-    if (refused)
-        gr_cli_say(cli, "this would be refused as a whole; nothing was touched");
-    else if (cJSON_GetArraySize(items) == 0)
-        gr_cli_say(cli, "nothing would change");
-    else
-        gr_cli_say(cli, "nothing was touched; next: grayctl apply with the same files");
-    return refused ? GR_EXIT_REFUSED : GR_EXIT_OK;
 }

@@ -44,11 +44,19 @@ static const struct gr_option events_options[] = {
     {'f', "follow", NULL, "go on with what comes"}, {0, "after", "SEQ", "only newer ones"}, {0}};
 static const struct gr_option apply_options[] = {FILES, IF_REVISION, DRY_RUN, REASON, {0}};
 static const struct gr_option files_options[] = {FILES, {0}};
+static const struct gr_option plan_options[] = {
+    FILES,
+    {0, "request", "HEADER",
+     "'name: value' of a request: where would it go? May repeat: one request with all of them"},
+    {0, "path", "/INTERFACE/METHOD", "what the request calls"},
+    {0},
+};
 static const struct gr_option publish_options[] = {
     {0, "source", "URL",
      "where it can be fetched; may repeat. Without: copied to the first of [Artifacts] FileRoots"},
     {0, "module-config", "JSON", "the module's configuration. Without: as it is"},
     {0, "strategy", "FILE", "how to roll it out. Without: as it is"},
+    {0, "weight", "N", "N percent of the traffic first, and all of it when it is promoted"},
     IF_REVISION,
     DRY_RUN,
     REASON,
@@ -60,11 +68,12 @@ static const struct gr_option promote_options[] = {
     SEEN_ROLLOUT,
     SEEN_STEP,
     LOCAL,
+    IF_REVISION,
     DRY_RUN,
     REASON,
     {0},
 };
-static const struct gr_option rollout_options[] = {SEEN_ROLLOUT, SEEN_STEP, LOCAL,
+static const struct gr_option rollout_options[] = {SEEN_ROLLOUT, SEEN_STEP, LOCAL, IF_REVISION,
                                                    DRY_RUN,      REASON,    {0}};
 static const struct gr_option abort_options[] = {SEEN_ROLLOUT, LOCAL,  IF_REVISION,
                                                  DRY_RUN,      REASON, {0}};
@@ -101,16 +110,24 @@ const struct gr_verb gr_verbs[] = {
      history_options, gr_verb_history},
     {"events", "[MODULE]", "What happened, oldest first",
      "  grayctl events -f\n  grayctl events pay -o jsonl\n", 0, 1, events_options, gr_verb_events},
+    {"explain", "MODULE|ROLLOUT", "Why a rollout was promoted, held or taken back",
+     "  grayctl explain pay\n  grayctl explain 8812 -o json\n", 1, 1, NULL, gr_verb_explain},
+    {"replay", "MODULE|ROLLOUT", "Recompute its verdicts from the stored numbers",
+     "  grayctl replay 8812\n", 1, 1, NULL, gr_verb_replay},
     {"apply", "-f FILE...", "Say what should be; several files are one change",
      "  grayctl apply -f pay.json\n  grayctl apply -f pay.json -f auth.json --dry-run\n  grayctl "
      "apply -f - --if-revision 42 < pay.json\n",
      0, GR_ARGS_MAX, apply_options, gr_verb_apply},
     {"publish", "FILE.so", "Make a module's file the desired version",
      "  grayctl publish build/modules/pay-1.1.0.so --reason PAY-1182\n"
+     "  grayctl publish pay-1.1.0.so --weight 5\n"
      "  grayctl publish pay-1.1.0.so --source https://artifacts.example/pay-1.1.0.so\n",
      1, 1, publish_options, gr_verb_publish},
-    {"plan", "-f FILE...", "What the daemon would do", "  grayctl plan -f pay.json\n", 0,
-     GR_ARGS_MAX, files_options, gr_verb_plan},
+    {"plan", "-f FILE... | MODULE --request HEADER", "What the daemon would do, and for whom",
+     "  grayctl plan -f pay.json\n  grayctl plan pay --request 'x-user-id: 7'\n"
+     "  grayctl plan -f pay.json --request 'cookie: tier=gold' --path "
+     "/com.example.pay.PayService/Charge\n",
+     0, GR_ARGS_MAX, plan_options, gr_verb_plan},
     {"lint", "FILE...", "Check documents without asking anybody", "  grayctl lint pay.json\n", 0,
      GR_ARGS_MAX, files_options, gr_verb_lint},
     {"promote", "MODULE", "To the next step of its rollout",

@@ -14,6 +14,7 @@ static const struct gr_route routes[] = {
     {"GET", "/v1/modules/{}", gr_get_module},
     {"GET", "/v1/history", gr_get_history},
     {"GET", "/v1/events", gr_get_events},
+    {"GET", "/v1/rollouts/{}/verdicts", gr_get_verdicts},
     {"GET", "/v1/quarantine", gr_get_quarantine},
     {"GET", "/v1/config", gr_get_config},
     {"POST", "/v1/plan", gr_post_plan},

@@ -23,13 +23,19 @@ struct gr_control_ops {
     int (*plan)(void *u, const struct gr_wishes *wishes, struct gr_plans **ret, struct gr_error *e);
     // Goes back to the last good version, or to version `to` (NULL: last good). -ENOENT: no such
     // module or version; -EALREADY: in force. *ret (caller frees):
-    // {"module","from":{"version","hash"},"to":{"version","hash"},"document":{...}}; `document` is
-    // what the desired state has to become so that nothing drifts back: the operator's command
-    // writes it.
+    // {"module","rollout","from":{"version","hash"},"to":{"version","hash"},"message",
+    // "document":{...},"documents":{"pay":{...}}}; `documents` is what the desired state has to
+    // become so that nothing drifts back (a rollout takes all its modules back; null: there was
+    // nothing before), `document` that of the module: the operator's command writes them. Of a
+    // rollout in progress an undo is the abort; one that is on its way back is left alone, and
+    // "message" says so.
     int (*undo)(void *u, const char *module, const char *to, const char *actor, const char *reason,
                 cJSON **ret, struct gr_error *e);
     // The newest rollout of the module obeys; see gr_rollout_steer() and gr_manager_retry().
     int (*steer)(void *u, const struct gr_name *module, const struct gr_order *o,
+                 struct gr_error *e);
+    // Takes the newest rollout back, which obeys as in steer; *ret as in undo.
+    int (*abort)(void *u, const struct gr_name *module, const struct gr_order *o, cJSON **ret,
                  struct gr_error *e);
     int (*lift)(void *u, const struct gr_digest *digest, const char *actor, const char *reason,
                 struct gr_error *e); // -ENOENT: not convicted

@@ -27,7 +27,7 @@ void gr_route_refuse(struct gr_http_reply *ret, int code, const char *format, ..
 bool gr_route_wait(const struct gr_http_request *q, uint64_t *ret_usec, struct gr_http_reply *ret);
 
 gr_route_handler gr_get_status, gr_get_modules, gr_get_module, gr_get_history, gr_get_events,
-    gr_get_quarantine, gr_get_config;
+    gr_get_quarantine, gr_get_config, gr_get_verdicts;
 gr_route_handler gr_post_plan, gr_post_undo, gr_post_lift, gr_post_replace_worker, gr_post_freeze,
     gr_post_thaw, gr_post_accept_rewind, gr_post_promote, gr_post_pause, gr_post_resume,
     gr_post_abort, gr_post_retry;

@@ -67,23 +67,38 @@ static void reply_where(struct gr_control *c, const char *module, struct gr_http
     gr_http_reply_json(ret, 200, cJSON_CreateObject());
 }
 
+// The module that the path names and the order that the body holds.
+static bool take_order(const struct gr_http_request *q, const char *module, enum gr_order_verb verb,
+                       struct gr_name *ret_module, struct gr_order *ret_order,
+                       struct gr_http_reply *reply)
+{
+    struct gr_error e = {0};
+    *ret_order = (struct gr_order){.verb = verb, .rollout = -1, .step = -1};
+    int k = gr_name_parse(module, strlen(module), ret_module);
+    if (k < 0)
+        gr_error_set(&e, k, GR_REASON_NONE, "%.64s is not a module's name", module);
+    else
+        k = order_parse(q, ret_order, &e);
+    if (k < 0) {
+        e.code = k;
+        gr_route_error(reply, &e);
+    }
+    return k == 0;
+}
+
 static void steer(struct gr_control *c, const struct gr_http_request *q, const char *module,
                   enum gr_order_verb verb, struct gr_http_reply *ret)
 {
-    struct gr_order o = {.verb = verb, .rollout = -1, .step = -1};
+    struct gr_order o;
     struct gr_name name;
     struct gr_error e = {0};
     if (!c->ops.steer) {
         gr_route_refuse(ret, -ENOSYS, "this host does not do that");
         return;
     }
-    int k = gr_name_parse(module, strlen(module), &name);
-    if (k < 0)
-        gr_error_set(&e, k, GR_REASON_NONE, "%.64s is not a module's name", module);
-    else
-        k = order_parse(q, &o, &e);
-    if (k == 0)
-        k = c->ops.steer(c->ops.userdata, &name, &o, &e);
+    if (!take_order(q, module, verb, &name, &o, ret))
+        return;
+    int k = c->ops.steer(c->ops.userdata, &name, &o, &e);
     if (k == 0) {
         reply_where(c, name.s, ret);
         return;
@@ -107,10 +122,25 @@ void gr_post_resume(struct gr_control *c, const struct gr_http_request *q, const
 {
     steer(c, q, arg, GR_ORDER_RESUME, ret);
 }
+// Answers as undo does: what the desired state has to become.
 void gr_post_abort(struct gr_control *c, const struct gr_http_request *q, const char *arg,
                    struct gr_http_reply *ret)
 {
-    steer(c, q, arg, GR_ORDER_ABORT, ret);
+    struct gr_order o;
+    struct gr_name name;
+    struct gr_error e = {0};
+    cJSON *answer = NULL;
+    if (!c->ops.abort) {
+        gr_route_refuse(ret, -ENOSYS, "this host does not do that");
+        return;
+    }
+    if (!take_order(q, arg, GR_ORDER_ABORT, &name, &o, ret))
+        return;
+    e.code = c->ops.abort(c->ops.userdata, &name, &o, &answer, &e);
+    if (e.code == 0)
+        gr_http_reply_json(ret, 200, answer);
+    else
+        gr_route_error(ret, &e);
 }
 void gr_post_retry(struct gr_control *c, const struct gr_http_request *q, const char *arg,
                    struct gr_http_reply *ret)

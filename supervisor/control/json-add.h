@@ -2,6 +2,7 @@
 #pragma once
 #include "base/clock.h"
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 
 static inline bool gr_json_add_text(cJSON *o, const char *name,
                                     const char *text) // NULL and "" become null

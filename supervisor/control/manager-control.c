@@ -53,132 +53,22 @@ static int op_plan(void *u, const struct gr_wishes *wishes, struct gr_plans **re
                  : 0;
 }
 
-static void add_version(cJSON *o, const char *key, const struct gr_desired *d)
+static int op_steer(void *u, const struct gr_name *module, const struct gr_order *o,
+                    struct gr_error *e)
 {
-    char hash[GR_DIGEST_TEXT_MAX];
-    cJSON *v = d ? cJSON_AddObjectToObject(o, key) : cJSON_AddNullToObject(o, key);
-    if (d && v) {
-        cJSON_AddStringToObject(v, "version", d->version.text);
-        cJSON_AddStringToObject(v, "hash", gr_digest_format(&d->digest, hash));
-    }
+    return gr_manager_steer(u, module, o, e);
 }
 
-static int undo_answer(const struct gr_name *module, const struct gr_desired *from,
-                       const struct gr_desired *to, cJSON **ret)
+static int op_abort(void *u, const struct gr_name *module, const struct gr_order *o, cJSON **ret,
+                    struct gr_error *e)
 {
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "module", module->s);
-    add_version(o, "from", from);
-    add_version(o, "to", to);
-    char *text GR_AUTO_FREE = to ? gr_desired_format(to) : NULL;
-    cJSON_AddItemToObject(o, "document", text ? cJSON_Parse(text) : cJSON_CreateNull());
-    *ret = o;
-    return 0;
-}
-
-static int undo_baking(struct gr_manager *m, const struct gr_committed *row, const char *actor,
-                       const char *reason)
-{
-    for (size_t i = 0; i < m->n_rollouts; i++) {
-        struct gr_rollout *r = m->rollouts[i];
-        const struct gr_rollout_row *rr = gr_rollout_row(r);
-        for (size_t k = 0; k < rr->n; k++)
-            if (gr_name_equal(&rr->members[k].module, &row->module)) {
-                struct gr_error why = {0};
-                gr_error_set(&why, -ECANCELED, GR_REASON_OPERATOR_ABORT,
-                             "%s took rollout %" PRId64 " back: %s",
-                             actor && *actor ? actor : "an operator", rr->id,
-                             reason && *reason ? reason : "no reason was given");
-                gr_rollout_fail(r, k, &why);
-                return 1;
-            }
-    }
-    return 0;
-}
-
-// A release of this module that history knows under that version.
-static int find_release(struct gr_manager *m, const struct gr_name *module, const char *version,
-                        struct gr_desired **ret, struct gr_error *e)
-{
-    struct gr_rollout_row *rows = NULL;
-    size_t n = 0;
-    int k = gr_journal_history(m->journal, module->s, GR_EVENTS_MAX, &rows, &n, e);
-    for (size_t i = 0; k == 0 && i < n; i++) {
-        for (size_t j = 0; j < rows[i].n; j++) {
-            struct gr_rollout_member *mem = &rows[i].members[j];
-            struct gr_desired *d =
-                mem->to && rows[i].phase == GR_PHASE_HEALTHY ? mem->to : mem->from;
-            if (!*ret && d && gr_name_equal(&mem->module, module) &&
-                strcmp(d->version.text, version) == 0)
-                k = gr_desired_copy(d, ret);
-        }
-    }
-    for (size_t i = 0; i < n; i++)
-        gr_rollout_row_done(&rows[i]);
-    free(rows);
-    if (k == 0 && !*ret)
-        k = gr_error_set(e, -ENOENT, GR_REASON_NONE,
-                         "version %s of %s was never healthy here; expected one that `grayctl "
-                         "history %s` lists as Healthy",
-                         version, module->s, module->s);
-    return k;
+    return gr_manager_abort(u, module, o, ret, e);
 }
 
 static int op_undo(void *u, const char *module, const char *to, const char *actor,
                    const char *reason, cJSON **ret, struct gr_error *e)
 {
-    struct gr_manager *m = u;
-    struct gr_name name;
-    const struct gr_committed *row =
-        gr_name_parse(module, strlen(module), &name) == 0 ? gr_manager_row(m, &name) : NULL;
-    if (!row)
-        return gr_error_set(e, -ENOENT, GR_REASON_NONE,
-                            "module '%s' is not in force here; `grayctl list` shows those that are",
-                            module);
-    struct gr_desired *from GR_CLEANUP(gr_desired_freep) = NULL,
-                            *target GR_CLEANUP(gr_desired_freep) = NULL;
-    int k = gr_desired_copy(row->release, &from);
-    if (k == 0 && to)
-        k = find_release(m, &name, to, &target, e);
-    else if (k == 0 && (row->previous || row->last_good))
-        k = gr_desired_copy(row->previous ? row->previous : row->last_good, &target);
-    if (k < 0)
-        return k;
-    bool aborted = undo_baking(m, row, actor, reason);
-    const struct gr_told *told = gr_manager_told(m, &name);
-    bool refused =
-        told && (told->phase == GR_PHASE_REJECTED || told->phase == GR_PHASE_ROLLED_BACK);
-    if (!to && !aborted && refused) { // what serves is right; only the desired state has to follow
-        gr_desired_free(gr_steal(target));
-        k = gr_desired_copy(row->release, &target);
-    } else if (!to && !aborted && target && gr_desired_same_release(target, from)) {
-        gr_desired_free(gr_steal(target)); // nothing bakes: the healthy version before this one
-        struct gr_rollout_row *rows = NULL;
-        size_t n = 0;
-        k = gr_journal_history(m->journal, name.s, GR_EVENTS_MAX, &rows, &n, e);
-        for (size_t i = 0; k == 0 && i < n; i++) {
-            for (size_t j = 0; j < rows[i].n; j++)
-                if (!target && rows[i].phase == GR_PHASE_HEALTHY && rows[i].members[j].from &&
-                    gr_name_equal(&rows[i].members[j].module, &name) &&
-                    !gr_desired_same_release(rows[i].members[j].from, from))
-                    k = gr_desired_copy(rows[i].members[j].from, &target);
-        }
-        for (size_t i = 0; i < n; i++)
-            gr_rollout_row_done(&rows[i]);
-        free(rows);
-        if (k == 0 && !target)
-            return gr_error_set(e, -ENOENT, GR_REASON_NONE,
-                                "%s %s has no version before it here; expected one. Name it: "
-                                "grayctl undo %s --to VERSION",
-                                name.s, from->version.text, name.s);
-    }
-    return k < 0 ? k : undo_answer(&name, from, target, ret);
-}
-
-static int op_steer(void *u, const struct gr_name *module, const struct gr_order *o,
-                    struct gr_error *e)
-{
-    return gr_manager_steer(u, module, o, e);
+    return gr_manager_undo(u, module, to, actor, reason, ret, e);
 }
 
 static int op_lift(void *u, const struct gr_digest *digest, const char *actor, const char *reason,
@@ -240,6 +130,7 @@ static int op_accept_rewind(void *u, const char *actor, const char *reason, stru
     gr_log(GR_LOG_NOTICE, "%s accepted the rewound source: %s",
            actor && *actor ? actor : "an operator", reason ? reason : "");
     gr_source_accept_rewind(m->source);
+    gr_intents_accept_rewind(m->intents);
     return 0;
 }
 
@@ -251,6 +142,7 @@ void gr_manager_control_ops(struct gr_manager *m, struct gr_control_ops *ret)
                                    .plan = op_plan,
                                    .undo = op_undo,
                                    .steer = op_steer,
+                                   .abort = op_abort,
                                    .lift = op_lift,
                                    .replace_worker = op_replace,
                                    .freeze = op_freeze,

@@ -1,6 +1,7 @@
 // What the manager's files share. Private to control/manager*.c, crew.c and status-writer.c.
 #pragma once
 #include "control/control-api.h"
+#include "control/intents.h"
 #include "control/listeners.h"
 #include "control/manager.h"
 #include "control/mend.h"
@@ -62,6 +63,7 @@ struct gr_manager {
     struct gr_verifier *verifier;
     struct gr_source *source;
     struct gr_source_health health;
+    struct gr_intents *intents; // NULL: the source is a directory
     struct gr_status_writer *status;
     struct gr_control *control;
     struct gr_listeners listeners;
@@ -175,16 +177,29 @@ bool gr_manager_is_waiting(const struct gr_manager *m);
 // The member changes the configuration and keeps the code.
 bool gr_member_reconfigures(const struct gr_rollout_member *mem);
 
+// manager-intents.c
+// Fails: as gr_intents_new() and gr_intents_follow().
+GR_MUST_CHECK int gr_manager_follow_intents(struct gr_manager *m, const struct gr_etcd_config *c,
+                                            struct gr_error *e);
+
 // manager-steer.c
 // The newest rollout of the module obeys; see gr_rollout_steer(). Fails: -ENOENT too (none is in
 // progress).
 int gr_manager_steer(struct gr_manager *m, const struct gr_name *module, const struct gr_order *o,
                      struct gr_error *e);
 // The newest rollout of the module, which has ended, once more: the same documents, and the same
-// requests see them. Fails: -ENOENT, -EPERM (it is in progress, it is Healthy, or something else is
-// desired by now), -EKEYREJECTED (quarantined).
-int gr_manager_retry(struct gr_manager *m, const struct gr_name *module, const char *actor,
-                     const char *reason, struct gr_error *e);
+// requests see them. Fails: -ENOENT, -ESTALE (the order names another rollout), -EPERM (it is in
+// progress, it is Healthy, or something else is desired by now), -EKEYREJECTED (quarantined).
+int gr_manager_retry(struct gr_manager *m, const struct gr_name *module, const struct gr_order *o,
+                     struct gr_error *e);
+
+// manager-undo.c
+struct gr_rollout *gr_manager_newest_open(struct gr_manager *m, const struct gr_name *module);
+// As gr_control_ops.abort and .undo.
+int gr_manager_abort(struct gr_manager *m, const struct gr_name *module, const struct gr_order *o,
+                     cJSON **ret, struct gr_error *e);
+int gr_manager_undo(struct gr_manager *m, const char *module, const char *to, const char *actor,
+                    const char *reason, cJSON **ret, struct gr_error *e);
 
 // crew.c
 int gr_crew_start(struct gr_manager *m, struct gr_error *e);

@@ -6,14 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct gr_rollout *newest_open(struct gr_manager *m, const struct gr_name *module)
-{
-    for (size_t i = m->n_rollouts; i-- > 0;)
-        if (gr_rollout_names(m->rollouts[i], module))
-            return m->rollouts[i];
-    return NULL;
-}
-
 // The newest rollout of the module in history. 1: *ret is to be done with; 0: there is none.
 static int newest_ended(struct gr_manager *m, const struct gr_name *module,
                         struct gr_rollout_row *ret, struct gr_error *e)
@@ -56,8 +48,8 @@ int gr_manager_steer(struct gr_manager *m, const struct gr_name *module, const s
                      struct gr_error *e)
 {
     if (o->verb == GR_ORDER_RETRY)
-        return gr_manager_retry(m, module, o->actor, o->reason, e);
-    struct gr_rollout *r = newest_open(m, module);
+        return gr_manager_retry(m, module, o, e);
+    struct gr_rollout *r = gr_manager_newest_open(m, module);
     return r ? gr_rollout_steer(r, o, e) : none_in_progress(m, module, o, e);
 }
 
@@ -105,8 +97,8 @@ static int retry_item(struct gr_manager *m, const struct gr_rollout_member *mem,
     return 0;
 }
 
-static int retry_row(struct gr_manager *m, const struct gr_rollout_row *row, const char *actor,
-                     const char *reason, struct gr_error *e)
+static int retry_row(struct gr_manager *m, const struct gr_rollout_row *row,
+                     const struct gr_order *o, struct gr_error *e)
 {
     struct gr_plan_item *items GR_AUTO_FREE = calloc(row->n + 1, sizeof *items);
     struct gr_plan plan = {.n = row->n, .items = items};
@@ -124,8 +116,8 @@ static int retry_row(struct gr_manager *m, const struct gr_rollout_row *row, con
     char text[GR_MESSAGE_MAX];
     snprintf(text, sizeof text,
              "%s ordered retry of rollout %" PRId64 ", which becomes rollout %" PRId64 "%s%.500s",
-             actor && *actor ? actor : "an operator", row->id, plan.rollout,
-             reason && *reason ? ": " : "", reason ? reason : "");
+             o->actor[0] ? o->actor : "an operator", row->id, plan.rollout,
+             o->reason[0] ? ": " : "", o->reason);
     for (size_t i = 0; i < row->n; i++)
         gr_manager_tell(m, GR_MSG_STEERED, GR_LOG_INFO, row->members[i].module.s,
                         row->members[i].to ? row->members[i].to->version.text : NULL, plan.rollout,
@@ -134,11 +126,24 @@ static int retry_row(struct gr_manager *m, const struct gr_rollout_row *row, con
     return 0;
 }
 
-int gr_manager_retry(struct gr_manager *m, const struct gr_name *module, const char *actor,
-                     const char *reason, struct gr_error *e)
+static int is_another(const struct gr_rollout_row *newest, const struct gr_name *module,
+                      const struct gr_order *o, struct gr_error *e)
+{
+    char at[GR_WALL_TEXT_MAX];
+    return gr_error_set(e, -ESTALE, GR_REASON_NONE,
+                        "retry names rollout %" PRId64 " of %s; expected %" PRId64
+                        ", the newest, which is %s and began at %s. Look again, then order",
+                        o->rollout, module->s, newest->id, gr_phase_name(newest->phase),
+                        gr_wall_format(newest->created, at));
+}
+
+int gr_manager_retry(struct gr_manager *m, const struct gr_name *module, const struct gr_order *o,
+                     struct gr_error *e)
 {
     GR_CLEANUP(gr_rollout_row_done) struct gr_rollout_row row = {0};
-    const struct gr_rollout *r = newest_open(m, module);
+    const struct gr_rollout *r = gr_manager_newest_open(m, module);
+    if (r && o->rollout >= 0 && o->rollout != gr_rollout_row(r)->id)
+        return is_another(gr_rollout_row(r), module, o, e);
     if (r)
         return gr_error_set(e, -EPERM, GR_REASON_NONE,
                             "retry of %s is not possible: rollout %" PRId64 " is %s. abort ends it",
@@ -151,10 +156,12 @@ int gr_manager_retry(struct gr_manager *m, const struct gr_name *module, const c
         return gr_error_set(e, -ENOENT, GR_REASON_NONE,
                             "there was no rollout of %s here; write its key to begin one",
                             module->s);
+    if (o->rollout >= 0 && o->rollout != row.id)
+        return is_another(&row, module, o, e);
     if (row.phase == GR_PHASE_HEALTHY)
         return gr_error_set(e, -EALREADY, GR_REASON_NONE,
                             "rollout %" PRId64 " of %s ended as Healthy: there is nothing to try "
                             "again",
                             row.id, module->s);
-    return retry_row(m, &row, actor, reason, e);
+    return retry_row(m, &row, o, e);
 }

@@ -73,6 +73,8 @@ static void fill_gray(struct gr_rollout *r, size_t member, struct gr_view_gray *
                                .weight_permyriad = row->gray.weight_permyriad,
                                .shadow_permyriad = row->gray.shadow_permyriad,
                                .sticky = s ? s->sticky : "",
+                               .match_json = s ? s->match_json : NULL,
+                               .salt = row->gray.salt,
                                .pause_left_usec = left.pause_usec,
                                .pause_requests_left = left.pause_requests,
                                .deadline_left_usec = left.deadline_usec,
@@ -127,6 +129,7 @@ static void fill_module(struct gr_manager *m, struct memory *mem, const struct g
                  &v->stable);
     fill_version(mem, h, row ? row->previous : NULL, "previous", 0, p ? p->previous : -1,
                  &v->previous);
+    v->n_intents = gr_intents_results(m->intents, name, &v->intents);
     if (row && row->last_good)
         snprintf(v->last_good, sizeof v->last_good, "%s", row->last_good->version.text);
 }
@@ -232,6 +235,7 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
                           .trust_root = m->config->trust_root_file != NULL};
     v->worker_pid = m->active ? gr_worker_pid(m->active->worker) : 0;
     v->source = m->source ? *gr_source_peek_health(m->source) : m->health;
+    v->intents_trouble = gr_intents_trouble(m->intents);
     v->n_endpoints = m->listeners.n;
     v->endpoints = (const char *const *)m->listeners.address;
     v->admin = m->control ? gr_control_admin_address(m->control) : NULL;

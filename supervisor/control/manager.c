@@ -185,6 +185,7 @@ static void on_snapshot(void *u, const struct gr_snapshot *s)
     m->now = w;
     forgive_what_is_in_force(m);
     gr_manager_plan(m);
+    gr_intents_look_again(m->intents);
     const struct gr_floor floor = {.cluster_id = s->cluster_id, .revision = s->revision};
     struct gr_error e = {0};
     if (gr_journal_set_floor(m->journal, &floor, &e) < 0)
@@ -259,6 +260,8 @@ static int open_source(struct gr_manager *m, struct gr_error *e)
         if (k == 0)
             k = gr_status_writer_new(m->event, m->transport, &c, &m->config->service,
                                      &m->config->instance, view_for_status, m, &m->status, e);
+        if (k == 0)
+            k = gr_manager_follow_intents(m, &c, e);
     }
     return k < 0 ? k : gr_source_start(m->source, e);
 }
@@ -363,6 +366,7 @@ void gr_manager_free(struct gr_manager *m)
         return;
     gr_control_free(gr_steal(m->control));
     gr_source_free(m->source);
+    gr_intents_free(gr_steal(m->intents));
     gr_status_writer_free(gr_steal(m->status));
     gr_crew_free(m);
     gr_mend_free_all(m);

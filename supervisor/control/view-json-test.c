@@ -120,7 +120,9 @@ static void test_a_rollout_says_where_it_is(void **state)
     static const struct gr_order_row order = {
         .verb = "pause", .actor = "alice", .reason = "PAY-7", .step = 1};
     struct gr_view_module m = fake.modules[1];
+    struct gr_counters counters = {.shadow = {1, 2, 3, 4, 5, 6}};
     (void)state;
+    gr_fake_version(&m.candidate, "1.2.0", "candidate", 2550, 2, &counters);
     m.gray = (struct gr_view_gray){.step = 1,
                                    .n_steps = GR_COUNT(steps),
                                    .steps = steps,
@@ -146,6 +148,9 @@ static void test_a_rollout_says_where_it_is(void **state)
     assert_string_equal(text(r, "actor"), "alice");
     assert_string_equal(text(r, "reason"), "PAY-7");
     assert_string_equal(text(r, "sticky"), "tenant");
+    GR_AUTO_FREE char *shadow = gr_json_format(gr_json_get(r, "shadow_seen"));
+    assert_string_equal(shadow, "{\"same\":1,\"diverged\":2,\"errors\":3,\"dropped\":4,"
+                                "\"noise_same\":5,\"noise_diverged\":6}");
 }
 
 static void test_refused_module_says_why(void **state)

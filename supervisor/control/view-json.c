@@ -4,6 +4,8 @@
 #include "base/code.h"
 #include "base/json.h"
 #include "control/json-add.h"
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -63,6 +65,13 @@ static bool add_findings(cJSON *o, unsigned findings)
     return ok;
 }
 
+static bool add_sentence(cJSON *o, const struct gr_verdict_record *r)
+{
+    struct gr_buf text GR_AUTO_BUF = GR_BUF(GR_MESSAGE_MAX);
+    int k = gr_verdict_explain(r, false, &text);
+    return k != -ENOMEM && gr_json_add_text(o, "sentence", text.data);
+}
+
 // The whole record is in the journal; here is what a person looks at.
 static bool add_verdict(cJSON *o, const struct gr_verdict_record *r)
 {
@@ -86,7 +95,7 @@ static bool add_verdict(cJSON *o, const struct gr_verdict_record *r)
            gr_json_add_uint(j, "baseline_errors", stable->errors) &&
            gr_json_add_uint(j, "min_requests", r->input.limits.min_requests) &&
            cJSON_AddNumberToObject(j, "limit", g->limit) &&
-           cJSON_AddNumberToObject(j, "evidence", g->evidence);
+           cJSON_AddNumberToObject(j, "evidence", g->evidence) && add_sentence(j, r);
 }
 
 static cJSON *step_json(const struct gr_step *s)
@@ -136,7 +145,22 @@ static bool add_pause(cJSON *o, const struct gr_view_gray *g)
            cJSON_AddBoolToObject(j, "gate", g->gate);
 }
 
-static bool add_gray(cJSON *o, const struct gr_view_gray *g)
+// What came of the copies since this worker has the candidate.
+static bool add_shadow(cJSON *o, const struct gr_view_version *candidate)
+{
+    if (!candidate->counters)
+        return cJSON_AddNullToObject(o, "shadow_seen");
+    const struct gr_shadow_counters *s = &candidate->counters->shadow;
+    cJSON *j = cJSON_AddObjectToObject(o, "shadow_seen");
+    return j && gr_json_add_uint(j, "same", s->same) &&
+           gr_json_add_uint(j, "diverged", s->diverged) &&
+           gr_json_add_uint(j, "errors", s->errors) && gr_json_add_uint(j, "dropped", s->dropped) &&
+           gr_json_add_uint(j, "noise_same", s->noise_same) &&
+           gr_json_add_uint(j, "noise_diverged", s->noise_diverged);
+}
+
+static bool add_gray(cJSON *o, const struct gr_view_gray *g,
+                     const struct gr_view_version *candidate)
 {
     uint64_t seen = g->seen_candidate + g->seen_stable;
     cJSON *steps = NULL;
@@ -151,11 +175,47 @@ static bool add_gray(cJSON *o, const struct gr_view_gray *g)
     else
         ok = ok && cJSON_AddNullToObject(o, "weight_observed");
     return ok && cJSON_AddNumberToObject(o, "shadow", g->shadow_permyriad / 100.0) &&
-           gr_json_add_text(o, "sticky", g->sticky) && add_pause(o, g) &&
-           gr_json_add_text(o, "held_by", g->held_by) &&
+           add_shadow(o, candidate) && gr_json_add_text(o, "sticky", g->sticky) &&
+           add_pause(o, g) && gr_json_add_text(o, "held_by", g->held_by) &&
            gr_json_add_uint(o, "deadline_left_usec", g->deadline_left_usec) &&
            gr_json_add_text(o, "actor", g->order->actor) &&
            gr_json_add_text(o, "reason", g->order->reason) && add_order(o, g->order);
+}
+
+static bool add_intent(cJSON *o, const struct gr_intent_row *in)
+{
+    return gr_json_add_int(o, "revision", in->revision) && gr_json_add_text(o, "verb", in->verb) &&
+           gr_json_add_text(o, "actor", in->actor) &&
+           cJSON_AddStringToObject(o, "result", in->applied ? "applied" : "refused") &&
+           gr_json_add_text(o, "message", in->message) && gr_json_add_time(o, "at", in->at);
+}
+
+static bool add_newest_intent(cJSON *o, const struct gr_view_module *m)
+{
+    cJSON *j =
+        m->n_intents ? cJSON_AddObjectToObject(o, "intent") : cJSON_AddNullToObject(o, "intent");
+    return j && (!m->n_intents || add_intent(j, m->intents));
+}
+
+// Several, for whoever was overtaken before he looked.
+static bool add_intents(cJSON *o, const struct gr_view_module *m)
+{
+    cJSON *list = cJSON_AddArrayToObject(o, "intents");
+    bool ok = list;
+    for (size_t i = 0; ok && i < m->n_intents; i++) {
+        cJSON *one = cJSON_CreateObject();
+        ok = gr_json_push(list, gr_json_whole(one, one && add_intent(one, &m->intents[i])));
+    }
+    return ok;
+}
+
+// What `plan --request` decides with.
+static bool add_routing(cJSON *o, const struct gr_view_gray *g)
+{
+    char salt[17]; // 64 bits do not fit a JSON number
+    snprintf(salt, sizeof salt, "%016" PRIx64, g->salt);
+    cJSON *match = g->match_json ? cJSON_Parse(g->match_json) : cJSON_CreateNull();
+    return cJSON_AddStringToObject(o, "salt", salt) && gr_json_add(o, "match", match);
 }
 
 static bool add_module_fields(cJSON *o, const struct gr_view_module *m, bool counters)
@@ -167,7 +227,7 @@ static bool add_module_fields(cJSON *o, const struct gr_view_module *m, bool cou
            add_version(o, "stable", &m->stable, -1, counters) &&
            add_version(o, "candidate", &m->candidate, m->gray.step, counters) &&
            gr_json_add_text(o, "last_good", m->last_good) && add_verdict(o, m->verdict) &&
-           gr_json_add_time(o, "updated", m->updated);
+           add_newest_intent(o, m) && gr_json_add_time(o, "updated", m->updated);
 }
 
 cJSON *gr_view_module_key(const struct gr_view_module *m)
@@ -198,7 +258,9 @@ cJSON *gr_view_module_to_json(const struct gr_view_module *m)
                                 gr_json_add_int(rollout, "id", m->rollout) &&
                                 gr_json_add_text(rollout, "phase", m->rollout_phase) &&
                                 gr_json_add_uint(rollout, "bake_left_usec", m->bake_left_usec) &&
-                                (!m->gray.order || add_gray(rollout, &m->gray)));
+                                (!m->gray.order || (add_gray(rollout, &m->gray, &m->candidate) &&
+                                                    add_routing(rollout, &m->gray))) &&
+                                add_intents(o, m));
 }
 
 cJSON *gr_view_find_module_json(const struct gr_view *v, const char *module)
@@ -255,6 +317,7 @@ static bool add_source(cJSON *o, const struct gr_view *v)
            gr_json_add_text(j, "reason", gr_reason_name(s->reason)) &&
            gr_json_add_text(j, "message", s->message) &&
            gr_json_add_text(j, "endpoint", s->endpoint) &&
+           gr_json_add_text(j, "intents", v->intents_trouble) &&
            gr_json_add_int(j, "revision", s->revision) &&
            gr_json_add_text(j, "cluster_id", s->cluster_id ? cluster : NULL);
 }

@@ -23,6 +23,8 @@ struct gr_view_gray {
     unsigned weight_permyriad, shadow_permyriad;
     uint64_t seen_candidate, seen_stable; // requests since the share was set last
     const char *sticky;                   // "": none
+    const char *match_json;               // canonical list of rules; NULL: none
+    uint64_t salt;
     uint64_t pause_left_usec, pause_requests_left, deadline_left_usec;
     bool gate; // only a person ends the pause
     enum gr_hold hold;
@@ -42,6 +44,8 @@ struct gr_view_module {
     uint64_t bake_left_usec;
     struct gr_view_gray gray;                // of the rollout in progress; zero: none
     const struct gr_verdict_record *verdict; // of the newest rollout; NULL: none yet
+    size_t n_intents;                        // what came of the newest ones, newest first
+    const struct gr_intent_row *intents;
     struct gr_wall updated;
 };
 struct gr_view_count {
@@ -67,7 +71,8 @@ struct gr_view {
     const char *message; // what is wrong with the host itself, in sentences; NULL or "": nothing
     const char *source_kind; // "etcd", "directory"
     struct gr_source_health source;
-    bool trust_root; // false: digest only
+    const char *intents_trouble; // why no operators' intents come; NULL: they do
+    bool trust_root;             // false: digest only
     size_t n_endpoints;
     const char *const *endpoints; // front doors, as listened (real ports)
     const char *admin;            // real address or NULL

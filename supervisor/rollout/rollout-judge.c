@@ -1,6 +1,7 @@
 // Measures the members and has them judged: what the worker counts is added up over workers and
 // restarts, and every look is kept as a record. The arithmetic is analysis.c's.
 #include "base/buf.h"
+#include "base/log.h"
 #include "rollout/rollout-internal.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -59,7 +60,9 @@ void gr_rollout_measure(struct gr_rollout *r)
         if (!m->seen)
             continue;
         add_growth(&m->candidate, &m->last_candidate, &candidate);
-        add_growth(&m->stable, &m->last_stable, &stable);
+        // without steps the two never serve beside each other: what stable still answered while the
+        // swap was under way belongs to what it had shown before
+        add_growth(r->ladder ? &m->stable : &m->reference, &m->last_stable, &stable);
     }
 }
 
@@ -98,7 +101,25 @@ uint64_t gr_rollout_seen_requests(const struct gr_rollout *r)
 // --- judging
 // --------------------------------------------------------------------------------------
 
-static void look(struct gr_rollout *r, size_t i)
+// The row has the newest record only; those that changed the verdict are kept for `explain`.
+static void keep_record(const struct gr_rollout *r, size_t i)
+{
+    struct gr_buf text GR_AUTO_BUF = GR_BUF(GR_VERDICT_RECORD_BYTES_MAX);
+    struct gr_error e = {0};
+    int k = gr_verdict_record_format(&r->members[i].record, &text);
+    const struct gr_verdict_row row = {.rollout = r->row.id,
+                                       .module = r->row.members[i].module,
+                                       .at = gr_wall_now(),
+                                       .record = text.data};
+    if (k == 0)
+        k = gr_journal_add_verdict(r->env.journal, &row, &e);
+    if (k < 0)
+        gr_log(GR_LOG_DEBUG, "rollout %" PRId64 ": a verdict was not kept: %s", r->row.id,
+               e.message);
+}
+
+// Whether the verdict became another one.
+static bool look(struct gr_rollout *r, size_t i)
 {
     struct gr_member *m = &r->members[i];
     const struct gr_strategy *s = &r->row.members[i].to->strategy;
@@ -115,19 +136,43 @@ static void look(struct gr_rollout *r, size_t i)
                                    .candidate = m->candidate,
                                    .stable = m->stable,
                                    .reference = m->reference};
+    const struct gr_analysis_verdict before = m->record.verdict;
     gr_verdict_record_make(&m->state, &in, &m->record);
+    const struct gr_analysis_verdict *now = &m->record.verdict;
+    bool changed = !m->judged || now->verdict != before.verdict || now->reason != before.reason ||
+                   now->findings != before.findings;
     m->judged = true;
+    return changed;
+}
+
+// Expected and actual first, then how that was judged.
+static void say_numbers(const struct gr_verdict_record *r, char *buf, size_t cap)
+{
+    const struct gr_gate_verdict *g = &r->verdict.gates[r->verdict.gate % GR_GATE_COUNT];
+    bool alone = r->verdict.gate == GR_GATE_SLA_ERRORS;
+    if (!alone && r->verdict.gate != GR_GATE_ERRORS && r->verdict.gate != GR_GATE_ERRORS_ALONE) {
+        snprintf(buf, cap, "was judged");
+        return;
+    }
+    snprintf(buf, cap,
+             "failed %" PRIu64 " of %" PRIu64 " requests (%.3g %%); expected at most %.3g %%. It "
+             "was judged",
+             r->input.candidate.errors, r->input.candidate.requests,
+             100.0 * (double)r->input.candidate.errors / (double)r->input.candidate.requests,
+             100 * (alone ? g->limit : g->stable + g->limit));
 }
 
 static void fail_by_verdict(struct gr_rollout *r, size_t i)
 {
     struct gr_buf text GR_AUTO_BUF = GR_BUF(GR_MESSAGE_MAX / 2);
     const struct gr_verdict_record *record = &r->members[i].record;
+    char numbers[200];
     struct gr_error e = {0};
+    say_numbers(record, numbers, sizeof numbers);
     (void)!gr_verdict_explain(record, false, &text);
     gr_error_set(&e, -EBADE, record->verdict.reason,
-                 "%s %s was judged: %s. Publish a mended build under a new version",
-                 r->row.members[i].module.s, r->row.members[i].to->version.text,
+                 "%s %s %s: %s. Publish a mended build under a new version",
+                 r->row.members[i].module.s, r->row.members[i].to->version.text, numbers,
                  text.data ? text.data : gr_verdict_name(record->verdict.verdict));
     gr_rollout_fail(r, i, &e);
 }
@@ -145,11 +190,13 @@ bool gr_rollout_judge(struct gr_rollout *r)
     for (size_t i = 0; i < r->row.n; i++) {
         if (!r->row.members[i].to || !r->members[i].began)
             continue;
-        look(r, i);
-        if (!acts(r, &r->members[i].record.verdict))
-            continue;
-        fail_by_verdict(r, i);
-        return r->row.gray.hold == GR_HOLD_FAILURE; // it waits; else it is on its way back
+        bool changed = look(r, i), fails = acts(r, &r->members[i].record.verdict);
+        if (fails)
+            fail_by_verdict(r, i);
+        if (changed) // the way back does not wait for the disk
+            keep_record(r, i);
+        if (fails)
+            return r->row.gray.hold == GR_HOLD_FAILURE; // it waits; else it is on its way back
     }
     return true;
 }

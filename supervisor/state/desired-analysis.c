@@ -2,6 +2,7 @@
 // turns the parameters keeps the default gates; an empty one would switch every gate off and is
 // refused.
 #include "state/desired-internal.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -99,4 +100,41 @@ cJSON *gr_analysis_format(const struct gr_analysis *a)
     if (!ok)
         cJSON_Delete(o);
     return ok ? o : NULL;
+}
+
+// --- sense ---------------------------------------------------------------------------------------
+
+static int refuse_number(struct gr_error *e, const char *field, const char *expected, double found)
+{
+    return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
+                        "strategy.analysis.%s: expected %s, found %g", field, expected, found);
+}
+
+int gr_analysis_check(const struct gr_strategy *s, struct gr_error *e)
+{
+    const struct gr_analysis *a = &s->analysis;
+    double increase = a->error_rate_max_increase, ratio = a->latency_p99_max_ratio;
+    if (!(increase < 1))
+        return refuse_number(
+            e, "error_rate.max_increase",
+            "a share below 1, since from 1 on no candidate could ever fail; 0.005 allows "
+            "half a per cent",
+            increase);
+    if (!(ratio < 0 || (ratio >= 1 && ratio <= 1000)))
+        return refuse_number(e, "latency_p99.max_ratio",
+                             "from 1 (as slow as stable) to 1000; 1.2 allows 20 % more", ratio);
+    if (increase < 0 && ratio < 0)
+        return gr_error_set(e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
+                            "strategy.analysis: expected at least one gate, found none, so that "
+                            "nothing would be judged; name error_rate or latency_p99, or leave "
+                            "analysis out for the defaults");
+    if (!(a->alpha >= 1e-9 && a->alpha <= 0.5))
+        return refuse_number(
+            e, "alpha",
+            "from 1e-9 to 0.5, the share of good candidates that may be taken back; 0.01 "
+            "is usual",
+            a->alpha);
+    if (a->min_requests < 1 || a->min_requests > UINT32_MAX)
+        return refuse_number(e, "min_requests", "from 1 to 4294967295", (double)a->min_requests);
+    return 0;
 }

@@ -261,7 +261,13 @@ static int parse(const struct gr_name *module, int64_t mod_revision, const char 
 int gr_desired_parse(const struct gr_name *module, int64_t mod_revision, const char *bytes,
                      size_t len, struct gr_desired **ret, struct gr_error *e)
 {
-    return parse(module, mod_revision, bytes, len, GR_DOCUMENT_BYTES_MAX, ret, e);
+    struct gr_desired *d GR_CLEANUP(gr_desired_freep) = NULL;
+    int k = parse(module, mod_revision, bytes, len, GR_DOCUMENT_BYTES_MAX, &d, e);
+    if (k == 0)
+        k = gr_analysis_check(&d->strategy, e);
+    if (k == 0)
+        *ret = gr_steal(d);
+    return k;
 }
 
 int gr_desired_restore(const struct gr_name *module, int64_t mod_revision, const char *text,

@@ -8,6 +8,7 @@
 #include "base/version.h"
 
 #define GR_STEPS_MAX 64
+#define GR_WARNINGS_MAX 16
 enum gr_step_kind { GR_STEP_WEIGHT, GR_STEP_SHADOW, GR_STEP_PAUSE, GR_STEP_ANALYSIS };
 struct gr_step {
     enum gr_step_kind kind;
@@ -30,7 +31,8 @@ struct gr_strategy {
     size_t n_steps;
     struct gr_step *steps;
     char *match_json; // canonical text of "match", NULL: none (decoded and checked by routing)
-    char sticky[128]; // "": low-discrepancy sequence
+    char *shadow_ignore_json; // canonical text of "shadow_ignore" (checked), NULL: none
+    char sticky[128];         // "": low-discrepancy sequence
     struct gr_analysis analysis;
     uint64_t harm_bad_responses; // 0: none declared
     uint64_t freeze_budget_usec, bake_usec, deadline_usec;
@@ -58,6 +60,15 @@ GR_MUST_CHECK int gr_desired_parse(const struct gr_name *module, int64_t mod_rev
 // is never refused here. Fails as gr_desired_parse().
 GR_MUST_CHECK int gr_desired_restore(const struct gr_name *module, int64_t mod_revision,
                                      const char *text, struct gr_desired **ret, struct gr_error *e);
+// A strategy that judges nothing, or by numbers that make no sense; part of gr_desired_parse().
+// Fails: -EINVAL DocumentInvalid with path, expected and actual.
+GR_MUST_CHECK int gr_analysis_check(const struct gr_strategy *s, struct gr_error *e);
+// What is allowed and probably not meant, one sentence that begins with the field's path each.
+struct gr_warnings {
+    size_t n;
+    char text[GR_WARNINGS_MAX][GR_MESSAGE_MAX];
+};
+void gr_desired_warn(const struct gr_desired *d, struct gr_warnings *ret);
 void gr_desired_free(struct gr_desired *d);
 static inline void gr_desired_freep(struct gr_desired **d)
 {

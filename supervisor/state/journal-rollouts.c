@@ -223,6 +223,24 @@ int gr_journal_find_rollout(struct gr_journal *j, int64_t id, enum gr_phase *ret
     return k < 0 ? k : 1;
 }
 
+int gr_journal_get_rollout(struct gr_journal *j, int64_t id, struct gr_rollout_row *ret,
+                           struct gr_error *e)
+{
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    GR_AUTO_FREE struct gr_rollout_row *rows = NULL;
+    size_t n = 0;
+    int k = gr_journal_prepare(j, "SELECT * FROM rollouts WHERE id = ?", &s, e);
+    if (k == 0 && sqlite3_bind_int64(s, 1, id) != SQLITE_OK)
+        k = -ENOMEM;
+    if (k == 0)
+        k = load_rollouts(j, s, &rows, &n, e);
+    if (k < 0)
+        return k;
+    if (n)
+        *ret = rows[0];
+    return n ? 1 : 0;
+}
+
 int gr_journal_newest_rollout(struct gr_journal *j, int64_t *ret, struct gr_error *e)
 {
     GR_AUTO_STMT sqlite3_stmt *s = NULL;

@@ -11,7 +11,7 @@
 #define FILE_NAME "journal.db"
 #define EVIDENCE_PREFIX FILE_NAME ".corrupt-"
 #define EVIDENCE_MAX 4 // damaged databases that are kept
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 // What leads from each version of the schema to the next one. A new database goes the same way, so
 // that there is one order of columns.
@@ -43,7 +43,18 @@ static const char first_schema[] =
 static const char gray_schema[] = "ALTER TABLE rollouts ADD COLUMN gray TEXT;"
                                   "ALTER TABLE members ADD COLUMN verdict TEXT;"
                                   "PRAGMA user_version = 2;";
-static const char *const migrations[] = {first_schema, gray_schema};
+// What came of operators' intents, and the verdicts on the way. A rollout's row is replaced at each
+// of its writes, so that its verdicts must not hang on it.
+static const char steer_schema[] =
+    "CREATE TABLE intents(module TEXT PRIMARY KEY, cluster INTEGER NOT NULL,"
+    " revision INTEGER NOT NULL, applied INTEGER NOT NULL, verb TEXT NOT NULL,"
+    " actor TEXT NOT NULL, message TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE verdicts(seq INTEGER PRIMARY KEY AUTOINCREMENT, rollout INTEGER NOT NULL,"
+    " module TEXT NOT NULL, at INTEGER NOT NULL, bytes INTEGER NOT NULL, record TEXT NOT NULL)"
+    " STRICT;"
+    "CREATE INDEX verdicts_rollout ON verdicts(rollout, module, seq);"
+    "PRAGMA user_version = 3;";
+static const char *const migrations[] = {first_schema, gray_schema, steer_schema};
 _Static_assert(GR_COUNT(migrations) == SCHEMA_VERSION, "each migration makes the next version");
 
 // --- opening -------------------------------------------------------------------------------------

@@ -128,6 +128,9 @@ GR_MUST_CHECK int gr_journal_commit_table(struct gr_journal *j, const struct gr_
 // 1: *ret is the phase of the rollout with that id; 0: there is none.
 GR_MUST_CHECK int gr_journal_find_rollout(struct gr_journal *j, int64_t id, enum gr_phase *ret,
                                           struct gr_error *e);
+// 1: *ret is to be done with; 0: there is none.
+GR_MUST_CHECK int gr_journal_get_rollout(struct gr_journal *j, int64_t id,
+                                         struct gr_rollout_row *ret, struct gr_error *e);
 // Id of the newest rollout; 0: there is none.
 GR_MUST_CHECK int gr_journal_newest_rollout(struct gr_journal *j, int64_t *ret, struct gr_error *e);
 // All that are not terminal, oldest first; array of heap rows, caller frees each and the array.
@@ -167,6 +170,39 @@ GR_MUST_CHECK int gr_journal_pardon(struct gr_journal *j, const struct gr_digest
                                     struct gr_error *e); // -ENOENT
 GR_MUST_CHECK int gr_journal_convictions(struct gr_journal *j, struct gr_conviction **ret,
                                          size_t *ret_n, struct gr_error *e);
+
+// --- steering (journal-intents.c, journal-verdicts.c) --------------------------------------------
+
+struct gr_intent_row { // what came of the newest intent of a module
+    struct gr_name module;
+    uint64_t cluster_id; // of the etcd that it was read from
+    int64_t revision;    // of its key
+    bool applied;        // false: refused
+    char verb[16], actor[128];
+    char message[GR_MESSAGE_MAX];
+    struct gr_wall at;
+};
+// Replaces what was kept of the module.
+GR_MUST_CHECK int gr_journal_put_intent(struct gr_journal *j, const struct gr_intent_row *row,
+                                        struct gr_error *e);
+GR_MUST_CHECK int gr_journal_intents(struct gr_journal *j, struct gr_intent_row **ret,
+                                     size_t *ret_n, struct gr_error *e);
+
+struct gr_verdict_row {
+    int64_t rollout;
+    struct gr_name module;
+    struct gr_wall at;
+    char *record; // JSON; owned
+};
+void gr_verdict_rows_free(struct gr_verdict_row *rows, size_t n);
+// Keeps the newest GR_VERDICTS_MAX of each member and, of all, as many as GR_VERDICTS_BYTES_MAX
+// holds.
+GR_MUST_CHECK int gr_journal_add_verdict(struct gr_journal *j, const struct gr_verdict_row *row,
+                                         struct gr_error *e);
+// Of one rollout, oldest first.
+GR_MUST_CHECK int gr_journal_verdicts(struct gr_journal *j, int64_t rollout,
+                                      struct gr_verdict_row **ret, size_t *ret_n,
+                                      struct gr_error *e);
 
 struct gr_floor {
     uint64_t cluster_id;

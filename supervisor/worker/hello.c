@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define THREADS_MAX (GR_THREADS_MAX - GR_SHADOW_THREADS) // of the front door
+
 // --- what dispatch tells
 // ------------------------------------------------------------------------------------------------
 
@@ -89,7 +91,7 @@ static int open_dispatch(struct gr_worker *w, int stats_fd, struct gr_error *e)
                             "build, install graylingd and grayling-worker together",
                             strerror(-r));
     r = gr_dispatch_new(&(struct gr_dispatch_options){.stats = w->stats,
-                                                      .max_threads = w->threads,
+                                                      .max_threads = w->threads + GR_SHADOW_THREADS,
                                                       .on_log = on_log,
                                                       .on_fault = on_fault,
                                                       .userdata = w},
@@ -134,6 +136,15 @@ static int start_loader(struct gr_worker *w, struct gr_error *e)
     return 0;
 }
 
+static int start_shadow(struct gr_worker *w, struct gr_error *e)
+{
+    int r = gr_shadow_start(w->dispatch, &w->shadow);
+    if (r < 0)
+        return gr_error_set(e, r, GR_REASON_INTERNAL,
+                            "the threads for shadows cannot be started: %s", strerror(-r));
+    return 0;
+}
+
 int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t n_fds)
 {
     struct gr_error e = {0};
@@ -142,13 +153,15 @@ int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t 
     if (r == 0)
         r = take_sockets(w, message, h.adoptable, fds, n_fds, &e);
     if (r == 0) {
-        w->threads = (unsigned)h.threads;
+        w->threads = h.threads > THREADS_MAX ? THREADS_MAX : (unsigned)h.threads;
         w->orphan_usec = h.orphan_usec;
         gr_sandbox_enter(h.store);
         r = open_dispatch(w, fds[0], &e);
     }
     if (r == 0)
         r = start_loader(w, &e);
+    if (r == 0)
+        r = start_shadow(w, &e);
     if (r < 0)
         gr_log(GR_LOG_ERROR, "hello: %s", e.message);
     return r;

@@ -1,0 +1,196 @@
+// Turns numbers of the control socket into the lines that a person reads at three in the morning.
+// Pure.
+#include "cli/explain.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "cli/output.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static double number(const cJSON *o, const char *path)
+{
+    const cJSON *n = gr_output_find(o, path);
+    return cJSON_IsNumber(n) ? n->valuedouble : 0;
+}
+
+static bool has(const cJSON *o, const char *path)
+{
+    const cJSON *v = gr_output_find(o, path);
+    return v && !cJSON_IsNull(v);
+}
+
+// --- one line each
+// --------------------------------------------------------------------------------
+
+static void say_kind(const cJSON *step, char *buf, size_t cap)
+{
+    const char *duration = gr_output_text(step, "pause.duration");
+    uint64_t requests = (uint64_t)number(step, "pause.requests");
+    if (has(step, "weight"))
+        snprintf(buf, cap, "weight %g %%", number(step, "weight"));
+    else if (has(step, "shadow"))
+        snprintf(buf, cap, "shadow %g %%", number(step, "shadow"));
+    else if (has(step, "analysis"))
+        snprintf(buf, cap, "analysis");
+    else if (*duration && requests)
+        snprintf(buf, cap, "pause of %.32s and %" PRIu64 " requests", duration, requests);
+    else if (*duration)
+        snprintf(buf, cap, "pause of %.32s", duration);
+    else if (requests)
+        snprintf(buf, cap, "pause of %" PRIu64 " requests", requests);
+    else
+        snprintf(buf, cap, "pause until promote");
+}
+
+static void say_step(const cJSON *r, char *buf, size_t cap)
+{
+    int step = (int)number(r, "step"), n = (int)number(r, "n_steps");
+    char kind[96] = "the swap";
+    if (n == 0)
+        return;
+    if (step < n)
+        say_kind(cJSON_GetArrayItem(gr_output_find(r, "steps"), step), kind, sizeof kind);
+    snprintf(buf, cap, "%d of %d: %s", step < n ? step + 1 : n, n, kind);
+}
+
+static void say_weight(const cJSON *r, char *buf, size_t cap)
+{
+    int len = 0;
+    if (!has(r, "weight"))
+        return;
+    len = snprintf(buf, cap, "%g %% set", number(r, "weight"));
+    if (has(r, "weight_observed"))
+        len +=
+            snprintf(buf + len, cap - (size_t)len, ", %.2f %% seen", number(r, "weight_observed"));
+    if (number(r, "shadow") > 0)
+        snprintf(buf + len, cap - (size_t)len, ", %g %% shadowed", number(r, "shadow"));
+}
+
+static void say_pause(const cJSON *r, char *buf, size_t cap)
+{
+    char left[32];
+    uint64_t usec = (uint64_t)number(r, "pause.left_usec");
+    uint64_t requests = (uint64_t)number(r, "pause.requests_left");
+    const char *by = gr_output_text(r, "held_by"), *hold = gr_output_text(r, "pause.hold");
+    gr_duration_format(usec / GR_USEC_PER_SEC * GR_USEC_PER_SEC, left);
+    if (*by)
+        snprintf(buf, cap, "held by %.128s", by);
+    else if (!strcmp(hold, "undecided"))
+        snprintf(buf, cap, "until the verdict is Successful");
+    else if (!strcmp(hold, "bad-stable"))
+        snprintf(buf, cap, "until a person decides: stable is bad too");
+    else if (!strcmp(hold, "failure"))
+        snprintf(buf, cap, "until a person decides: it failed");
+    else if (cJSON_IsTrue(gr_output_find(r, "pause.gate")))
+        snprintf(buf, cap, "until promote");
+    else if (usec && requests)
+        snprintf(buf, cap, "%s and %" PRIu64 " requests left", left, requests);
+    else if (usec)
+        snprintf(buf, cap, "%s left", left);
+    else if (requests)
+        snprintf(buf, cap, "%" PRIu64 " requests left", requests);
+}
+
+static void say_intent(const cJSON *m, char *buf, size_t cap)
+{
+    if (!has(m, "intent"))
+        return;
+    const char *actor = gr_output_text(m, "intent.actor"), *verb = gr_output_text(m, "intent.verb");
+    bool refused = !strcmp(gr_output_text(m, "intent.result"), "refused");
+    snprintf(buf, cap, "%.40s: %.128s's %.16s %s", gr_output_text(m, "intent.at"),
+             *actor ? actor : "somebody", *verb ? verb : "order",
+             refused ? "was refused" : "was obeyed");
+}
+
+void gr_explain_add_shown(cJSON *module)
+{
+    const cJSON *r = gr_output_find(module, "rollout");
+    cJSON *shown = cJSON_AddObjectToObject(module, "shown");
+    static const struct {
+        const char *name;
+        void (*say)(const cJSON *o, char *buf, size_t cap);
+        bool of_module;
+    } lines[] = {{"step", say_step, false},
+                 {"weight", say_weight, false},
+                 {"pause", say_pause, false},
+                 {"intent", say_intent, true}};
+    for (size_t i = 0; shown && i < GR_COUNT(lines); i++) {
+        char text[256] = "";
+        lines[i].say(lines[i].of_module ? module : r, text, sizeof text);
+        if (*text)
+            cJSON_AddStringToObject(shown, lines[i].name, text);
+    }
+}
+
+// --- what to do
+// -----------------------------------------------------------------------------------
+
+static bool is_one_of(const char *text, const char *const *list)
+{
+    while (*list && strcmp(*list, text))
+        list++;
+    return *list;
+}
+
+static void next_of_ended(const char *m, const char *phase, const char *reason, char *buf,
+                          size_t cap)
+{
+    static const char *const again[] = {"OperatorAbort", "Inconclusive", "DeadlineExceeded",
+                                        "DiskFull",      "Internal",     NULL};
+    if (!strcmp(phase, "Healthy"))
+        snprintf(buf, cap, "nothing has to be done; grayctl undo %s goes back", m);
+    else if (!strcmp(phase, "Superseded"))
+        snprintf(buf, cap, "grayctl explain %s tells of the rollout that replaced it", m);
+    else if (!strcmp(reason, "Quarantined"))
+        snprintf(buf, cap, "publish a mended build, or forgive it: grayctl quarantine list, lift");
+    else if (!strcmp(phase, "Rejected"))
+        snprintf(buf, cap, "mend what the message says, then grayctl apply or publish");
+    else if (is_one_of(reason, again))
+        snprintf(buf, cap,
+                 "grayctl retry %s begins it again for the same users; grayctl undo %s makes the "
+                 "desired state say what serves",
+                 m, m);
+    else
+        snprintf(buf, cap,
+                 "stable serves; publish a mended build under a new version, or forgive it: "
+                 "grayctl quarantine list, lift, then grayctl retry %s",
+                 m);
+}
+
+void gr_explain_next(const char *module, const char *phase, const char *reason, const char *hold,
+                     char *buf, size_t cap)
+{
+    static const char *const ended[] = {"Healthy", "RolledBack", "Rejected", "Superseded", NULL};
+    if (is_one_of(phase, ended))
+        next_of_ended(module, phase, reason, buf, cap);
+    else if (!strcmp(hold, "bad-stable"))
+        snprintf(buf, cap, "grayctl promote %s --over-bad-stable, or grayctl abort %s", module,
+                 module);
+    else if (!strcmp(hold, "failure"))
+        snprintf(buf, cap, "grayctl abort %s, or overrule it: grayctl promote %s --full", module,
+                 module);
+    else if (!strcmp(hold, "undecided"))
+        snprintf(buf, cap,
+                 "wait for traffic (it goes on by itself), or grayctl promote %s --full, or "
+                 "grayctl abort %s",
+                 module, module);
+    else if (!strcmp(hold, "person"))
+        snprintf(buf, cap, "grayctl resume %s, or grayctl abort %s", module, module);
+    else if (!strcmp(phase, "Paused"))
+        snprintf(buf, cap, "grayctl promote %s, or grayctl abort %s", module, module);
+    else if (!strcmp(phase, "Progressing") || !strcmp(phase, "Baking"))
+        snprintf(buf, cap, "grayctl status %s --wait; grayctl abort %s takes it back", module,
+                 module);
+    else
+        snprintf(buf, cap, "grayctl status %s --wait", module);
+}
+
+void gr_explain_next_of(const cJSON *m, char *buf, size_t cap)
+{
+    bool person = *gr_output_text(m, "rollout.held_by");
+    const char *phase = gr_output_text(m, "rollout.phase");
+    gr_explain_next(gr_output_text(m, "module"), *phase ? phase : "Healthy",
+                    gr_output_text(m, "reason"),
+                    person ? "person" : gr_output_text(m, "rollout.pause.hold"), buf, cap);
+}

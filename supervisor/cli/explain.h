@@ -1,0 +1,13 @@
+// What a module's state says to a person: where its rollout is, and which command comes next.
+#pragma once
+#include "cli/cli.h"
+
+// Adds "shown" to a module as the control socket tells it: {"step","weight","pause","verdict",
+// "intent"}, each one line, absent when there is nothing to say; for tables only.
+void gr_explain_add_shown(cJSON *module);
+// The next command, or what to do, in half a sentence. `phase` and `reason` are the rollout's,
+// `hold` is why it is paused ("": it is not).
+void gr_explain_next(const char *module, const char *phase, const char *reason, const char *hold,
+                     char *buf, size_t cap);
+// The same of a module as the control socket tells it.
+void gr_explain_next_of(const cJSON *module, char *buf, size_t cap);

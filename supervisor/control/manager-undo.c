@@ -1,0 +1,213 @@
+// Going back because a person says so: abort of a rollout, undo of a release. Both answer with what
+// the desired state has to become, since it would drift forward again otherwise.
+#include "base/limits.h"
+#include "control/json-add.h"
+#include "control/manager-internal.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct gr_rollout *gr_manager_newest_open(struct gr_manager *m, const struct gr_name *module)
+{
+    for (size_t i = m->n_rollouts; i-- > 0;)
+        if (gr_rollout_names(m->rollouts[i], module))
+            return m->rollouts[i];
+    return NULL;
+}
+
+// --- the answer
+// -----------------------------------------------------------------------------------
+
+static bool add_version(cJSON *o, const char *key, const struct gr_desired *d)
+{
+    char hash[GR_DIGEST_TEXT_MAX];
+    cJSON *v = d ? cJSON_AddObjectToObject(o, key) : cJSON_AddNullToObject(o, key);
+    return v && (!d || (cJSON_AddStringToObject(v, "version", d->version.text) &&
+                        cJSON_AddStringToObject(v, "hash", gr_digest_format(&d->digest, hash))));
+}
+
+static cJSON *document_of(const struct gr_desired *d) // NULL: null
+{
+    char *text GR_AUTO_FREE = d ? gr_desired_format(d) : NULL;
+    return d ? (text ? cJSON_Parse(text) : NULL) : cJSON_CreateNull();
+}
+
+static bool add_documents(cJSON *o, const struct gr_name *module, const struct gr_desired *to,
+                          const struct gr_rollout_row *row)
+{
+    cJSON *all = cJSON_AddObjectToObject(o, "documents");
+    bool ok = all && gr_json_add(o, "document", document_of(to)) &&
+              gr_json_add(all, module->s, document_of(to));
+    for (size_t i = 0; ok && row && i < row->n; i++)
+        if (!gr_name_equal(&row->members[i].module, module))
+            ok = gr_json_add(all, row->members[i].module.s, document_of(row->members[i].from));
+    return ok;
+}
+
+// `row`: the rollout that is taken back; NULL: none is.
+static int answer(const struct gr_name *module, const struct gr_desired *from,
+                  const struct gr_desired *to, const struct gr_rollout_row *row,
+                  const char *message, cJSON **ret, struct gr_error *e)
+{
+    cJSON *o = cJSON_CreateObject();
+    bool ok = o && cJSON_AddStringToObject(o, "module", module->s) &&
+              (!row || gr_json_add_int(o, "rollout", row->id)) && add_version(o, "from", from) &&
+              add_version(o, "to", to) && gr_json_add_text(o, "message", message) &&
+              add_documents(o, module, to, row);
+    *ret = gr_json_whole(o, ok);
+    return *ret ? 0 : gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory");
+}
+
+static const struct gr_rollout_member *member_of(const struct gr_rollout_row *row,
+                                                 const struct gr_name *module)
+{
+    size_t i = 0;
+    while (!gr_name_equal(&row->members[i].module, module))
+        i++;
+    return &row->members[i];
+}
+
+// --- a rollout in progress
+// ------------------------------------------------------------------------
+
+int gr_manager_abort(struct gr_manager *m, const struct gr_name *module, const struct gr_order *o,
+                     cJSON **ret, struct gr_error *e)
+{
+    struct gr_rollout *r = gr_manager_newest_open(m, module);
+    cJSON *said = NULL;
+    if (!r) // which says what became of the last one
+        return gr_manager_steer(m, module, o, e);
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    const struct gr_rollout_member *mem = member_of(row, module);
+    int k = answer(module, mem->to, mem->from, row, NULL, &said, e);
+    if (k == 0)
+        k = gr_rollout_steer(r, o, e);
+    if (k < 0)
+        cJSON_Delete(said);
+    else
+        *ret = said;
+    return k;
+}
+
+// `to` NULL: what was there before it.
+static int undo_rollout(struct gr_rollout *r, const struct gr_name *module,
+                        const struct gr_desired *to, const struct gr_order *o, cJSON **ret,
+                        struct gr_error *e)
+{
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    const struct gr_rollout_member *mem = member_of(row, module);
+    struct gr_error why = {0};
+    cJSON *said = NULL;
+    int k = answer(module, mem->to, to ? to : mem->from, row, NULL, &said, e);
+    if (k == 0)
+        k = gr_rollout_steer(r, o, &why);
+    if (k == -EALREADY) { // on its way back: there is nothing to do but to say so
+        cJSON *text = cJSON_CreateString(why.message);
+        bool ok = text && cJSON_ReplaceItemInObjectCaseSensitive(said, "message", text);
+        k = ok ? 0 : gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory");
+    } else if (k < 0) {
+        *e = why;
+    }
+    if (k < 0)
+        cJSON_Delete(said);
+    else
+        *ret = said;
+    return k;
+}
+
+// --- a release that is in force
+// -------------------------------------------------------------------
+
+typedef const struct gr_desired *choose(const struct gr_rollout_row *row,
+                                        const struct gr_rollout_member *mem, const void *what);
+
+// The newest release of the module in history that `fits` chooses. 0 with *ret NULL: none.
+static int search(struct gr_manager *m, const struct gr_name *module, choose *fits,
+                  const void *what, struct gr_desired **ret, struct gr_error *e)
+{
+    struct gr_rollout_row *rows = NULL;
+    size_t n = 0;
+    int k = gr_journal_history(m->journal, module->s, GR_EVENTS_MAX, &rows, &n, e);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; k == 0 && !*ret && j < rows[i].n; j++) {
+            const struct gr_rollout_member *mem = &rows[i].members[j];
+            const struct gr_desired *d =
+                gr_name_equal(&mem->module, module) ? fits(&rows[i], mem, what) : NULL;
+            if (d)
+                k = gr_desired_copy(d, ret);
+        }
+        gr_rollout_row_done(&rows[i]);
+    }
+    free(rows);
+    return k;
+}
+
+static const struct gr_desired *of_version(const struct gr_rollout_row *row,
+                                           const struct gr_rollout_member *mem, const void *version)
+{
+    const struct gr_desired *d = mem->to && row->phase == GR_PHASE_HEALTHY ? mem->to : mem->from;
+    return d && strcmp(d->version.text, version) == 0 ? d : NULL;
+}
+
+static const struct gr_desired *before_it(const struct gr_rollout_row *row,
+                                          const struct gr_rollout_member *mem, const void *release)
+{
+    const struct gr_desired *d = row->phase == GR_PHASE_HEALTHY ? mem->from : NULL;
+    return d && !gr_desired_same_release(d, release) ? d : NULL;
+}
+
+static int find_version(struct gr_manager *m, const struct gr_name *module, const char *version,
+                        struct gr_desired **ret, struct gr_error *e)
+{
+    int k = search(m, module, of_version, version, ret, e);
+    if (k == 0 && !*ret)
+        k = gr_error_set(e, -ENOENT, GR_REASON_NONE,
+                         "version %s of %s was never healthy here; expected one that `grayctl "
+                         "history %s` lists as Healthy",
+                         version, module->s, module->s);
+    return k;
+}
+
+static int find_before(struct gr_manager *m, const struct gr_committed *row,
+                       struct gr_desired **ret, struct gr_error *e)
+{
+    const struct gr_told *told = gr_manager_told(m, &row->module);
+    if (told && (told->phase == GR_PHASE_REJECTED || told->phase == GR_PHASE_ROLLED_BACK))
+        return gr_desired_copy(row->release, ret); // it is right; the desired state has to follow
+    if (row->last_good && !gr_desired_same_release(row->last_good, row->release))
+        return gr_desired_copy(row->last_good, ret);
+    int k = search(m, &row->module, before_it, row->release, ret, e);
+    if (k == 0 && !*ret)
+        k = gr_error_set(e, -ENOENT, GR_REASON_NONE,
+                         "%s %s has no version before it here; expected one. Name it: "
+                         "grayctl undo %s --to VERSION",
+                         row->module.s, row->release->version.text, row->module.s);
+    return k;
+}
+
+int gr_manager_undo(struct gr_manager *m, const char *module, const char *to, const char *actor,
+                    const char *reason, cJSON **ret, struct gr_error *e)
+{
+    struct gr_desired *target GR_CLEANUP(gr_desired_freep) = NULL;
+    struct gr_order o = {.verb = GR_ORDER_ABORT, .rollout = -1, .step = -1};
+    struct gr_name name;
+    bool named = gr_name_parse(module, strlen(module), &name) == 0;
+    const struct gr_committed *row = named ? gr_manager_row(m, &name) : NULL;
+    struct gr_rollout *r = named ? gr_manager_newest_open(m, &name) : NULL;
+    int k = 0;
+    if (!row && !r)
+        return gr_error_set(e, -ENOENT, GR_REASON_NONE,
+                            "module '%s' is not in force here; `grayctl list` shows those that are",
+                            module);
+    if (to)
+        k = find_version(m, &name, to, &target, e);
+    else if (!r)
+        k = find_before(m, row, &target, e);
+    if (k < 0)
+        return k;
+    snprintf(o.actor, sizeof o.actor, "%s", actor ? actor : "");
+    snprintf(o.reason, sizeof o.reason, "%s", reason ? reason : "");
+    return r ? undo_rollout(r, &name, target, &o, ret, e)
+             : answer(&name, row->release, target, NULL, NULL, ret, e);
+}
