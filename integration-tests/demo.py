@@ -48,7 +48,7 @@ def counted(t):
 
 
 def promote(g):
-    subprocess.run([BUILD / "grayctl", "--control", g.run / "control.sock", "promote", "pay", "--local"], check=True, capture_output=True)
+    subprocess.run([BUILD / "grayctl", "--control", g.run / "control.sock", "promote", "pay"], check=True, capture_output=True)
 
 
 def first(g):

@@ -4,7 +4,7 @@
     gray.py [--seconds N] [--rollbacks N] [--finds N] [--output FILE]
 
 Prints Markdown. Fails when a request of a sound version failed or got lost, or a server did not run; no time is asserted. The whole takes
-about five minutes."""
+two minutes, and up to ten where the disk is slow."""
 import argparse
 import os
 import pathlib

@@ -82,6 +82,15 @@ static int steer(void *u, const struct gr_name *module, const struct gr_order *o
     return 0;
 }
 
+static int abort_(void *u, const struct gr_name *module, const struct gr_order *o, cJSON **ret,
+                  struct gr_error *e)
+{
+    int k = steer(u, module, o, e);
+    if (k == 0)
+        cJSON_AddStringToObject(*ret = cJSON_CreateObject(), "module", module->s);
+    return k;
+}
+
 static int freeze(void *u, const char *const *modules, size_t n, uint64_t for_usec,
                   struct gr_error *e)
 {
@@ -104,6 +113,7 @@ static const struct gr_control_ops ops = {.view = view,
                                           .config = config,
                                           .undo = undo,
                                           .steer = steer,
+                                          .abort = abort_,
                                           .lift = lift,
                                           .freeze = freeze,
                                           .plan = plan};
@@ -294,7 +304,7 @@ static void test_lift_needs_digest_and_reason(void **state)
 
 static void test_orders(void **state)
 {
-    static const char *const verbs[] = {"promote", "pause", "resume", "abort", "retry"};
+    static const char *const verbs[] = {"promote", "pause", "resume", "retry"};
     (void)state;
     for (size_t i = 0; i < GR_COUNT(verbs); i++) {
         char path[64];
@@ -313,7 +323,12 @@ static void test_orders(void **state)
     assert_status("POST", "/v1/modules/pay/promote", "{\"step\":-1}", 400);
     assert_status("POST", "/v1/modules/pay/promote", "{\"colour\":1}", 400);
     assert_status("POST", "/v1/modules/.../promote", "{}", 400);
+    GR_AUTO_JSON cJSON *back =
+        ask_json("POST", "/v1/modules/pay/abort", "{\"actor\":\"alice\",\"rollout\":42}", 200);
+    assert_string_equal(text(back, "module"), "pay"); // what the op answers, as it is
+    assert_true(w.ordered.verb == GR_ORDER_ABORT && w.ordered.rollout == 42);
     w.refuse = -ESTALE;
+    assert_status("POST", "/v1/modules/pay/abort", "{}", 409);
     GR_AUTO_JSON cJSON *lost = ask_json("POST", "/v1/modules/pay/promote", "{}", 409);
     assert_string_equal(text(lost, "message"), "bob was faster with pay");
     w.refuse = -EPERM;

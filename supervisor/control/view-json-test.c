@@ -48,7 +48,7 @@ static void test_module_key(void **state)
 {
     static const char *const fields[] = {"apiVersion",        "phase",  "reason",    "message",
                                          "observed_revision", "stable", "candidate", "last_good",
-                                         "verdict",           "updated"};
+                                         "verdict",           "intent", "updated"};
     static const char *const of_version[] = {"version", "hash"};
     (void)state;
     GR_AUTO_JSON cJSON *o = gr_view_module_key(&fake.modules[1]);
@@ -56,6 +56,7 @@ static void test_module_key(void **state)
     assert_fields(gr_json_get(o, "stable"), of_version, GR_COUNT(of_version));
     assert_true(cJSON_IsNull(gr_json_get(o, "candidate")));
     assert_true(cJSON_IsNull(gr_json_get(o, "reason")));
+    assert_true(cJSON_IsNull(gr_json_get(o, "intent")));
     assert_string_equal(text(o, "last_good"), "1.0.0");
     assert_string_equal(text(o, "updated"), "2026-11-24T05:06:06.123456Z");
     assert_int_equal((int)gr_json_get(gr_json_get(o, "verdict"), "errors")->valuedouble, 3);
