@@ -64,6 +64,17 @@ static int undo(void *u, const char *module, const char *to, const char *actor, 
     return 0;
 }
 
+static int abort_it(void *u, const struct gr_name *module, const struct gr_order *o, cJSON **ret,
+                    struct gr_error *e)
+{
+    (void)u;
+    if (w.refuse)
+        return gr_error_set(e, w.refuse, GR_REASON_NONE, "bob was faster with %s", module->s);
+    w.ordered = *o;
+    *ret = cJSON_Parse("{\"module\":\"pay\",\"documents\":{\"pay\":null}}");
+    return 0;
+}
+
 static int lift(void *u, const struct gr_digest *digest, const char *actor, const char *reason,
                 struct gr_error *e)
 {
@@ -104,6 +115,7 @@ static const struct gr_control_ops ops = {.view = view,
                                           .config = config,
                                           .undo = undo,
                                           .steer = steer,
+                                          .abort = abort_it,
                                           .lift = lift,
                                           .freeze = freeze,
                                           .plan = plan};
@@ -294,7 +306,7 @@ static void test_lift_needs_digest_and_reason(void **state)
 
 static void test_orders(void **state)
 {
-    static const char *const verbs[] = {"promote", "pause", "resume", "abort", "retry"};
+    static const char *const verbs[] = {"promote", "pause", "resume", "retry"};
     (void)state;
     for (size_t i = 0; i < GR_COUNT(verbs); i++) {
         char path[64];
@@ -313,7 +325,12 @@ static void test_orders(void **state)
     assert_status("POST", "/v1/modules/pay/promote", "{\"step\":-1}", 400);
     assert_status("POST", "/v1/modules/pay/promote", "{\"colour\":1}", 400);
     assert_status("POST", "/v1/modules/.../promote", "{}", 400);
+    GR_AUTO_JSON cJSON *aborted =
+        ask_json("POST", "/v1/modules/pay/abort", "{\"actor\":\"alice\",\"rollout\":42}", 200);
+    assert_true(w.ordered.verb == GR_ORDER_ABORT && w.ordered.rollout == 42);
+    assert_non_null(gr_json_get(aborted, "documents"));
     w.refuse = -ESTALE;
+    assert_status("POST", "/v1/modules/pay/abort", "{}", 409);
     GR_AUTO_JSON cJSON *lost = ask_json("POST", "/v1/modules/pay/promote", "{}", 409);
     assert_string_equal(text(lost, "message"), "bob was faster with pay");
     w.refuse = -EPERM;
