@@ -242,6 +242,10 @@ class Grayling:
             assert time.monotonic() < deadline, f"{told()}\n{self.log()}"
             self.events(2**53 - 1, wait="100ms")
 
+    def wait_loaded(self, n):
+        """Until the worker that serves holds n versions: what a release replaced leaves after its last event."""
+        self.until(lambda: (self.status().get("worker") or {}).get("loaded") == n, lambda: f"expected {n} versions, got {self.status()['worker']}")
+
     def wait_phase(self, module, *phases):
         terminal = {"Healthy", "RolledBack", "Rejected", "Superseded"}
         ev = self.wait_event(lambda e: e.get("module") == module and (e.get("phase") in phases or
@@ -324,19 +328,24 @@ class Traffic:
         c = http.client.HTTPConnection("127.0.0.1", self.g.port, timeout=PATIENCE)
         while not self.over.is_set():
             try:
-                status, headers, _ = self.g.call(self.method, self.body, connection=c)
-                with self.turned:
-                    self.codes[status] = self.codes.get(status, 0) + 1
-                    v = headers.get("x-grayling-version", "")
-                    self.versions[v] = self.versions.get(v, 0) + 1
-                    self._turn(i)
+                self._answered(i, *self.g.call(self.method, self.body, connection=c))
             except (OSError, http.client.HTTPException) as e:
-                with self.turned:
-                    self.lost.append(repr(e))
-                    self._turn(i)
+                self._lost(i, e)
                 c.close()
                 c = http.client.HTTPConnection("127.0.0.1", self.g.port, timeout=PATIENCE)
         c.close()
+
+    def _answered(self, i, status, headers, _):
+        with self.turned:
+            self.codes[status] = self.codes.get(status, 0) + 1
+            v = headers.get("x-grayling-version", "")
+            self.versions[v] = self.versions.get(v, 0) + 1
+            self._turn(i)
+
+    def _lost(self, i, e):
+        with self.turned:
+            self.lost.append(repr(e))
+            self._turn(i)
 
     def _turn(self, i):
         self.turns[i] += 1

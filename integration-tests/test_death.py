@@ -1,9 +1,14 @@
 """kill -9 of either process at any time: what serves is wholly the old or wholly the new version, and listening sockets never refuse."""
+import contextlib
 import json
 import os
+import pathlib
+import select
 import signal
 
-from harness import MODULES, Traffic
+import pytest
+
+from harness import MODULES, PATIENCE, Traffic
 
 CHARGE = "com.example.pay.PayService/Charge"
 BODY = json.dumps({"amount_cents": 1250, "currency": "EUR"})
@@ -42,6 +47,38 @@ def test_supervisor_killed_under_load(grayling):
         grayling.start()
         assert grayling.call(CHARGE, BODY)[1]["x-grayling-version"] == "1.1.0"
     assert t.lost == [] and set(t.codes) == {200} and set(t.versions) == {"1.1.0"}
+
+
+def workers(g):
+    """All workers that a supervisor of g ever started and that still live: {pid: pidfd}."""
+    found = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "comm").read_text() == "grayling-worker\n":
+                pidfd = os.pidfd_open(int(entry.name))
+                if f"NOTIFY_SOCKET={g.root}/".encode() in (entry / "environ").read_bytes():
+                    found[int(entry.name)] = pidfd
+                else:
+                    os.close(pidfd)
+    return found
+
+
+@pytest.mark.parametrize("point", ["worker.spawn", "worker.before-hello", "worker.after-hello", "crew.load"])
+def test_supervisor_killed_while_its_worker_begins(make, point):
+    """However far the worker had come, it keeps no address from the next supervisor, and it ends."""
+    g = make().start()
+    g.deploy("pay", MODULES / "pay-1.0.0.so")
+    assert g.stop() == 0
+    g.start(wait=False, env={"GRAYLING_FAULT": f"{point}:1:kill"})
+    assert g.process.wait(PATIENCE) == -signal.SIGKILL
+    left = workers(g)
+    g.start()
+    assert g.call(CHARGE, BODY)[1]["x-grayling-version"] == "1.0.0"
+    for pid, pidfd in left.items():
+        assert select.select([pidfd], [], [], PATIENCE)[0], f"worker {pid} stayed\n{g.log()}"
+        os.close(pidfd)
+    assert list(workers(g)) == [g.status()["worker"]["pid"]]
+    assert len([*g.state.glob("worker*.sock")]) == 1
 
 
 def test_a_stop_amid_a_replacement_ends(grayling):

@@ -24,7 +24,7 @@ CLIENTS = 2
 # Points that a supervisor passes in a release, from the fetch to the end of the bake, and while it starts.
 POINTS = ["fetch.open", "fetch.write", "verify.before-store", "store.write", "verify.after-store", "preflight.spawn", "crew.load",
           "rollout.before-swap", "rollout.after-swap", "manager.before-commit", "manager.after-commit", "journal.begin",
-          "journal.before-commit", "journal.after-commit", "worker.spawn"]
+          "journal.before-commit", "journal.after-commit", "worker.spawn", "worker.before-hello", "worker.after-hello"]
 
 
 class Bench:
@@ -135,7 +135,8 @@ def test_the_supervisor_is_killed_at_each_passage(bench, point):
 ERRORS = [("fetch.open", 1, "EIO"), ("fetch.write", 1, "ENOSPC"), ("verify.before-store", 1, "EIO"), ("store.write", 1, "ENOSPC"),
           ("verify.after-store", 2, "EIO"), ("preflight.spawn", 1, "EAGAIN"), ("crew.load", 4, "EPIPE"), ("rollout.before-swap", 1, "EPIPE"),
           ("rollout.after-swap", 1, "EIO"), ("manager.before-commit", 1, "EIO"), ("manager.before-commit", 2, "EIO"),
-          ("manager.after-commit", 1, "EIO"), ("worker.spawn", 1, "EAGAIN"), *(("journal.begin", n, "EIO") for n in (1, 2, 3, 6, 9)),
+          ("manager.after-commit", 1, "EIO"), ("worker.spawn", 1, "EAGAIN"), ("worker.before-hello", 1, "EPIPE"), ("worker.after-hello", 1, "EIO"),
+          *(("journal.begin", n, "EIO") for n in (1, 2, 3, 6, 9)),
           *(("journal.before-commit", n, "ENOSPC") for n in (1, 4, 7, 10))]
 
 

@@ -40,8 +40,17 @@ def test_many_replacements_leave_nothing_loaded(grayling):
         for i in range(40):
             grayling.deploy("pay", MODULES / f"pay-1.{(i + 1) % 2}.0.so", strategy={"bake": "1ms"})
     assert t.lost == [] and set(t.codes) == {200}
-    still = re.search(r"^grayling_pinned_versions (\d+)$", grayling.metrics(), re.MULTILINE)
-    assert int(still.group(1)) <= 1  # the last one may be leaving now
+    grayling.wait_loaded(1)
+    assert re.search(r"^grayling_pinned_versions 0$", grayling.metrics(), re.MULTILINE)
+
+
+def test_slow_calls_do_not_keep_what_was_replaced(grayling):
+    """Each call takes much longer than the freeze budget; when the bake ends the version before leaves all the same."""
+    grayling.deploy("faulty", MODULES / "faulty-1.0.0.so", config={"mode": "none"})
+    with Traffic(grayling, "com.example.faulty.FaultyService/Poke", clients=4) as t:
+        grayling.deploy("faulty", MODULES / "faulty-1.0.0.so", config={"mode": "handle-slow", "usec": 1000000}, strategy={"bake": "300ms"})
+        grayling.wait_loaded(1)
+    assert t.lost == [] and set(t.codes) == {200}
 
 
 def test_a_crashing_version_is_taken_back(grayling):

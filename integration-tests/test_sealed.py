@@ -77,6 +77,7 @@ def test_changes_leave_no_descriptor_and_reuse_no_number(sealed):
             assert (headers["x-grayling-version"], json.loads(body)["currency"]) == (version, currency)
             before = before or descriptors(g)
     assert t.lost == [] and set(t.codes) == {200}
+    g.wait_loaded(1)
     assert descriptors(g) <= before + 4 and g.status()["worker"]["pinned"] == 0
 
 

@@ -127,7 +127,7 @@ int gr_file_attempt_start_fd(const struct gr_attempt_options *o, int fd_, const 
 int gr_file_attempt_start(const struct gr_attempt_options *o, struct gr_file_attempt **ret,
                           struct gr_error *e)
 {
-    int fd;
+    int fd = -1;
     int r = open_source(o->source, &fd, e);
     return r < 0 ? r : gr_file_attempt_start_fd(o, fd, o->source->label, ret, e);
 }

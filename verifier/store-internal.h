@@ -16,6 +16,9 @@ struct gr_store {
 int gr_store_list(int dir_fd, DIR **ret);
 // Fails: -ENAMETOOLONG.
 int gr_store_name(const struct gr_store_key *k, char name[GR_STORE_NAME_MAX]);
+// Fails: DiskFull, with the numbers. Whoever writes into the store asks first.
+int gr_store_check_room(const struct gr_store *s, const struct gr_store_key *k, uint64_t bytes,
+                        struct gr_error *e);
 // The sentence for a file that could not be written: DiskFull or Internal, worth another try.
 // Returns code.
 int gr_store_explain(const struct gr_store *s, const struct gr_store_key *k, int code,

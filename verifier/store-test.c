@@ -1,6 +1,6 @@
 // The store: one content per name, evidence of damage, and what collecting may take.
 #include "base/limits.h"
-#include "verifier/store.h"
+#include "verifier/store-write.h"
 #include "verifier/testing/harness.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -177,6 +177,12 @@ static int fill_a_small_disk(void)
     TEST_ASSERT_ERROR(&e, GR_REASON_DISK_FULL, "pay 2.0.0", "it has 8 bytes", "4194304 of them",
                       "make room there");
     assert_true(e.retryable);
+    const struct gr_store_write_options by_child = {
+        .store = small, .key = second.key, .bytes = second.bytes};
+    struct gr_store_write *w;
+    e = (struct gr_error){0};
+    assert_int_equal(gr_store_write_start(&by_child, &w, &e), -ENOSPC);
+    TEST_ASSERT_ERROR(&e, GR_REASON_DISK_FULL, "pay 2.0.0", "make room there");
     assert_int_equal(gr_store_get(small, &second.key, &fd), -ENOENT);
     assert_int_equal(gr_store_get(small, &first.key, &fd), 0);
     return 42;

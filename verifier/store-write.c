@@ -153,11 +153,14 @@ static int spawn(struct gr_store_write *w, struct gr_error *e)
 int gr_store_write_start(const struct gr_store_write_options *o, struct gr_store_write **ret,
                          struct gr_error *e)
 {
+    int r = gr_store_check_room(o->store, &o->key, gr_bytes_size(o->bytes), e);
+    if (r < 0)
+        return r;
     struct gr_store_write *w = calloc(1, sizeof *w);
     if (!w)
         return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory for the store");
     *w = (struct gr_store_write){.o = *o, .child.pidfd = -1, .fd = -1};
-    int r = gr_child_find_program("grayling-store", w->program, sizeof w->program);
+    r = gr_child_find_program("grayling-store", w->program, sizeof w->program);
     if (r < 0)
         gr_error_set(e, r, GR_REASON_INTERNAL,
                      "the program grayling-store is neither beside this one nor installed: %s; "

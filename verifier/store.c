@@ -137,8 +137,8 @@ static int publish(const struct gr_store *s, const struct gr_store_key *k, const
 
 // The end of the disk is the journal's: going back must be journaled when nothing else fits any
 // more.
-static int check_room(const struct gr_store *s, const struct gr_store_key *k, uint64_t bytes,
-                      struct gr_error *e)
+int gr_store_check_room(const struct gr_store *s, const struct gr_store_key *k, uint64_t bytes,
+                        struct gr_error *e)
 {
     struct statvfs fs;
     if (fstatvfs(s->dir_fd, &fs) < 0) // then the writing itself will tell
@@ -157,7 +157,7 @@ static int check_room(const struct gr_store *s, const struct gr_store_key *k, ui
 int gr_store_put(const struct gr_store *s, const struct gr_store_key *k, const struct gr_bytes *b,
                  int *ret_fd, struct gr_error *e)
 {
-    int r = check_room(s, k, gr_bytes_size(b), e);
+    int r = gr_store_check_room(s, k, gr_bytes_size(b), e);
     if (r < 0)
         return r;
     r = publish(s, k, b, ret_fd);

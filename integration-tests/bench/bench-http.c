@@ -1,10 +1,11 @@
 // Open-loop HTTP/1.1 load at a fixed rate. Prints one JSON object.
 //
 //   bench-http --port N --path /p --rate N --seconds N [--connections N] [--data TEXT]
-//              [--interest HEADER] [--control]
+//              [--interest HEADER] [--users N] [--control]
 //
-// --interest: a line "answer VALUE NSEC" (CLOCK_MONOTONIC) on stdout whenever that header of an
-// answer differs from the answer before. --control: see open-loop.h.
+// --interest: a line "answer VALUE NSEC LAST RUN" (CLOCK_MONOTONIC) on stdout whenever that header
+// of an answer differs from the answer before; the value before came last at LAST, and RUN times in
+// a row. --users: a header x-user-id, by turns of so many users. --control: see open-loop.h.
 #include "open-loop.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,11 +16,13 @@
 
 #define RATE_MAX 200000u
 #define SECONDS_MAX 600u
+#define USERS_MAX 10000000u
+#define USER_HEADER "x-user-id: "
 
 struct arguments {
     unsigned port;
     const char *path, *data, *interest;
-    unsigned rate, seconds, connections;
+    unsigned rate, seconds, connections, users;
     bool control;
 };
 
@@ -36,15 +39,11 @@ static bool read_number(const char *text, unsigned least, unsigned most, unsigne
 static bool read_arguments(int argc, char **argv, struct arguments *a)
 {
     static const struct option options[] = {
-        {"port", required_argument, NULL, 'p'},
-        {"path", required_argument, NULL, 'u'},
-        {"rate", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 's'},
-        {"data", required_argument, NULL, 'd'},
-        {"connections", required_argument, NULL, 'c'},
-        {"interest", required_argument, NULL, 'i'},
-        {"control", no_argument, NULL, 'w'},
-        {NULL, 0, NULL, 0},
+        {"port", required_argument, NULL, 'p'},     {"path", required_argument, NULL, 'u'},
+        {"rate", required_argument, NULL, 'r'},     {"seconds", required_argument, NULL, 's'},
+        {"data", required_argument, NULL, 'd'},     {"connections", required_argument, NULL, 'c'},
+        {"interest", required_argument, NULL, 'i'}, {"users", required_argument, NULL, 'n'},
+        {"control", no_argument, NULL, 'w'},        {NULL, 0, NULL, 0},
     };
     bool ok = true;
     for (int o; ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -60,6 +59,8 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
             a->path = optarg;
         else if (o == 'd')
             a->data = optarg;
+        else if (o == 'n')
+            ok = read_number(optarg, 1, USERS_MAX, &a->users);
         else if (o == 'i')
             a->interest = optarg;
         else if (o == 'w')
@@ -86,11 +87,11 @@ static void print_result(const struct arguments *a, const struct open_loop_resul
 
 static int run(const struct arguments *a)
 {
-    char request[8192];
+    char request[OPEN_LOOP_REQUEST_MAX];
     int n = snprintf(request, sizeof request,
                      "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                     "Content-Length: %zu\r\n\r\n%s",
-                     a->path, strlen(a->data), a->data);
+                     "Content-Length: %zu\r\n%s\r\n%s",
+                     a->path, strlen(a->data), a->users ? USER_HEADER "00000000\r\n" : "", a->data);
     if (n < 0 || (size_t)n >= sizeof request)
         return -E2BIG;
     struct open_loop_options o = {
@@ -100,11 +101,14 @@ static int run(const struct arguments *a)
         .request = request,
         .request_len = (size_t)n,
         .interest = a->interest,
+        .users = a->users,
         .rate = a->rate,
         .seconds = a->seconds,
         .connections = a->connections,
         .control = a->control,
     };
+    if (a->users)
+        o.user_at = (size_t)(strstr(request, USER_HEADER) - request) + strlen(USER_HEADER);
     static struct bench_record record;
     struct open_loop_result result;
     int k = bench_record_init(&record, (size_t)a->rate * a->seconds);
@@ -126,7 +130,8 @@ int main(int argc, char **argv)
     };
     if (!read_arguments(argc, argv, &a)) {
         fprintf(stderr, "usage: bench-http --port N --path /p --rate N --seconds N "
-                        "[--connections N] [--data TEXT] [--interest HEADER] [--control]\n");
+                        "[--connections N] [--data TEXT] [--interest HEADER] [--users N] "
+                        "[--control]\n");
         return 2;
     }
     int k = run(&a);

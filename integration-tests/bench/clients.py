@@ -42,12 +42,13 @@ def failed(result):
 
 class Load:
     """HTTP load beside something that changes; windows are told while it runs, it ends with the block. `interest` names a header:
-    answers() is every change of its value as (value, time), in seconds of time.monotonic()."""
+    `seen` is every change of its value as (value, time), in seconds of time.monotonic(), and `runs` how long the value before had come:
+    (value, how often in a row, time of the last). `users` gives requests an x-user-id, by turns."""
 
-    def __init__(self, port, path, rate, interest, seconds=300):
-        argv = [*http_arguments(port, path, rate, seconds), "--interest", interest, "--control"]
+    def __init__(self, port, path, rate, interest, seconds=300, users=0):
+        argv = [*http_arguments(port, path, rate, seconds), "--interest", interest, "--control", *(["--users", str(users)] if users else [])]
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.seen, self.result, self.changed = [], None, threading.Condition()
+        self.seen, self.runs, self.result, self.changed = [], [], None, threading.Condition()
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
@@ -55,7 +56,9 @@ class Load:
         for line in self.process.stdout:
             with self.changed:
                 if line.startswith("answer "):
-                    _, value, nsec = line.rsplit("\n", 1)[0].split(" ")
+                    _, value, nsec, last, run = line.rsplit("\n", 1)[0].split(" ")
+                    if self.seen:
+                        self.runs.append((self.seen[-1][0], int(run), int(last) / 1e9))
                     self.seen.append((value, int(nsec) / 1e9))
                 else:
                     self.result = json.loads(line)

@@ -5,13 +5,15 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#define REQUEST "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+#define BEFORE_USER "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nX-User-Id: "
+#define REQUEST BEFORE_USER "00000000\r\n\r\n"
 #define ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 #define SLOW_MSEC 800
 
@@ -22,6 +24,7 @@ struct peer {
     pthread_t thread;
     enum act (*act)(unsigned n); // by the number of the request, from 1
     unsigned n;
+    unsigned users[16]; // who sent the first ones
 };
 
 static struct bench_record record;
@@ -37,6 +40,8 @@ static bool serve_one(struct peer *p, int fd)
     char request[sizeof REQUEST];
     if (recv(fd, request, strlen(REQUEST), MSG_WAITALL) != (ssize_t)strlen(REQUEST))
         return false;
+    if (p->n < sizeof p->users / sizeof p->users[0])
+        p->users[p->n] = (unsigned)strtoul(request + strlen(BEFORE_USER), NULL, 10);
     enum act act = p->act(++p->n);
     if (act == ACT_BE_SLOW)
         poll(NULL, 0, SLOW_MSEC);
@@ -151,6 +156,28 @@ static void test_waiting_counts_from_when_a_request_was_due(void **state)
     bench_record_done(&record);
 }
 
+static enum act good(unsigned n)
+{
+    (void)n;
+    return ACT_ANSWER;
+}
+
+static void test_users_take_turns(void **state)
+{
+    (void)state;
+    struct peer p;
+    struct open_loop_options o = options(start(&p, good), 10);
+    struct open_loop_result r;
+    o.user_at = strlen(BEFORE_USER);
+    o.users = 4;
+    run(&o, &r);
+    stop(&p);
+    assert_int_equal(r.answered, 10);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(p.users[i], i % 4);
+    bench_record_done(&record);
+}
+
 static void test_nobody_listens(void **state)
 {
     (void)state;
@@ -195,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_request_has_one_fate),
         cmocka_unit_test(test_waiting_counts_from_when_a_request_was_due),
+        cmocka_unit_test(test_users_take_turns),
         cmocka_unit_test(test_nobody_listens),
         cmocka_unit_test(test_control_brings_windows_and_the_end),
     };

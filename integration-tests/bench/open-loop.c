@@ -23,7 +23,7 @@ enum state { DOWN, CONNECTING, IDLE, BUSY };
 struct connection {
     int fd;
     enum state state;
-    uint64_t due_nsec; // of the request that it carries
+    uint64_t due_nsec, number; // of the request that it carries
     struct bench_response response;
 };
 
@@ -36,7 +36,9 @@ struct loop {
     unsigned *free_ring, free_first, n_free; // those that carry nothing, longest rested first
     uint64_t start_nsec, total, sent;        // total shrinks when the load is ended early
     unsigned dialling;                       // before the start
+    char request[OPEN_LOOP_REQUEST_MAX];     // with the user of the one that is sent
     char last_value[BENCH_VALUE_MAX];
+    uint64_t last_nsec, last_run; // of that value: when it came last, and how often in a row
     char line[CONTROL_LINE_MAX];
     size_t line_len;
     bool control_open;
@@ -104,9 +106,17 @@ static bool is_timed(const struct loop *l, uint64_t due_nsec)
     return due_nsec >= l->start_nsec + WARM_UP_NSEC;
 }
 
+static void set_user(struct loop *l, const struct connection *c)
+{
+    uint64_t user = l->o->users ? c->number % l->o->users : 0;
+    for (size_t i = OPEN_LOOP_USER_DIGITS; l->o->users && i-- > 0; user /= 10)
+        l->request[l->o->user_at + i] = (char)('0' + user % 10);
+}
+
 static void transmit(struct loop *l, struct connection *c)
 {
-    ssize_t n = send(c->fd, l->o->request, l->o->request_len, MSG_NOSIGNAL);
+    set_user(l, c);
+    ssize_t n = send(c->fd, l->request, l->o->request_len, MSG_NOSIGNAL);
     if (n != (ssize_t)l->o->request_len) { // a small request fits or the connection is no good
         lose(l, c, OPEN_LOOP_CLOSED);
         return;
@@ -123,7 +133,7 @@ static void send_due(struct loop *l, uint64_t now)
         if (due > now)
             return;
         struct connection *c = take_free(l);
-        l->sent++;
+        c->number = l->sent++;
         c->due_nsec = due;
         if (c->state == IDLE)
             transmit(l, c);
@@ -136,11 +146,15 @@ static void send_due(struct loop *l, uint64_t now)
 
 static void tell_change(struct loop *l, const struct bench_response *r, uint64_t now)
 {
-    if (!l->o->interest || strcmp(r->value, l->last_value) == 0)
-        return;
-    memcpy(l->last_value, r->value, sizeof l->last_value);
-    printf("answer %s %" PRIu64 "\n", r->value, now);
-    fflush(stdout);
+    if (l->o->interest && strcmp(r->value, l->last_value) != 0) {
+        memcpy(l->last_value, r->value, sizeof l->last_value);
+        printf("answer %s %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", r->value, now, l->last_nsec,
+               l->last_run);
+        fflush(stdout);
+        l->last_run = 0;
+    }
+    l->last_nsec = now;
+    l->last_run++;
 }
 
 static void answered(struct loop *l, struct connection *c)
@@ -248,6 +262,10 @@ static void on_control(struct loop *l)
 
 static int prepare(struct loop *l)
 {
+    if (l->o->request_len > sizeof l->request ||
+        (l->o->users && l->o->user_at + OPEN_LOOP_USER_DIGITS > l->o->request_len))
+        return -E2BIG;
+    memcpy(l->request, l->o->request, l->o->request_len);
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l->connections = calloc(l->o->connections, sizeof *l->connections);
     l->free_ring = calloc(l->o->connections, sizeof *l->free_ring);

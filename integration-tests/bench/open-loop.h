@@ -7,6 +7,8 @@
 #include <netinet/in.h>
 
 #define OPEN_LOOP_CONNECTIONS_MAX 1024u
+#define OPEN_LOOP_REQUEST_MAX 8192u
+#define OPEN_LOOP_USER_DIGITS 8
 
 enum open_loop_fate {     // of those that did not end with status 200
     OPEN_LOOP_STATUS,     // answered, with another status
@@ -21,6 +23,8 @@ struct open_loop_options {
     struct sockaddr_in address;
     const char *request; // the whole of it, head and body
     size_t request_len;
+    size_t user_at;       // where in it OPEN_LOOP_USER_DIGITS digits name the user; users > 0 only
+    unsigned users;       // request i comes from user i modulo users; 0: the request as it is
     const char *interest; // header whose change is told on stdout; NULL: none
     uint64_t rate, seconds;
     unsigned connections;

@@ -110,6 +110,7 @@ static void test_refused_configuration(void **state)
     static const char *const cases[][2] = {
         {"{\"mode\":\"nap\"}", "config.mode \"nap\" is not known"},
         {"{\"every\":0}", "config.every must be from 1 to 10000, not 0"},
+        {"{\"after\":-1}", "config.after must be from 0 to 1000000, not -1"},
         {"{\"code\":17}", "config.code must be from 1 to 16, not 17"},
         {"{\"moed\":\"none\"}", "\"moed\" is not known"},
     };
@@ -143,6 +144,8 @@ static void test_errors_are_spread(void **state)
                      100);
     assert_int_equal(
         count_failures("{\"mode\":\"handle-error\",\"every\":10}", 100, GRAYLING_INTERNAL), 10);
+    assert_int_equal(
+        count_failures("{\"mode\":\"handle-error\",\"after\":60}", 100, GRAYLING_INTERNAL), 40);
 }
 
 static int count_descriptors(void)

@@ -1,24 +1,29 @@
 // The frame of the faulty module: reads {"mode": "..."}, answers Poke with {} and, at the mode's
-// moment, lets the mode act. Members besides mode: every, share, code, usec (see faulty.h).
+// moment, lets the mode act. Members besides mode: every, after, share, code, usec (see faulty.h).
 #include "faulty.h"
 #include <stdio.h>
 
 #define MYRIAD 10000
 #define USEC_MAX 60000000
+#define AFTER_MAX 1000000
 
 static bool read_config(struct faulty *f, const struct grayling_bytes *config,
                         char why[JSON_WHY_MAX])
 {
-    enum { MODE, EVERY, SHARE, CODE, USEC, FIELDS };
+    enum { MODE, EVERY, SHARE, CODE, USEC, AFTER, FIELDS };
     static const int64_t least[FIELDS] = {[EVERY] = 1, [CODE] = 1};
-    static const int64_t most[FIELDS] = {
-        [EVERY] = MYRIAD, [SHARE] = MYRIAD, [CODE] = GRAYLING_UNAUTHENTICATED, [USEC] = USEC_MAX};
+    static const int64_t most[FIELDS] = {[EVERY] = MYRIAD,
+                                         [SHARE] = MYRIAD,
+                                         [CODE] = GRAYLING_UNAUTHENTICATED,
+                                         [USEC] = USEC_MAX,
+                                         [AFTER] = AFTER_MAX};
     struct json_field fields[FIELDS] = {
         [MODE] = {.name = "mode", .type = JSON_TEXT},
         [EVERY] = {.name = "every", .type = JSON_INTEGER},
         [SHARE] = {.name = "share", .type = JSON_INTEGER},
         [CODE] = {.name = "code", .type = JSON_INTEGER},
         [USEC] = {.name = "usec", .type = JSON_INTEGER},
+        [AFTER] = {.name = "after", .type = JSON_INTEGER},
     };
     if (!json_read(config->data, config->size, fields, FIELDS, JSON_REFUSE_UNKNOWN, why))
         return false;
@@ -40,6 +45,7 @@ static bool read_config(struct faulty *f, const struct grayling_bytes *config,
     f->share_permyriad = fields[SHARE].present ? (uint64_t)fields[SHARE].integer : MYRIAD;
     f->code = fields[CODE].present ? (int32_t)fields[CODE].integer : GRAYLING_INTERNAL;
     f->usec = (uint64_t)fields[USEC].integer;
+    f->after = (uint64_t)fields[AFTER].integer;
     return true;
 }
 
@@ -80,7 +86,8 @@ static int32_t handle(void *self, struct grayling_call *call,
     struct faulty *f = self;
     (void)request;
     uint64_t number = atomic_fetch_add(&f->calls, 1) + 1;
-    int32_t code = number % f->every == 0 ? act_at(f, FAULTY_HANDLE, call) : GRAYLING_OK;
+    bool acts = number > f->after && number % f->every == 0;
+    int32_t code = acts ? act_at(f, FAULTY_HANDLE, call) : GRAYLING_OK;
     return code == GRAYLING_OK ? respond_text(f->host, call, "{}") : code;
 }
 

@@ -11,6 +11,7 @@ struct faulty {
     const struct grayling_host *host;
     const struct faulty_mode *mode;
     uint64_t every;           // handle modes: of so many calls one misbehaves
+    uint64_t after;           // handle modes: only once it was called so often
     uint64_t share_permyriad; // handle-error: of 10000 misbehaving calls so many fail
     int32_t code;             // handle-error: with this code
     uint64_t usec;            // handle-slow: so much longer

@@ -3,7 +3,8 @@
 //
 // Supervisor to worker ("id" is echoed in the answer; one answer each):
 //   {"type":"hello","service","instance","threads":N,
-//    "listeners":[{"address":"127.0.0.1:8080","kind":"tcp|unix"}...]}   + fds [stats, listener...]
+//    "listeners":[{"address":"127.0.0.1:8080","kind":"tcp|unix"}...],"adoptable":bool}
+//                            + fds [stats, listener..., where a successor connects if adoptable]
 //       -> {"type":"hello-ok","pid":N}                         nothing is accepted yet
 //   {"type":"load","id","instance":SLOT,"module","version","digest","path","build_id",
 //    "config":{...}|null}                                              + fds [store file]
@@ -13,7 +14,7 @@
 //    "set":[{"module","stable":SLOT|-1,"rescue":SLOT|-1,"candidate":SLOT|-1,"rollout":N}...],
 //    "remove":["module"...],
 //    "rollouts":[{"rollout":N,"salt":"16 hex digits","weight":0..10000,"shadow":0..10000,
-//                 "sticky":"header:x-user-id","match":[...]}...]}
+//                 "sticky":"header:x-user-id","match":[...],"shadow_ignore":["$.at"...]}...]}
 //       -> {"type":"swapped","id","table":N,"freeze_usec":N,"parked":N}
 //        | {"type":"failed",...}                               the old table is in force
 //       A set item replaces what the table says of its module; the rollout of a candidate must be
@@ -28,7 +29,7 @@
 //       -> {"type":"thawed","id"}
 //   {"type":"drain","id","limit_usec":N}                       then the worker exits 0
 //       -> {"type":"drained","id","remaining":N}
-//   {"type":"describe","id"}            for a supervisor that finds an orphan at adopt_path
+//   {"type":"describe","id"}            for a supervisor that finds an orphan
 //       -> {"type":"description","id","pid","table",
 //           "modules":[{"module","version","digest","slot":SLOT|-1,"rescue":SLOT|-1,
 //                       "candidate":{"version","digest","slot","rollout"}}...]} + fds [listener...]

@@ -3,6 +3,9 @@
 #define GR_DOCUMENT_BYTES_MAX (256u * 1024) // one etcd value
 #define GR_CONFIG_BYTES_MAX (64u * 1024)    // a module's `config`, must fit one channel message
 #define GR_JSON_DEPTH_MAX 64
+#define GR_JSON_SAME_VALUES_MAX 65536           // of one text that is compared with another
+#define GR_JSON_IGNORE_PATHS_MAX 32             // left out of a comparison
+#define GR_JSON_IGNORE_HOPS_MAX 16              // of one of them
 #define GR_JSON_TEXT_BYTES_MAX (64u << 20)      // of a tree that is printed
 #define GR_ARTIFACT_BYTES_DEFAULT (64ull << 20) // [Artifacts] MaxBytes
 #define GR_ARTIFACT_BYTES_CEILING (1ull << 30)
@@ -78,3 +81,8 @@
 #define GR_REGEX_MATCH_MAX 10000   // PCRE2's match limit: backtracking from one starting place
 #define GR_REGEX_DEPTH_MAX 2000    // ... how deep
 #define GR_REGEX_HEAP_KIB_MAX 1024 // ... and in how much memory
+#define GR_SHADOW_THREADS 1        // of the pool; its seats are beside the front door's
+#define GR_SHADOW_QUEUE_MAX 256    // copies that wait; a power of two
+#define GR_SHADOW_QUEUE_BYTES_MAX (16ull << 20) // ... and what they hold
+#define GR_SHADOW_LAG_USEC_MAX 1000000ull       // an older copy is dropped
+#define GR_SHADOW_NOISE_EVERY 8                 // of so many copies stable answers one again

@@ -101,18 +101,46 @@ static int keep_or_set(cJSON *document, const char *field, cJSON *take, const cJ
     return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory");
 }
 
+// Steps of `--weight N`: so much of the traffic, a person looks, all of it. What else the strategy
+// says stays.
+static int set_weight(cJSON **strategy, const cJSON *before, const char *weight, struct gr_error *e)
+{
+    GR_AUTO_FREE char *steps = NULL;
+    cJSON *list = NULL;
+    if (!*weight || weight[strspn(weight, "0123456789.")])
+        return gr_error_set(e, -EINVAL, GR_REASON_NONE,
+                            "--weight %.32s: expected a percentage, like 5 or 2.5", weight);
+    if (!*strategy) {
+        const cJSON *old = gr_json_get(before, "strategy");
+        *strategy = cJSON_IsObject(old) ? cJSON_Duplicate(old, true) : cJSON_CreateObject();
+    }
+    if (!*strategy ||
+        asprintf(&steps, "[{\"weight\":%s},{\"pause\":{}},{\"weight\":100}]", weight) < 0)
+        return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory");
+    int r = parse_text("--weight", steps, strlen(steps), &list, e);
+    if (r < 0)
+        return r;
+    cJSON_DeleteItemFromObjectCaseSensitive(*strategy, "steps");
+    cJSON_AddItemToObject(*strategy, "steps", list);
+    return 0;
+}
+
 static int add_options(cJSON *document, const struct gr_args *args, const cJSON *before,
                        struct gr_error *e)
 {
     const char *settings = gr_args_value(args, "module-config"),
-               *strategy_file = gr_args_value(args, "strategy");
-    cJSON *config = NULL, *strategy = NULL;
+               *strategy_file = gr_args_value(args, "strategy"),
+               *weight = gr_args_value(args, "weight");
+    cJSON *config = NULL;
+    GR_AUTO_JSON cJSON *strategy = NULL;
     int r = settings ? parse_text("--module-config", settings, strlen(settings), &config, e) : 0;
     if (r >= 0)
         r = keep_or_set(document, "config", config, before, e);
     if (r >= 0 && strategy_file)
         r = read_strategy(strategy_file, &strategy, e);
-    return r < 0 ? r : keep_or_set(document, "strategy", strategy, before, e);
+    if (r >= 0 && weight)
+        r = set_weight(&strategy, before, weight, e);
+    return r < 0 ? r : keep_or_set(document, "strategy", gr_steal(strategy), before, e);
 }
 
 static cJSON *make_document(const struct gr_inspection *i, const char *const *sources, size_t n)

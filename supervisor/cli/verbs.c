@@ -56,6 +56,7 @@ static const struct gr_option publish_options[] = {
      "where it can be fetched; may repeat. Without: copied to the first of [Artifacts] FileRoots"},
     {0, "module-config", "JSON", "the module's configuration. Without: as it is"},
     {0, "strategy", "FILE", "how to roll it out. Without: as it is"},
+    {0, "weight", "N", "N percent of the traffic first, and all of it when it is promoted"},
     IF_REVISION,
     DRY_RUN,
     REASON,
@@ -119,6 +120,7 @@ const struct gr_verb gr_verbs[] = {
      0, GR_ARGS_MAX, apply_options, gr_verb_apply},
     {"publish", "FILE.so", "Make a module's file the desired version",
      "  grayctl publish build/modules/pay-1.1.0.so --reason PAY-1182\n"
+     "  grayctl publish pay-1.1.0.so --weight 5\n"
      "  grayctl publish pay-1.1.0.so --source https://artifacts.example/pay-1.1.0.so\n",
      1, 1, publish_options, gr_verb_publish},
     {"plan", "-f FILE... | MODULE --request HEADER", "What the daemon would do, and for whom",

@@ -141,10 +141,11 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
     snprintf(store, sizeof store, "%s/store", m->config->state_dir);
     snprintf(adopt, sizeof adopt, "%s/worker-%d-%" PRIu64 ".sock", m->config->state_dir, getpid(),
              h->number);
+    int adopt_fd GR_AUTO_CLOSE = gr_orphan_listen(adopt);
     const struct gr_worker_config c = {.service = m->config->service.s,
                                        .instance = m->config->instance.s,
                                        .store_dir = store,
-                                       .adopt_path = adopt,
+                                       .adopt_fd = adopt_fd,
                                        .threads = m->config->threads,
                                        .listeners = l,
                                        .n_listeners = m->listeners.n};
@@ -152,6 +153,7 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
         .hello = gr_crew_build, .event = on_event, .died = on_died, .userdata = h};
     int k = gr_worker_spawn(m->event, &c, &cb, &h->worker, e);
     if (k < 0) {
+        unlink(adopt);
         free(h);
         return k;
     }

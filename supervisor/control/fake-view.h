@@ -83,6 +83,7 @@ static inline void gr_fake_view_init(struct gr_fake_view *f)
                                .admin = "127.0.0.1:9464",
                                .n_modules = 2,
                                .modules = f->modules,
+                               .loaded = 3,
                                .pinned = 1,
                                .n_convictions = 1,
                                .convictions = &f->conviction,

@@ -1,6 +1,7 @@
 // Owns what one worker holds: the place of each module, the slots, which copy of an artifact each
 // slot has mapped, and the loading and unloading of one version.
 #include "base/fault.h"
+#include "base/log.h"
 #include "control/manager-internal.h"
 #include <errno.h>
 #include <string.h>
@@ -74,6 +75,8 @@ static void on_loaded(void *u, const cJSON *reply, const struct gr_error *e)
     // what hangs, or stays mapped after a fault, keeps its slot and its copy
     if (!reply && e->code != -ETIME && e->code != -EBUSY)
         l->hosted->slot_used[l->slot] = false;
+    if (!reply && e->code == -EBUSY)
+        l->hosted->slot_pinned[l->slot] = true;
     if (!reply && e->code == -ETIME)
         gr_manager_replace_worker(l->hosted->manager, "a load did not end");
     l->done(l->userdata, reply ? l->slot : -1, e);
@@ -160,13 +163,16 @@ struct unload {
 
 static void on_unloaded(void *u, const cJSON *reply, const struct gr_error *e)
 {
-    (void)e;
     struct unload *l = u;
+    struct gr_hosted *h = l->hosted;
     bool pinned = true;
     if (reply)
         (void)!gr_json_bool(reply, "", "pinned", GR_JSON_REQUIRED, &pinned, NULL);
-    if (!pinned) // a pinned version keeps its slot: something of it may still run
-        l->hosted->slot_used[l->slot] = false;
+    else if (e->code != -ECONNRESET && !h->slot_pinned[l->slot])
+        gr_log(GR_LOG_WARNING, "worker %d keeps a version that is not needed any more: %s",
+               gr_worker_pid(h->worker), e->message);
+    h->slot_pinned[l->slot] = pinned; // it keeps its slot: something of it may still run
+    h->slot_used[l->slot] = pinned;
     free(l);
 }
 
@@ -179,6 +185,11 @@ void gr_hosted_unload(struct gr_hosted *h, int slot)
     cJSON *m = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "unload");
     cJSON_AddNumberToObject(m, "instance", slot);
-    if (gr_worker_request(h->worker, m, -1, 0, on_unloaded, l) < 0)
+    int k = gr_worker_request(h->worker, m, -1, 0, on_unloaded, l);
+    if (k < 0) {
+        if (k != -EPIPE) // it is gone, and takes the version along
+            gr_log(GR_LOG_WARNING, "worker %d could not be asked to unload slot %d: %s",
+                   gr_worker_pid(h->worker), slot, strerror(-k));
         free(l);
+    }
 }

@@ -27,7 +27,8 @@ struct gr_hosted { // a worker and what it holds
     enum { GR_HOSTED_STARTING, GR_HOSTED_SERVING, GR_HOSTED_DRAINING } state;
     size_t n_places;
     struct gr_place places[GR_MODULES_MAX];
-    bool slot_used[GR_INSTANCES_MAX];
+    bool slot_used[GR_INSTANCES_MAX];   // by what is loaded, on its way in or out, or pinned
+    bool slot_pinned[GR_INSTANCES_MAX]; // by what could not be unloaded
     struct gr_held_file {
         struct gr_digest digest;
         unsigned copy;

@@ -165,7 +165,8 @@ static cJSON *order_as(struct gr_manager *m, struct gr_rollout *r, enum gr_direc
                        const char *type)
 {
     const struct gr_rollout_row *row = gr_rollout_row(r);
-    cJSON *o = gr_table_order(type, m->table.number + 1, freeze_budget(row, d));
+    int64_t number = m->table.number + (d == GR_SETTLE ? 0 : 1); // to settle commits first
+    cJSON *o = gr_table_order(type, number, freeze_budget(row, d));
     for (size_t i = 0; i < row->n; i++) {
         const struct gr_place p = place_as(m, r, i, d);
         if (d != GR_SETTLE || p.stable >= 0)
@@ -263,7 +264,8 @@ static void on_settled(void *u, const cJSON *reply, const struct gr_error *e)
     free(s);
 }
 
-// The worker exchanges tables and unloads on two threads: an unload that is asked for before the
+// Only the rescue leaves the table: that takes no freeze, which a slow call would let fail. The
+// worker exchanges tables and unloads on two threads: an unload that is asked for before the
 // exchange was answered may overtake it, and is then refused for ever.
 static void settle(struct gr_manager *m, struct gr_rollout *r)
 {
@@ -277,7 +279,7 @@ static void settle(struct gr_manager *m, struct gr_rollout *r)
         if (p && p->previous >= 0)
             s->slots[s->n++] = p->previous;
     }
-    if (gr_worker_request(m->active->worker, order_as(m, r, GR_SETTLE, "swap"), -1, 0, on_settled,
+    if (gr_worker_request(m->active->worker, order_as(m, r, GR_SETTLE, "route"), -1, 0, on_settled,
                           s) < 0)
         free(s);
 }

@@ -254,12 +254,10 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
     }
     if (m->active) {
         gr_stats_gauges(gr_worker_stats(m->active->worker), &v->gauges);
-        for (size_t i = 0; i < GR_INSTANCES_MAX; i++) // slots that no place names: pinned versions
-            v->pinned += m->active->slot_used[i];
-        for (size_t i = 0; i < m->active->n_places; i++)
-            v->pinned -= (uint64_t)(m->active->places[i].stable >= 0) +
-                         (uint64_t)(m->active->places[i].previous >= 0) +
-                         (uint64_t)(m->active->places[i].candidate >= 0);
+        for (size_t i = 0; i < GR_INSTANCES_MAX; i++) {
+            v->loaded += m->active->slot_used[i];
+            v->pinned += m->active->slot_pinned[i];
+        }
     }
     snprintf(v->phase, sizeof v->phase, "%s",
              m->stopping  ? "Draining"

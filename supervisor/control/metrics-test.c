@@ -117,6 +117,33 @@ static void test_same_version_in_two_roles_is_one_series(void **state)
     assert_null(strstr(strstr(text, line) + 1, "grayling_requests_in_flight{module=\"pay\""));
 }
 
+static void test_shadows_of_a_candidate(void **state)
+{
+    struct gr_fake_view seen;
+    (void)state;
+    gr_fake_view_init(&seen);
+    GR_AUTO_FREE char *before = render(&seen.view, GR_METRICS_PROMETHEUS);
+    assert_null(strstr(before, "result=\"same\""));
+    seen.counters[0].shadow = (struct gr_shadow_counters){7, 5, 1, 3, 2, 1};
+    GR_AUTO_FREE char *text = render(&seen.view, GR_METRICS_PROMETHEUS);
+    static const char one[] =
+        "grayling_shadow_%s_total{module=\"pay\",version=\"1.1.0\",result=\"%s\"} %d";
+    static const struct {
+        const char *name, *result;
+        int n;
+    } lines[] = {{"requests", "same", 7},
+                 {"requests", "diverged", 5},
+                 {"requests", "dropped", 3},
+                 {"noise", "same", 2},
+                 {"noise", "diverged", 1}};
+    for (size_t i = 0; i < GR_COUNT(lines); i++) {
+        char line[160];
+        snprintf(line, sizeof line, one, lines[i].name, lines[i].result, lines[i].n);
+        assert_line(text, line);
+    }
+    assert_null(strstr(text, "shadow_requests_total{module=\"pay\",version=\"1.0.0\""));
+}
+
 static void test_unloaded_version_has_no_series(void **state)
 {
     struct gr_fake_view gone;
@@ -168,6 +195,7 @@ int main(void)
         cmocka_unit_test(test_openmetrics),
         cmocka_unit_test(test_labels_are_escaped),
         cmocka_unit_test(test_same_version_in_two_roles_is_one_series),
+        cmocka_unit_test(test_shadows_of_a_candidate),
         cmocka_unit_test(test_unloaded_version_has_no_series),
         cmocka_unit_test(test_cap_is_kept),
         cmocka_unit_test(test_promtool_finds_nothing),

@@ -87,6 +87,12 @@ static void counters_add(struct gr_counters *into, const struct gr_counters *c)
     into->rescued += c->rescued;
     into->timeouts += c->timeouts;
     into->latency_sum_nsec += c->latency_sum_nsec;
+    into->shadow.same += c->shadow.same;
+    into->shadow.errors += c->shadow.errors;
+    into->shadow.diverged += c->shadow.diverged;
+    into->shadow.dropped += c->shadow.dropped;
+    into->shadow.noise_same += c->shadow.noise_same;
+    into->shadow.noise_diverged += c->shadow.noise_diverged;
 }
 
 static struct row *find_row(struct row *rows, size_t from, size_t n, const char *version)
@@ -211,6 +217,40 @@ static void faults(struct writer *w, struct row *rows, size_t n)
            "Share of new requests that is routed to this version.");
     for (size_t i = 0; i < n; i++)
         sample(w, "route_weight_ratio", rows[i].labels, rows[i].permyriad / 10000.0);
+}
+
+static void shadow_result(struct writer *w, const char *name, const struct row *row,
+                          const char *result, uint64_t n)
+{
+    char labels[LABELS_MAX + 64];
+    memcpy(labels, row->labels, row->labels_len + 1);
+    label(labels, sizeof labels, row->labels_len, "result", result);
+    sample(w, name, labels, (double)n);
+}
+
+// Of versions that have been a candidate with a shadow.
+static void shadows(struct writer *w, const struct row *rows, size_t n)
+{
+    static const char copies[] = "shadow_requests_total", noise[] = "shadow_noise_total";
+    family(w, copies, "counter",
+           "Copies of requests that this candidate answered out of sight, by comparison.");
+    for (size_t i = 0; i < n; i++) {
+        const struct gr_shadow_counters *s = &rows[i].sum.shadow;
+        if (s->same + s->diverged + s->dropped == 0)
+            continue;
+        shadow_result(w, copies, &rows[i], "same", s->same);
+        shadow_result(w, copies, &rows[i], "diverged", s->diverged);
+        shadow_result(w, copies, &rows[i], "dropped", s->dropped);
+    }
+    family(w, noise, "counter",
+           "Copies that stable answered again, compared with its own first answer, by candidate.");
+    for (size_t i = 0; i < n; i++) {
+        const struct gr_shadow_counters *s = &rows[i].sum.shadow;
+        if (s->noise_same + s->noise_diverged == 0)
+            continue;
+        shadow_result(w, noise, &rows[i], "same", s->noise_same);
+        shadow_result(w, noise, &rows[i], "diverged", s->noise_diverged);
+    }
 }
 
 // What came of the weights: measured since the share was set last.
@@ -357,6 +397,7 @@ int gr_metrics_format(const struct gr_view *v, enum gr_metrics_dialect d, struct
     infos(&w, v);
     requests(&w, rows, n);
     faults(&w, rows, n);
+    shadows(&w, rows, n);
     observed(&w, v);
     gauges(&w, v);
     stations(&w, v);

@@ -10,17 +10,62 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
-#define ANSWER_MSEC 1000
+#define ANSWER_USEC (10 * GR_USEC_PER_SEC) // all of them together
+#define BACKLOG 4
 #define DRAIN_USEC (10 * GR_USEC_PER_SEC)
 
-static int meet(const char *path)
+static int make_address(const char *path, struct sockaddr_un *ret)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof un.sun_path)
         return -ENAMETOOLONG;
     memcpy(un.sun_path, path, strlen(path));
+    *ret = un;
+    return 0;
+}
+
+static int listen_at(const char *path)
+{
+    struct sockaddr_un un;
+    struct stat st;
+    int k = make_address(path, &un);
+    if (k < 0)
+        return k;
+    int fd GR_AUTO_CLOSE = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+        unlink(path); // of a dead one that had this name: each worker has its own
+    if (bind(fd, (const struct sockaddr *)&un, sizeof un) < 0)
+        return -errno;
+    if (chmod(path, 0600) < 0 || listen(fd, BACKLOG) < 0) {
+        k = -errno;
+        unlink(path);
+        return k;
+    }
+    return gr_steal_fd(&fd);
+}
+
+int gr_orphan_listen(const char *path)
+{
+    int fd = listen_at(path);
+    if (fd < 0)
+        gr_log(GR_LOG_WARNING,
+               "a later supervisor will not find the worker that is started now: cannot listen on "
+               "%s: %s",
+               path, strerror(-fd));
+    return fd < 0 ? -1 : fd;
+}
+
+static int meet(const char *path)
+{
+    struct sockaddr_un un;
+    int k = make_address(path, &un);
+    if (k < 0)
+        return k;
     int fd GR_AUTO_CLOSE = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
@@ -63,9 +108,18 @@ static void take_listeners(const struct gr_config *c, int *fds, size_t n, struct
     }
 }
 
+// One that has hardly begun to run, or on a busy host, answers late; one that ended hangs up.
+static bool answers(int fd, struct gr_mono until)
+{
+    uint64_t now = gr_mono_now().usec;
+    int msec = now < until.usec ? (int)((until.usec - now) / GR_USEC_PER_MSEC) + 1 : 0;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return TEMP_FAILURE_RETRY(poll(&p, 1, msec)) == 1;
+}
+
 // Fails: -ENOENT (nobody is there, or nobody answers).
-static int adopt(const struct gr_config *c, const char *path, struct gr_orphan *ret,
-                 struct gr_listeners *listeners)
+static int adopt(const struct gr_config *c, const char *path, struct gr_mono until,
+                 struct gr_orphan *ret, struct gr_listeners *listeners)
 {
     int fd GR_AUTO_CLOSE = meet(path);
     if (fd < 0) {
@@ -76,10 +130,16 @@ static int adopt(const struct gr_config *c, const char *path, struct gr_orphan *
     cJSON *m GR_AUTO_JSON = NULL;
     int fds[GR_CHANNEL_FDS_MAX];
     size_t n = 0;
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    if (ask(fd) < 0 || TEMP_FAILURE_RETRY(poll(&p, 1, ANSWER_MSEC)) != 1 ||
-        gr_channel_recv(fd, &m, fds, &n) != 1)
+    int k = ask(fd);
+    if (k == 0 && !answers(fd, until)) {
+        gr_log(GR_LOG_WARNING,
+               "a worker of the supervisor before does not answer at %s; it is left alone", path);
         return -ENOENT;
+    }
+    if (k < 0 || gr_channel_recv(fd, &m, fds, &n) != 1) {
+        unlink(path); // it ended
+        return -ENOENT;
+    }
     uint64_t pid = 0;
     (void)!gr_json_uint(m, "", "pid", GR_JSON_OPTIONAL, 0, INT32_MAX, &pid, NULL);
     size_t before = listeners->n;
@@ -99,6 +159,7 @@ void gr_orphans_adopt(const struct gr_config *c, struct gr_orphans *ret,
     DIR *dir = opendir(c->state_dir);
     if (!dir)
         return;
+    struct gr_mono until = {gr_mono_now().usec + ANSWER_USEC};
     for (struct dirent *d; ret->n < GR_ORPHANS_MAX && (d = readdir(dir));) {
         char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
         size_t len = strlen(d->d_name);
@@ -107,7 +168,7 @@ void gr_orphans_adopt(const struct gr_config *c, struct gr_orphans *ret,
             continue;
         int k = snprintf(path, sizeof path, "%s/%s", c->state_dir, d->d_name);
         if (k > 0 && (size_t)k < sizeof path &&
-            adopt(c, path, &ret->list[ret->n], ret_listeners) == 0)
+            adopt(c, path, until, &ret->list[ret->n], ret_listeners) == 0)
             ret->n++;
     }
     closedir(dir);

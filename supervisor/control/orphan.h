@@ -16,8 +16,14 @@ struct gr_orphans {
     size_t n;
     struct gr_orphan list[GR_ORPHANS_MAX];
 };
+// Where one worker waits should it lose us. It is sent to the worker together with the listeners:
+// whoever finds those taken finds this one too, however little of the worker has run. -1: told as a
+// warning.
+int gr_orphan_listen(const char *path);
 // Connects to all orphans that wait, and removes the sockets of dead ones. Listeners that they hold
-// at one of c's addresses are added to *ret_listeners. Blocks for at most a second for each.
+// at one of c's addresses are added to *ret_listeners. Blocks for at most ten seconds, for orphans
+// that have hardly begun to run. Not to be called beside a living supervisor, whose workers do not
+// answer.
 void gr_orphans_adopt(const struct gr_config *c, struct gr_orphans *ret,
                       struct gr_listeners *ret_listeners);
 // This supervisor cannot take over after all: the orphans serve on and wait for the next one.

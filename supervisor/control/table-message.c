@@ -46,7 +46,10 @@ void gr_table_add_rollout(cJSON *order, const struct gr_rollout *r)
     cJSON_AddNumberToObject(o, "weight", row->gray.weight_permyriad);
     cJSON_AddNumberToObject(o, "shadow", row->gray.shadow_permyriad);
     cJSON_AddStringToObject(o, "sticky", s ? s->sticky : "");
-    if (s && s->match_json)
+    // a version that failed and waits for a person is shown to nobody, not by a rule either
+    if (s && s->match_json && row->gray.hold != GR_HOLD_FAILURE)
         cJSON_AddItemToObject(o, "match", cJSON_Parse(s->match_json));
+    if (s && s->shadow_ignore_json)
+        cJSON_AddItemToObject(o, "shadow_ignore", cJSON_Parse(s->shadow_ignore_json));
     cJSON_AddItemToArray(cJSON_GetObjectItem(order, "rollouts"), o);
 }

@@ -56,11 +56,11 @@ static void test_module_key(void **state)
     assert_fields(gr_json_get(o, "stable"), of_version, GR_COUNT(of_version));
     assert_true(cJSON_IsNull(gr_json_get(o, "candidate")));
     assert_true(cJSON_IsNull(gr_json_get(o, "reason")));
+    assert_true(cJSON_IsNull(gr_json_get(o, "intent")));
     assert_string_equal(text(o, "last_good"), "1.0.0");
     assert_string_equal(text(o, "updated"), "2026-11-24T05:06:06.123456Z");
     assert_int_equal((int)gr_json_get(gr_json_get(o, "verdict"), "errors")->valuedouble, 3);
     assert_non_null(strstr(text(gr_json_get(o, "verdict"), "sentence"), "Inconclusive"));
-    assert_true(cJSON_IsNull(gr_json_get(o, "intent")));
 }
 
 static void test_intents_are_told_newest_first(void **state)
@@ -141,7 +141,9 @@ static void test_a_rollout_says_where_it_is(void **state)
     static const struct gr_order_row order = {
         .verb = "pause", .actor = "alice", .reason = "PAY-7", .step = 1};
     struct gr_view_module m = fake.modules[1];
+    struct gr_counters counters = {.shadow = {1, 2, 3, 4, 5, 6}};
     (void)state;
+    gr_fake_version(&m.candidate, "1.2.0", "candidate", 2550, 2, &counters);
     m.gray = (struct gr_view_gray){.step = 1,
                                    .n_steps = GR_COUNT(steps),
                                    .steps = steps,
@@ -171,6 +173,9 @@ static void test_a_rollout_says_where_it_is(void **state)
     assert_string_equal(text(r, "sticky"), "tenant");
     assert_string_equal(text(r, "salt"), "0000000000abcdef");
     assert_string_equal(text(cJSON_GetArrayItem(gr_json_get(r, "match"), 0), "exact"), "acme");
+    GR_AUTO_FREE char *shadow = gr_json_format(gr_json_get(r, "shadow_seen"));
+    assert_string_equal(shadow, "{\"same\":1,\"diverged\":2,\"errors\":3,\"dropped\":4,"
+                                "\"noise_same\":5,\"noise_diverged\":6}");
 }
 
 static void test_refused_module_says_why(void **state)
@@ -198,6 +203,8 @@ static void test_everything(void **state)
     assert_true(p50 >= 1500 && p50 < 1600);
     assert_string_equal(text(gr_json_get(pay, "rollout"), "phase"), "Baking");
     assert_string_equal(text(gr_json_get(o, "source"), "cluster_id"), "cdf818194e3a8c32");
+    assert_int_equal((int)gr_json_get(gr_json_get(o, "worker"), "loaded")->valuedouble, 3);
+    assert_int_equal((int)gr_json_get(gr_json_get(o, "worker"), "pinned")->valuedouble, 1);
     assert_string_equal(text(cJSON_GetArrayItem(gr_json_get(o, "quarantine"), 0), "reason"),
                         "Crashed");
 }

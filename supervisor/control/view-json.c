@@ -145,7 +145,22 @@ static bool add_pause(cJSON *o, const struct gr_view_gray *g)
            cJSON_AddBoolToObject(j, "gate", g->gate);
 }
 
-static bool add_gray(cJSON *o, const struct gr_view_gray *g)
+// What came of the copies since this worker has the candidate.
+static bool add_shadow(cJSON *o, const struct gr_view_version *candidate)
+{
+    if (!candidate->counters)
+        return cJSON_AddNullToObject(o, "shadow_seen");
+    const struct gr_shadow_counters *s = &candidate->counters->shadow;
+    cJSON *j = cJSON_AddObjectToObject(o, "shadow_seen");
+    return j && gr_json_add_uint(j, "same", s->same) &&
+           gr_json_add_uint(j, "diverged", s->diverged) &&
+           gr_json_add_uint(j, "errors", s->errors) && gr_json_add_uint(j, "dropped", s->dropped) &&
+           gr_json_add_uint(j, "noise_same", s->noise_same) &&
+           gr_json_add_uint(j, "noise_diverged", s->noise_diverged);
+}
+
+static bool add_gray(cJSON *o, const struct gr_view_gray *g,
+                     const struct gr_view_version *candidate)
 {
     uint64_t seen = g->seen_candidate + g->seen_stable;
     cJSON *steps = NULL;
@@ -160,8 +175,8 @@ static bool add_gray(cJSON *o, const struct gr_view_gray *g)
     else
         ok = ok && cJSON_AddNullToObject(o, "weight_observed");
     return ok && cJSON_AddNumberToObject(o, "shadow", g->shadow_permyriad / 100.0) &&
-           gr_json_add_text(o, "sticky", g->sticky) && add_pause(o, g) &&
-           gr_json_add_text(o, "held_by", g->held_by) &&
+           add_shadow(o, candidate) && gr_json_add_text(o, "sticky", g->sticky) &&
+           add_pause(o, g) && gr_json_add_text(o, "held_by", g->held_by) &&
            gr_json_add_uint(o, "deadline_left_usec", g->deadline_left_usec) &&
            gr_json_add_text(o, "actor", g->order->actor) &&
            gr_json_add_text(o, "reason", g->order->reason) && add_order(o, g->order);
@@ -243,8 +258,8 @@ cJSON *gr_view_module_to_json(const struct gr_view_module *m)
                                 gr_json_add_int(rollout, "id", m->rollout) &&
                                 gr_json_add_text(rollout, "phase", m->rollout_phase) &&
                                 gr_json_add_uint(rollout, "bake_left_usec", m->bake_left_usec) &&
-                                (!m->gray.order ||
-                                 (add_gray(rollout, &m->gray) && add_routing(rollout, &m->gray))) &&
+                                (!m->gray.order || (add_gray(rollout, &m->gray, &m->candidate) &&
+                                                    add_routing(rollout, &m->gray))) &&
                                 add_intents(o, m));
 }
 
@@ -321,7 +336,7 @@ static bool add_worker(cJSON *o, const struct gr_view *v)
            gr_json_add_uint(j, "freeze_last_usec", g->freeze_last_usec) &&
            cJSON_AddNumberToObject(j, "freeze_p99_usec",
                                    (double)gr_histogram_quantile_nsec(&g->freeze, 0.99) / 1000) &&
-           gr_json_add_uint(j, "pinned", v->pinned);
+           gr_json_add_uint(j, "loaded", v->loaded) && gr_json_add_uint(j, "pinned", v->pinned);
 }
 
 cJSON *gr_view_to_json(const struct gr_view *v)

@@ -79,7 +79,8 @@ struct gr_view {
     size_t n_modules;
     struct gr_view_module *modules; // sorted by name
     struct gr_worker_gauges gauges;
-    uint64_t pinned;
+    uint64_t loaded; // versions in the worker that serves, those on their way in or out included
+    uint64_t pinned; // of them, those that could not be unloaded and are kept
     size_t n_convictions;
     struct gr_conviction *convictions;
     size_t n_series;

@@ -182,12 +182,12 @@ static int send_hello(struct gr_worker *w, const struct gr_worker_config *c)
     cJSON_AddStringToObject(m, "instance", c->instance);
     cJSON_AddNumberToObject(m, "threads", c->threads);
     cJSON_AddStringToObject(m, "store", c->store_dir);
-    cJSON_AddStringToObject(m, "adopt_path", c->adopt_path);
+    cJSON_AddBoolToObject(m, "adoptable", c->adopt_fd >= 0);
     gr_json_add_uint(m, "orphan_usec", ORPHAN_USEC);
     cJSON *list = cJSON_AddArrayToObject(m, "listeners");
     int fds[GR_CHANNEL_FDS_MAX] = {w->stats_fd};
     size_t n = 1;
-    for (size_t i = 0; i < c->n_listeners && n < GR_COUNT(fds); i++) {
+    for (size_t i = 0; i < c->n_listeners && n < GR_COUNT(fds) - 1; i++) {
         cJSON *o = cJSON_CreateObject();
         cJSON_AddStringToObject(o, "address", c->listeners[i].address);
         cJSON_AddStringToObject(o, "kind",
@@ -195,6 +195,8 @@ static int send_hello(struct gr_worker *w, const struct gr_worker_config *c)
         cJSON_AddItemToArray(list, o);
         fds[n++] = c->listeners[i].fd;
     }
+    if (c->adopt_fd >= 0)
+        fds[n++] = c->adopt_fd;
     return gr_channel_send(w->channel, m, fds, n);
 }
 
@@ -240,8 +242,12 @@ int gr_worker_spawn(sd_event *event, const struct gr_worker_config *c,
         k = spawn(w, e);
     if (k == 0) {
         w->reaped = false;
-        k = send_hello(w, c);
+        k = GR_FAULT("worker.before-hello");
     }
+    if (k == 0)
+        k = send_hello(w, c);
+    if (k == 0)
+        k = GR_FAULT("worker.after-hello");
     if (k == 0)
         k = sd_event_add_io(event, &w->channel_source, w->channel, EPOLLIN, on_channel, w);
     if (k >= 0)

@@ -30,7 +30,7 @@ struct gr_worker_listener {
 };
 struct gr_worker_config {
     const char *service, *instance, *store_dir;
-    const char *adopt_path; // where an orphan waits for the next supervisor
+    int adopt_fd; // where an orphan waits for the next supervisor; borrowed; -1: nowhere
     unsigned threads;
     const struct gr_worker_listener *listeners;
     size_t n_listeners;

@@ -74,7 +74,8 @@ static bool run(struct grayling_call *c, uint64_t start_nsec, int32_t *ret_code)
         code = GRAYLING_UNKNOWN;
     uint64_t end = now_nsec();
     uint64_t deadline = c->request->deadline_usec;
-    gr_stats_record(row, code, end - start_nsec, deadline != 0 && end / 1000 > deadline);
+    if (__builtin_expect(!t->shadow, 1))
+        gr_stats_record(row, code, end - start_nsec, deadline != 0 && end / 1000 > deadline);
     *ret_code = code;
     return sound;
 }
@@ -109,6 +110,7 @@ static inline bool answer_by(struct attempt *a, struct gr_instance *by, uint16_t
     a->call.instance = by;
     a->request.method = method;
     ret->by = by;
+    ret->ran = true;
     if (__builtin_expect(run(&a->call, a->start_nsec, &ret->code), 1))
         return true;
     say(a->call.message, "the module failed while it answered this request");
@@ -137,12 +139,8 @@ static bool rescue_stable(struct attempt *a, struct gr_served *ret)
 {
     const struct gr_member *m = &a->route->record->member;
     return a->route->idempotent && a->route->rescue_method != GR_METHOD_NONE &&
+           !a->call.thread->shadow &&
            answer_again(a, m->stable, m->rescue, a->route->rescue_method, ret);
-}
-
-static bool both_idempotent(const struct gr_route *route)
-{
-    return route->method != GR_METHOD_NONE && route->idempotent && route->candidate_idempotent;
 }
 
 // Apart from the way of a call without a rollout, which it must not slow down. false: whoever
@@ -155,7 +153,9 @@ static __attribute__((noinline)) bool answer_candidate(struct attempt *a, struct
     bool alone = gr_cohort_use(t, route->record);
     if (answer_by(a, m->candidate, route->candidate_method, ret))
         return true;
-    if (!alone || !both_idempotent(route)) {
+    if (t->shadow)
+        return false; // nobody waits for a shadow's answer
+    if (!alone || !gr_route_both_idempotent(route)) {
         t->broken = m->candidate; // maybe the request as a whole can be answered again
         return false;
     }
@@ -177,6 +177,13 @@ static void answer_nobody(const struct gr_member *m, char *message, struct gr_se
                            : "the module has no stable version yet");
 }
 
+// What a shadow does must leave no trace.
+static void refuse_shadow(char *message, struct gr_served *ret)
+{
+    *ret = (struct gr_served){.code = GRAYLING_UNAVAILABLE};
+    say(message, "shadow: the method is not declared idempotent");
+}
+
 void gr_serve(struct gr_thread *t, const struct gr_route *route,
               const struct grayling_request *request, unsigned depth, char *message,
               struct gr_served *ret)
@@ -190,6 +197,11 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
             answer_nobody(member, message, ret);
             return;
         }
+    }
+    if (__builtin_expect(t->shadow, 0) &&
+        !(candidate ? route->candidate_idempotent : route->idempotent)) {
+        refuse_shadow(message, ret);
+        return;
     }
     *ret = (struct gr_served){.by = candidate ? member->candidate : member->stable,
                               .candidate = candidate};
@@ -234,7 +246,7 @@ static inline void copy_name(char *to, const char *from, size_t len)
 }
 _Static_assert(sizeof(struct gr_name) >= 16 && GR_VERSION_MAX >= 16, "copy_name() reads as much");
 
-static void fill(struct gr_response *r, const struct gr_served *served)
+void gr_response_fill(struct gr_response *r, const struct gr_served *served)
 {
     r->code = served->code;
     r->rescued = served->rescued;
@@ -252,15 +264,14 @@ static void fill(struct gr_response *r, const struct gr_served *served)
     }
 }
 
-// Everything but the long texts, of which the terminator is enough.
-static void clear(struct gr_response *r)
+void gr_response_clear(struct gr_response *r)
 {
     r->code = GRAYLING_OK;
     r->payload = (struct grayling_bytes){0};
     r->release = NULL;
     r->owner = NULL;
     r->message[0] = r->module[0] = r->version[0] = 0;
-    r->rescued = r->candidate = false;
+    r->rescued = r->candidate = r->shadow.chosen = false;
     r->private_ = NULL;
 }
 
@@ -285,6 +296,18 @@ static __attribute__((noinline)) void mend(struct gr_thread *t, const struct gr_
     t->broken = NULL; // once
 }
 
+// Stable has answered, by itself and as it meant to: is the candidate to answer too?
+static __attribute__((noinline)) void
+choose_shadow(const struct gr_route *route, const struct gr_served *served, struct gr_response *ret)
+{
+    struct gr_gray *gray = route->record->member.gray;
+    if (served->candidate || served->rescued || served->failed || !served->ran ||
+        gr_gray_shadow(gray) == 0 || !gr_route_both_idempotent(route))
+        return;
+    ret->shadow.chosen = gr_gray_shadow_turn(gray, &ret->shadow.noise);
+    ret->shadow.rollout = gr_gray_rollout(gray);
+}
+
 enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_request *request,
                                      struct gr_response *ret)
 {
@@ -295,7 +318,7 @@ enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_
         gr_unpin(t);
         return GR_CALL_PARKED;
     }
-    clear(ret);
+    gr_response_clear(ret);
     if (entry == GR_NO_ROUTE) {
         ret->code = GRAYLING_UNIMPLEMENTED;
         snprintf(ret->message, sizeof(ret->message), "no module here provides %.127s/%.63s",
@@ -306,7 +329,9 @@ enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_
         gr_serve(t, route, request, 0, ret->message, &served);
         if (__builtin_expect(t->broken != NULL, 0))
             mend(t, route, request, ret->message, &served);
-        fill(ret, &served);
+        gr_response_fill(ret, &served);
+        if (__builtin_expect(route->record->member.gray != NULL, 0))
+            choose_shadow(route, &served, ret);
     }
     gr_unpin(t);
     return GR_CALL_DONE;

@@ -9,7 +9,8 @@ static uint8_t decide(const struct gr_thread *t, const struct gr_record *r)
 {
     struct gr_gray *gray = r->member.gray;
     struct gr_gray_decision d;
-    if (!gr_gray_decide(gray, t->request, &d))
+    // a shadow takes no turn from real requests
+    if (!gr_gray_decide(gray, t->request, &d) && !t->shadow)
         d.candidate = gr_gray_turn(gray);
     if (__builtin_expect(d.given_up != 0, 0))
         gr_stats_patterns_given_up(t->dispatch->stats, d.given_up);

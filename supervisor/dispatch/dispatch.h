@@ -131,6 +131,11 @@ struct gr_response {
     char module[GR_NAME_MAX + 1], version[GR_VERSION_MAX + 1]; // who answered; "" when nobody
     bool rescued;   // stable/previous answered for a faulted version
     bool candidate; // (role) the candidate answered
+    struct gr_shadow_turn {
+        bool chosen; // this request is to be answered by the candidate too, out of sight
+        bool noise;  // ... and by stable once more
+        int64_t rollout;
+    } shadow;
     void *private_; // library's own
 };
 enum gr_call_result {
@@ -146,6 +151,22 @@ enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_
                                      struct gr_response *ret);
 // Gives buffers back and unpins. May run on another thread than the call.
 void gr_response_done(struct gr_dispatch *d, struct gr_response *r);
+
+// --- shadow ------------------------------------------------------------------------------------
+
+// Runs a copy of a request that stable has answered (gr_response.shadow), now that its client no
+// longer waits: by the candidate of `rollout`, or by stable. It counts nowhere as a request, draws
+// no turn of a weight, is answered by nobody else, and what it calls of other modules is answered
+// with UNAVAILABLE unless the contract calls it idempotent. A fault is a fault as any. For a thread
+// that serves nothing else. false: nothing ran and there is no response, since the rollout is over,
+// a method is not idempotent (any more) or a gate is closed.
+enum gr_shadow_role { GR_SHADOW_CANDIDATE, GR_SHADOW_NOISE };
+GR_MUST_CHECK bool gr_dispatch_shadow(struct gr_thread *t, const struct grayling_request *request,
+                                      int64_t rollout, enum gr_shadow_role role,
+                                      struct gr_response *ret);
+// Adds to the candidate's counters, if the rollout is still on.
+void gr_dispatch_shadow_count(struct gr_thread *t, const struct grayling_request *request,
+                              int64_t rollout, const struct gr_shadow_counters *add);
 
 struct gr_waiter {
     void (*resume)(struct gr_waiter

@@ -10,6 +10,8 @@
 
 struct turns { // what all grays of one rollout share
     _Alignas(128) _Atomic uint64_t next;
+    _Alignas(128) _Atomic uint64_t shadow_next; // of answers by stable
+    _Atomic uint64_t shadow_chosen;
     _Atomic unsigned refs;
 };
 
@@ -22,6 +24,7 @@ struct gr_gray {
     enum gr_subject subject;
     char name[128]; // of the header or cookie
     struct gr_rules *rules;
+    struct gr_json_ignore *ignore;
     struct turns *turns;
 };
 
@@ -42,6 +45,18 @@ bool gr_gray_turn(struct gr_gray *g)
 {
     uint64_t i = atomic_fetch_add_explicit(&g->turns->next, 1, memory_order_relaxed);
     return gr_gray_is_turn(i, g->weight);
+}
+
+bool gr_gray_shadow_turn(struct gr_gray *g, bool *ret_noise)
+{
+    if (g->shadow == 0)
+        return false;
+    uint64_t i = atomic_fetch_add_explicit(&g->turns->shadow_next, 1, memory_order_relaxed);
+    if (!gr_gray_is_turn(i, g->shadow))
+        return false;
+    uint64_t n = atomic_fetch_add_explicit(&g->turns->shadow_chosen, 1, memory_order_relaxed);
+    *ret_noise = n % GR_SHADOW_NOISE_EVERY == 0;
+    return true;
 }
 
 // --- deciding ----------------------------------------------------------------------------------
@@ -81,6 +96,11 @@ unsigned gr_gray_shadow(const struct gr_gray *g)
     return g->shadow;
 }
 
+const struct gr_json_ignore *gr_gray_ignore(const struct gr_gray *g)
+{
+    return g->ignore;
+}
+
 // --- life --------------------------------------------------------------------------------------
 
 static void unref_turns(struct turns *t)
@@ -101,6 +121,7 @@ void gr_gray_unref(struct gr_gray *g)
     if (!g || atomic_fetch_sub(&g->refs, 1) != 1)
         return;
     gr_rules_free(g->rules);
+    gr_json_ignore_free(g->ignore);
     unref_turns(g->turns);
     free(g);
 }
@@ -172,6 +193,15 @@ static int parse_rules(struct gr_gray *g, const char *text, struct gr_error *e)
     return r < 0 ? r : gr_rules_parse(list, &g->rules, e);
 }
 
+static int parse_ignore(struct gr_gray *g, const char *text, struct gr_error *e)
+{
+    GR_AUTO_JSON cJSON *list = NULL;
+    if (!text)
+        return 0;
+    int r = gr_json_parse(text, strlen(text), GR_DOCUMENT_BYTES_MAX, &list, e);
+    return r < 0 ? r : gr_json_ignore_parse(list, "shadow_ignore", &g->ignore, e);
+}
+
 int gr_gray_new(const struct gr_gray_spec *spec, const struct gr_gray *before, struct gr_gray **ret,
                 struct gr_error *e)
 {
@@ -195,6 +225,8 @@ int gr_gray_new(const struct gr_gray_spec *spec, const struct gr_gray *before, s
         r = parse_sticky(g, spec->sticky, e);
     if (r == 0)
         r = parse_rules(g, spec->match_json, e);
+    if (r == 0)
+        r = parse_ignore(g, spec->ignore_json, e);
     if (r < 0)
         return r;
     *ret = gr_steal(g);

@@ -9,6 +9,7 @@
 // window of n turns the candidate's share is within one request of the weight.
 #pragma once
 #include "base/error.h"
+#include "base/json-same.h"
 #include <grayling/module.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ struct gr_gray_spec {
     const char *sticky;        // "" (or NULL): turns; "header:N" "cookie:N" "tenant" "trace"
     const char *match_json;    // list of rules as strategy.match has it; NULL: none
     unsigned shadow_permyriad;
+    const char *ignore_json; // strategy.shadow_ignore; NULL: none
 };
 struct gr_gray;
 
@@ -40,6 +42,8 @@ static inline void gr_gray_unrefp(struct gr_gray **g)
 int64_t gr_gray_rollout(const struct gr_gray *g);
 unsigned gr_gray_weight(const struct gr_gray *g); // permyriad
 unsigned gr_gray_shadow(const struct gr_gray *g); // permyriad
+// What the comparison of a shadow's answer leaves out; lives as long as g. NULL: nothing.
+const struct gr_json_ignore *gr_gray_ignore(const struct gr_gray *g);
 
 struct gr_gray_decision {
     bool candidate;
@@ -54,6 +58,9 @@ bool gr_gray_decide(const struct gr_gray *g, const struct grayling_request *requ
                     struct gr_gray_decision *ret);
 // Takes the next turn. true: the candidate's. Any number of threads at once.
 bool gr_gray_turn(struct gr_gray *g);
+// The same for the shadow's share, with turns of its own. *ret_noise: stable is to answer this one
+// again too, which is every GR_SHADOW_NOISE_EVERY-th that is chosen, from the first one on.
+bool gr_gray_shadow_turn(struct gr_gray *g, bool *ret_noise);
 
 // The arithmetic itself. A bucket of a key; whether turn `i` of the sequence is the candidate's:
 // the differences of floor(i * weight / 10000), which are spread as evenly as integers can be.

@@ -23,6 +23,7 @@ struct gr_thread { // one calling thread's seat
     bool taken; // under lock
     // Of the request that the outermost call answers, for all calls that it makes (cohort.c).
     const struct grayling_request *request;
+    bool shadow; // the outermost call is a shadow's (shadow.c)
     // A candidate that failed where only the whole request can be answered again; NULL outside.
     struct gr_instance *broken;
     uint8_t cohorts[GR_GRAYS_MAX]; // GR_COHORT_, by the table's rollouts
@@ -83,8 +84,8 @@ void gr_leave_notify(struct gr_dispatch *d);
 
 // --- pin.c -------------------------------------------------------------------------------------
 enum gr_entry { GR_ENTERED, GR_NO_ROUTE, GR_GATE_CLOSED };
-// Pins the table in force for this thread and finds the request's route in it. Whatever it returns,
-// gr_unpin() follows.
+// Pins the table in force for this thread and finds the request's route in it (*ret, unless there
+// is none). Whatever it returns, gr_unpin() follows.
 enum gr_entry gr_pin(struct gr_thread *t, const struct grayling_request *request,
                      const struct gr_route **ret);
 void gr_unpin(struct gr_thread *t);
@@ -192,6 +193,7 @@ struct gr_served { // who answered what
     struct gr_instance *by; // NULL: nobody has the method
     bool rescued, candidate;
     bool failed; // `by` faulted
+    bool ran;    // a version of the module said so, not the library in its place
     struct gr_answer *answer;
 };
 // Runs a route on the pinned table: deadline, guard, statistics, rescue. `message` as in
@@ -199,3 +201,6 @@ struct gr_served { // who answered what
 void gr_serve(struct gr_thread *t, const struct gr_route *route,
               const struct grayling_request *request, unsigned depth, char *message,
               struct gr_served *ret);
+// Everything but the long texts, of which the terminator is enough.
+void gr_response_clear(struct gr_response *r);
+void gr_response_fill(struct gr_response *r, const struct gr_served *served);

@@ -36,11 +36,11 @@ enum gr_entry gr_pin(struct gr_thread *t, const struct grayling_request *request
         if (!route)
             return GR_NO_ROUTE;
         gr_asym_publish(&t->entered, route->record);
+        *ret = route;
         if (gate_closed(d, route->record))
             return GR_GATE_CLOSED;
         if (gr_asym_load(&d->current) != table)
             continue;
-        *ret = route;
         return GR_ENTERED;
     }
 }

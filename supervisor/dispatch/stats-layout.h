@@ -16,6 +16,7 @@ struct gr_stats_row { // one thread's share of one version
     _Alignas(128) _Atomic uint64_t requests[GR_CODES];
     _Atomic uint64_t faults, rescued, timeouts, latency_sum_nsec;
     _Atomic uint64_t latency[GR_HISTOGRAM_BUCKETS];
+    _Atomic uint64_t shadow[sizeof(struct gr_shadow_counters) / sizeof(uint64_t)]; // in its order
 };
 
 struct gr_stats_inside {                 // where one thread is just now
@@ -90,6 +91,14 @@ static inline void gr_stats_raise(_Atomic uint64_t *counter, uint64_t by)
 {
     uint64_t v = atomic_load_explicit(counter, memory_order_relaxed);
     atomic_store_explicit(counter, v + by, memory_order_relaxed);
+}
+
+static inline void gr_stats_shadow(struct gr_stats_row *row, const struct gr_shadow_counters *add)
+{
+    uint64_t by[GR_COUNT(row->shadow)];
+    memcpy(by, add, sizeof(by));
+    for (unsigned i = 0; i < GR_COUNT(by); i++)
+        gr_stats_raise(&row->shadow[i], by[i]);
 }
 
 static inline void gr_stats_enter(struct gr_stats_inside *in, const char *request_id,

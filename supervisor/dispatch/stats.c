@@ -231,6 +231,7 @@ static uint64_t count_inside(const struct gr_stats_segment *seg, unsigned slot)
 
 void gr_stats_read(const struct gr_stats *s, unsigned slot, struct gr_counters *ret)
 {
+    uint64_t shadow[GR_COUNT(s->seg->rows[0][0].shadow)] = {0};
     memset(ret, 0, sizeof(*ret));
     uint32_t rows = LOAD(s->seg->rows_used);
     for (uint32_t i = 0; i < rows; i++) {
@@ -243,7 +244,10 @@ void gr_stats_read(const struct gr_stats *s, unsigned slot, struct gr_counters *
         ret->latency_sum_nsec += LOAD(row->latency_sum_nsec);
         for (unsigned b = 0; b < GR_HISTOGRAM_BUCKETS; b++)
             ret->latency.count[b] += LOAD(row->latency[b]);
+        for (unsigned c = 0; c < GR_COUNT(shadow); c++)
+            shadow[c] += LOAD(row->shadow[c]);
     }
+    memcpy(&ret->shadow, shadow, sizeof(shadow));
     ret->in_flight = count_inside(s->seg, slot);
 }
 
@@ -255,9 +259,17 @@ uint64_t gr_counters_total(const struct gr_counters *c)
     return n;
 }
 
+bool gr_code_is_server_error(int32_t code)
+{
+    return code == 2 || code == 4 || (code >= 13 && code <= 15);
+}
+
 uint64_t gr_counters_server_errors(const struct gr_counters *c)
 {
-    return c->requests[2] + c->requests[4] + c->requests[13] + c->requests[14] + c->requests[15];
+    uint64_t n = 0;
+    for (int32_t i = 0; i < GR_CODES; i++)
+        n += gr_code_is_server_error(i) ? c->requests[i] : 0;
+    return n;
 }
 
 const char *gr_stats_frame_method(const struct gr_stats_segment *seg, uint32_t frame)

@@ -26,13 +26,20 @@ uint64_t gr_histogram_upper_nsec(unsigned bucket); // largest value of the bucke
 // Smallest upper bound under which at least q (0..1) of the counts lie; 0 when empty.
 uint64_t gr_histogram_quantile_nsec(const struct gr_histogram *h, double q);
 
-#define GR_CODES 17  // gRPC status codes 0..16
+#define GR_CODES 17          // gRPC status codes 0..16
+struct gr_shadow_counters {  // copies of real requests, which count nowhere else
+    uint64_t same, diverged; // run and compared with stable's answer
+    uint64_t errors;         // of these: a server's error, or a fault
+    uint64_t dropped;        // not run, or not compared: no room, too late, a gate was closed
+    uint64_t noise_same, noise_diverged; // stable, compared with its own first answer
+};
 struct gr_counters { // sums over threads of one version (slot); monotonic while the slot is bound
     uint64_t requests[GR_CODES];
     uint64_t in_flight;
     uint64_t faults, rescued, timeouts;
     uint64_t latency_sum_nsec;
     struct gr_histogram latency;
+    struct gr_shadow_counters shadow; // of a candidate
 };
 // Binds a slot to a fresh version: zeroes it and raises its generation. Supervisor only, before
 // `load`.
@@ -41,6 +48,7 @@ void gr_stats_bind(struct gr_stats *s, unsigned slot, const char *module, const 
 // 14, 15, 2 and 4 are the server's fault.
 void gr_stats_read(const struct gr_stats *s, unsigned slot, struct gr_counters *ret);
 uint64_t gr_counters_total(const struct gr_counters *c);
+bool gr_code_is_server_error(int32_t code);
 uint64_t gr_counters_server_errors(
     const struct gr_counters *c); // codes unknown, deadline_exceeded, internal, unavailable,
                                   // data_loss, unimplemented excluded

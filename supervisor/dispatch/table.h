@@ -72,6 +72,11 @@ struct gr_route {
     uint16_t method, candidate_method, rescue_method;
     bool idempotent, candidate_idempotent;
 };
+// By stable's contract and by the candidate's.
+static inline bool gr_route_both_idempotent(const struct gr_route *r)
+{
+    return r->method != GR_METHOD_NONE && r->idempotent && r->candidate_idempotent;
+}
 struct gr_table_rollout {
     struct gr_gray *gray;
     unsigned n_members; // modules that change together

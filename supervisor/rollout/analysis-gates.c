@@ -33,7 +33,8 @@ static void judge_p99(struct gr_analysis_state *s, const struct gr_analysis_inpu
     g->high = c_high == UINT64_MAX ? RATIO_MAX : ratio_of((double)c_high, (double)b_low);
     g->limit = in->limits.latency_p99_max_ratio;
     gr_gate_conclude(s, in, GR_GATE_LATENCY_P99, g, gr_evidence_beside(s, GR_GATE_LATENCY_P99),
-                     g->estimate <= g->limit, ran_enough(in) && s->tails[0].set);
+                     g->estimate <= g->limit || g->candidate <= g->stable + GR_LATENCY_SLACK_NSEC,
+                     ran_enough(in) && s->tails[0].set);
     gr_gate_leave_if_over(in, g, ran_enough(in));
 }
 

@@ -3,11 +3,12 @@
 // buckets. Must never interpolate.
 //
 // The p99 is compared by shares: with x near stable's p99, "candidate's p99 is at most ratio times
-// stable's" says that the candidate's share beyond ratio * x is at most stable's beyond x. x is a
-// bucket's edge that was chosen before the block began, among those near the p99 the one whose
-// multiple loses least to the candidate's own buckets; so both shares are counts, and the bet of
-// analysis-bet.c applies with excess 0. The shape gate does the same at the median and on the way
-// to the p99, where a second mode shows that the p99 does not.
+// stable's" (or GR_LATENCY_SLACK_NSEC above it, where the ratio of a few microseconds would be
+// nobody's concern) says that the candidate's share beyond ratio * x is at most stable's beyond x.
+// x is a bucket's edge that was chosen before the block began, among those near the p99 the one
+// whose multiple loses least to the candidate's own buckets; so both shares are counts, and the bet
+// of analysis-bet.c applies with excess 0. The shape gate does the same at the median and on the
+// way to the p99, where a second mode shows that the p99 does not.
 #include "rollout/analysis-internal.h"
 
 #define NSEC_MAX 9e18
@@ -31,6 +32,13 @@ void gr_latency_add_up(const struct gr_histogram *h, const struct gr_histogram *
     ret->from[GR_HISTOGRAM_BUCKETS] = 0;
     for (unsigned i = GR_HISTOGRAM_BUCKETS; i-- > 0;)
         ret->from[i] = n += h->count[i] + (more ? more->count[i] : 0);
+}
+
+// How slow a call may be where stable's takes `nsec`.
+static double allowed_nsec(double nsec, double ratio)
+{
+    double by_ratio = ratio * nsec, by_slack = nsec + GR_LATENCY_SLACK_NSEC;
+    return by_ratio > by_slack ? by_ratio : by_slack;
 }
 
 static double lower_nsec(uint64_t bucket)
@@ -63,7 +71,7 @@ uint64_t gr_latency_beyond(const struct gr_histogram *h, double limit_nsec)
 // share is from the wanted one.
 static double loss_of(uint64_t bucket, double share, double level, double ratio)
 {
-    double wanted = ratio * (double)gr_histogram_upper_nsec((unsigned)bucket);
+    double wanted = allowed_nsec((double)gr_histogram_upper_nsec((unsigned)bucket), ratio);
     double off = share > level ? share / level : level / share;
     return lower_nsec(bucket_beyond(wanted)) / (wanted + 1) - 1 + 0.02 * (off - 1);
 }
@@ -113,8 +121,8 @@ void gr_tail_open(struct gr_tail *t, unsigned level, const struct gr_latency_sum
     t->set = choose(known, levels[level], ratio, &t->fast_bucket, &t->share);
     if (!t->set)
         return;
-    t->slow_bucket =
-        bucket_beyond(ratio * (double)gr_histogram_upper_nsec((unsigned)t->fast_bucket));
+    t->slow_bucket = bucket_beyond(
+        allowed_nsec((double)gr_histogram_upper_nsec((unsigned)t->fast_bucket), ratio));
     t->fast_base = fast->from[t->fast_bucket + 1];
     t->slow_base = slow->from[t->slow_bucket];
     t->fast_before = fast->from[0];
@@ -189,7 +197,7 @@ void gr_latency_excess(const struct gr_histogram *slow, const struct gr_histogra
         above -= fast->count[b];
         if (fast->count[b] == 0 && slow->count[b] == 0)
             continue;
-        uint64_t from = bucket_beyond(ratio * (double)gr_histogram_upper_nsec(b));
+        uint64_t from = bucket_beyond(allowed_nsec((double)gr_histogram_upper_nsec(b), ratio));
         while (next < from)
             beyond -= slow->count[next++];
         double excess = (double)beyond / n - (double)above / m;

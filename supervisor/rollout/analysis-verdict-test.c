@@ -97,6 +97,19 @@ static void latency_fails(void **state)
     assert_int_equal(serve(&faster, 100, 0, 0, 7, 10), GR_VERDICT_SUCCESSFUL);
 }
 
+// Twice as slow in a few microseconds is nobody's concern; the same ratio in milliseconds is.
+static void microseconds_are_no_regression(void **state)
+{
+    (void)state;
+    struct looks l = begin();
+    assert_int_equal(serve(&l, 300, 0, 0, 0.010, 0.005), GR_VERDICT_SUCCESSFUL);
+    l = begin();
+    assert_int_equal(serve(&l, 300, 0, 0, 10, 5), GR_VERDICT_FAILED);
+    assert_int_equal(l.verdict.reason, GR_REASON_LATENCY_REGRESSED);
+    l = begin(); // 5 us beside 205 us: past the slack
+    assert_int_equal(serve(&l, 300, 0, 0, 0.205, 0.005), GR_VERDICT_FAILED);
+}
+
 static void the_budget_and_a_crash_need_no_statistics(void **state)
 {
     (void)state;
@@ -367,6 +380,7 @@ int main(void)
         cmocka_unit_test(errors_fail_also_when_stable_has_none),
         cmocka_unit_test(over_the_limit_without_proof_is_undecided),
         cmocka_unit_test(latency_fails),
+        cmocka_unit_test(microseconds_are_no_regression),
         cmocka_unit_test(the_budget_and_a_crash_need_no_statistics),
         cmocka_unit_test(a_broken_measurement_is_an_error),
         cmocka_unit_test(nobody_asks_is_undecided),

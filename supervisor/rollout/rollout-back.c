@@ -31,6 +31,13 @@ static void convict(struct gr_rollout *r, size_t member, enum gr_reason reason)
         r->env.ops->convict(r->env.ops->userdata, r, member);
 }
 
+// What failed and waited for a person is convicted when it goes back, whoever sends it back.
+static void convict_waiting(struct gr_rollout *r)
+{
+    for (size_t i = 0; r->row.gray.hold == GR_HOLD_FAILURE && i < r->row.n; i++)
+        convict(r, i, r->row.members[i].reason);
+}
+
 static int send_back(struct gr_rollout *r)
 {
     r->asks++;
@@ -107,7 +114,9 @@ void gr_rollout_fail(struct gr_rollout *r, size_t member, const struct gr_error 
     }
     if (gr_rollout_is_stepping(r)) {
         go_back(r, GR_ROLLOUT_FAIL, GR_ROLLOUT_RESTORED);
-        convict(r, member, why->reason);
+        convict_waiting(r);
+        if (r->row.gray.hold != GR_HOLD_FAILURE)
+            convict(r, member, why->reason);
         return;
     }
     convict(r, member, why->reason);
@@ -136,6 +145,7 @@ void gr_rollout_supersede(struct gr_rollout *r, int64_t by)
     snprintf(r->row.message, sizeof r->row.message, "superseded by rollout %" PRId64, by);
     if (r->row.phase == GR_PHASE_BAKING || gr_rollout_is_stepping(r)) {
         go_back(r, GR_ROLLOUT_SUPERSEDE, GR_ROLLOUT_REPLACED);
+        convict_waiting(r);
         return;
     }
     gr_rollout_drop_candidates(r);

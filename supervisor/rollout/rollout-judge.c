@@ -60,7 +60,9 @@ void gr_rollout_measure(struct gr_rollout *r)
         if (!m->seen)
             continue;
         add_growth(&m->candidate, &m->last_candidate, &candidate);
-        add_growth(&m->stable, &m->last_stable, &stable);
+        // without steps the two never serve beside each other: what stable still answered while the
+        // swap was under way belongs to what it had shown before
+        add_growth(r->ladder ? &m->stable : &m->reference, &m->last_stable, &stable);
     }
 }
 
@@ -143,15 +145,34 @@ static bool look(struct gr_rollout *r, size_t i)
     return changed;
 }
 
+// Expected and actual first, then how that was judged.
+static void say_numbers(const struct gr_verdict_record *r, char *buf, size_t cap)
+{
+    const struct gr_gate_verdict *g = &r->verdict.gates[r->verdict.gate % GR_GATE_COUNT];
+    bool alone = r->verdict.gate == GR_GATE_SLA_ERRORS;
+    if (!alone && r->verdict.gate != GR_GATE_ERRORS && r->verdict.gate != GR_GATE_ERRORS_ALONE) {
+        snprintf(buf, cap, "was judged");
+        return;
+    }
+    snprintf(buf, cap,
+             "failed %" PRIu64 " of %" PRIu64 " requests (%.3g %%); expected at most %.3g %%. It "
+             "was judged",
+             r->input.candidate.errors, r->input.candidate.requests,
+             100.0 * (double)r->input.candidate.errors / (double)r->input.candidate.requests,
+             100 * (alone ? g->limit : g->stable + g->limit));
+}
+
 static void fail_by_verdict(struct gr_rollout *r, size_t i)
 {
     struct gr_buf text GR_AUTO_BUF = GR_BUF(GR_MESSAGE_MAX / 2);
     const struct gr_verdict_record *record = &r->members[i].record;
+    char numbers[200];
     struct gr_error e = {0};
+    say_numbers(record, numbers, sizeof numbers);
     (void)!gr_verdict_explain(record, false, &text);
     gr_error_set(&e, -EBADE, record->verdict.reason,
-                 "%s %s was judged: %s. Publish a mended build under a new version",
-                 r->row.members[i].module.s, r->row.members[i].to->version.text,
+                 "%s %s %s: %s. Publish a mended build under a new version",
+                 r->row.members[i].module.s, r->row.members[i].to->version.text, numbers,
                  text.data ? text.data : gr_verdict_name(record->verdict.verdict));
     gr_rollout_fail(r, i, &e);
 }

@@ -1,5 +1,6 @@
 // Takes a rollout from its document to the worker: fetch and verify, stage, and the swap.
 #include "base/fault.h"
+#include "base/log.h"
 #include "rollout/rollout-internal.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -232,6 +233,9 @@ static void route_answered(struct gr_rollout *r, const struct gr_error *why)
         return;
     }
     gr_rollout_begin_share(r);
+    if (r->row.gray.hold == GR_HOLD_FAILURE)
+        r->env.ops->noted(r->env.ops->userdata, r, GR_MSG_STEP,
+                          "weight 0 %, since it failed: a person has to decide");
     gr_steps_walk(r);
     gr_rollout_arm(r);
 }

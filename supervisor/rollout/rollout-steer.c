@@ -86,7 +86,9 @@ static int promote_full(struct gr_rollout *r, const struct gr_order *o, struct g
                             r->row.id);
     remember(r, o);
     r->row.gray.full = true;
-    r->row.gray.overruled |= before.hold == GR_HOLD_FAILURE;
+    // else the bake would hold it against what stable was, and go back to what stable is
+    r->row.gray.overruled |=
+        before.hold == GR_HOLD_FAILURE || (o->over_bad_stable && gr_rollout_blames_stable(r));
     r->row.gray.hold = GR_HOLD_NONE;
     r->row.gray.held_by[0] = '\0';
     int k = journal_order(r, before, e);
@@ -121,11 +123,14 @@ static int promote_it(struct gr_rollout *r, const struct gr_order *o, struct gr_
                             "never promotes; a person may: promote --full%s",
                             r->row.id, r->row.message,
                             before.hold == GR_HOLD_BAD_STABLE ? " --over-bad-stable" : "");
+    if (r->asks && !r->step_entered) // nobody has seen what this step does
+        return gr_error_set(e, -EALREADY, GR_REASON_NONE,
+                            "rollout %" PRId64 " is on its way to step %" PRId64
+                            " already: the worker is being told of the one before",
+                            r->row.id, r->row.step + 1);
     remember(r, o);
     r->row.gray.held_by[0] = '\0';
-    bool leaving = !r->asks; // a share that is being set is left by the answer
-    if (leaving)
-        gr_steps_leave(r);
+    gr_steps_leave(r); // whatever is asked of the worker: the answer goes on with the next step
     if (r->row.phase == GR_PHASE_PAUSED && r->row.gray.hold == GR_HOLD_NONE) {
         int k = gr_rollout_set_phase(r, GR_ROLLOUT_RESUME); // journals the order too
         if (k < 0)
@@ -133,7 +138,7 @@ static int promote_it(struct gr_rollout *r, const struct gr_order *o, struct gr_
     } else {
         int k = journal_order(r, before, e);
         if (k < 0) {
-            r->row.step -= leaving;
+            r->row.step--;
             return k;
         }
     }
@@ -205,10 +210,10 @@ static int abort_it(struct gr_rollout *r, const struct gr_order *o, struct gr_er
                             "rollout %" PRId64 " is on its way back already: %.500s", r->row.id,
                             r->row.message);
     remember(r, o);
-    tell(r, o);
     gr_error_set(&why, -ECANCELED, GR_REASON_OPERATOR_ABORT, "%s took rollout %" PRId64 " back: %s",
                  actor_of(o), r->row.id, o->reason[0] ? o->reason : "no reason was given");
     gr_rollout_fail(r, r->row.n, &why);
+    tell(r, o); // an event waits for the disk, and the way back must not
     return 0;
 }
 

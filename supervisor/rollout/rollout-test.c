@@ -68,7 +68,7 @@ static struct world {
     bool no_worker, committed, released, convicted, ended, full_disk;
     struct gr_arm_sample candidate, stable; // what the worker counted
     char noted[GR_MESSAGE_MAX];
-    unsigned notes;
+    unsigned notes, notes_before_back; // each waits for the disk
 } w;
 
 static struct gr_mono op_now(void *u)
@@ -114,7 +114,8 @@ static int op_route(void *u, struct gr_rollout *r)
     (void)u;
     if (w.no_worker)
         return -ECONNRESET;
-    assert_journaled(r);
+    if (gr_rollout_row(r)->gray.hold != GR_HOLD_FAILURE) // what takes traffic away comes first
+        assert_journaled(r);
     w.weight = gr_rollout_row(r)->gray.weight_permyriad;
     w.shadow = gr_rollout_row(r)->gray.shadow_permyriad;
     ask(ROUTE);
@@ -126,6 +127,8 @@ static int op_swap(void *u, struct gr_rollout *r, enum gr_direction d)
     if (d == GR_FORWARD || gr_rollout_row(r)->gray.swapped) // else the way back waits for no disk
         assert_journaled(r);
     w.weight = d == GR_FORWARD ? 10000 : 0;
+    if (d == GR_BACK)
+        w.notes_before_back = w.notes;
     ask(d == GR_FORWARD ? FORWARD : BACK);
     return 0;
 }
@@ -538,6 +541,21 @@ static void a_failure_can_wait_for_a_person(void **state)
     assert_true(w.convicted);
 }
 
+static void a_failure_that_a_person_sends_back_is_convicted(void **state)
+{
+    (void)state;
+    begin_and_stage(PATIENT);
+    answer(ROUTE);
+    traffic(400, 200);
+    later(250 * MSEC);
+    answer(ROUTE);
+    assert_false(w.convicted); // while it waits
+    assert_int_equal(order(GR_ORDER_ABORT, -1, false, NULL), 0);
+    answer(BACK);
+    assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_OPERATOR_ABORT);
+    assert_true(w.convicted);
+}
+
 static void a_person_may_overrule_a_failure(void **state)
 {
     (void)state;
@@ -644,6 +662,82 @@ static void abort_stops_a_promotion_to_the_swap(void **state)
     answer(BACK);
     assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_OPERATOR_ABORT);
     assert_false(w.convicted);
+}
+
+// The worker has not answered yet when an operator who saw the step promotes it.
+static void a_promote_before_the_answer_leaves_one_step(void **state)
+{
+    (void)state;
+    char why[GR_MESSAGE_MAX];
+    begin_and_stage("{\"steps\":[{\"pause\":{}},{\"weight\":10},{\"pause\":{}},{\"weight\":100}],"
+                    "\"match\":[{\"header\":\"x-canary\",\"exact\":\"1\"}],\"deadline\":\"1h\"}");
+    assert_at(GR_PHASE_PAUSED, 0);
+    assert_int_equal(order(GR_ORDER_PROMOTE, 0, false, NULL), 0);
+    assert_int_equal(order(GR_ORDER_PROMOTE, 0, false, why), -ESTALE); // the other operator
+    assert_non_null(strstr(why, "alice ordered promote at step 1"));
+    assert_int_equal(order(GR_ORDER_PROMOTE, 1, false, why), -EALREADY); // not begun yet
+    answer(ROUTE);
+    assert_at(GR_PHASE_PROGRESSING, 1);
+    assert_int_equal(order(GR_ORDER_PROMOTE, 1, false, NULL), 0);
+    assert_int_equal(order(GR_ORDER_PROMOTE, 1, false, NULL), -ESTALE);
+    answer(ROUTE);
+    assert_int_equal(w.weight, 1000);
+    assert_at(GR_PHASE_PAUSED, 2);
+    assert_int_equal(take(), NOTHING);
+}
+
+static void an_abort_goes_before_it_is_told(void **state)
+{
+    (void)state;
+    begin_and_stage(LADDER);
+    answer(ROUTE);
+    answer(ROUTE);
+    unsigned before = w.notes;
+    assert_int_equal(order(GR_ORDER_ABORT, -1, false, NULL), 0);
+    assert_int_equal(w.notes_before_back, before);
+    assert_int_equal(w.notes, before + 1);
+    assert_non_null(strstr(w.noted, "alice ordered abort"));
+    answer(BACK);
+    assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_OPERATOR_ABORT);
+}
+
+// Stable, which never failed, now fails with the candidate.
+static void both_fail(unsigned looks)
+{
+    for (unsigned i = 0; i < looks; i++) {
+        traffic(100, 20);
+        w.stable.errors += 20;
+        later(SEC);
+    }
+}
+
+static void a_promotion_over_a_bad_stable_is_not_judged_again(void **state)
+{
+    (void)state;
+    char why[GR_MESSAGE_MAX];
+    struct gr_order o = {
+        .verb = GR_ORDER_PROMOTE, .rollout = 7, .step = 1, .over_bad_stable = true};
+    struct gr_error e = {0};
+    traffic(1000, 0);
+    w.candidate = (struct gr_arm_sample){0}; // stable alone, before the rollout
+    begin_and_stage("{\"steps\":[{\"weight\":50},{\"weight\":100}],\"deadline\":\"1h\"}");
+    answer(ROUTE);
+    both_fail(20);
+    assert_at(GR_PHASE_PAUSED, 1);
+    assert_int_equal(gr_rollout_row(w.r)->gray.hold, GR_HOLD_BAD_STABLE);
+    assert_int_equal(order(GR_ORDER_PROMOTE, 1, false, why), -EPERM);
+    assert_non_null(strstr(why, "--over-bad-stable"));
+    assert_int_equal(order(GR_ORDER_PROMOTE, 1, true, why), -EPERM);
+    assert_non_null(strstr(why, "--over-bad-stable"));
+    assert_int_equal(gr_rollout_steer(w.r, &o, &e), 0);
+    answer(FORWARD);
+    assert_int_equal(phase(), GR_PHASE_BAKING);
+    struct gr_arm_sample stable = w.stable;
+    traffic(2000, 400); // as bad as it was, and worse than stable once was
+    w.stable = stable;
+    later(SEC);
+    assert_int_equal(gr_rollout_verdict(w.r, 0)->verdict.verdict, GR_VERDICT_FAILED);
+    assert_int_equal(phase(), GR_PHASE_BAKING);
 }
 
 static void a_pause_cancels_a_promotion_that_waits(void **state)
@@ -942,12 +1036,16 @@ int main(void)
         T(a_bad_version_goes_back_and_is_convicted),
         T(the_harm_budget_ends_it),
         T(a_failure_can_wait_for_a_person),
+        T(a_failure_that_a_person_sends_back_is_convicted),
         T(a_person_may_overrule_a_failure),
         T(a_full_disk_keeps_stable),
         T(a_double_promote_never_skips),
         T(another_rollout_is_told_so),
         T(a_hold_stops_the_clock_of_the_step),
         T(abort_stops_a_promotion_to_the_swap),
+        T(a_promote_before_the_answer_leaves_one_step),
+        T(an_abort_goes_before_it_is_told),
+        T(a_promotion_over_a_bad_stable_is_not_judged_again),
         T(a_pause_cancels_a_promotion_that_waits),
         T(a_swap_without_steps_can_be_aborted),
         T(every_order_in_every_phase),

@@ -104,6 +104,8 @@ void gr_steps_hold(struct gr_rollout *r, enum gr_hold h, const char *sentence)
     if (h == GR_HOLD_FAILURE) {
         r->row.gray.weight_permyriad = r->row.gray.shadow_permyriad = 0;
         r->row.gray.full = false;
+        if (gr_step_route(r) == GR_STEP_FAILED) // before the disk is waited for, as the way back
+            return;
     }
     struct gr_error e = {0};
     if (r->row.phase == GR_PHASE_PROGRESSING) {
@@ -114,8 +116,6 @@ void gr_steps_hold(struct gr_rollout *r, enum gr_hold h, const char *sentence)
     } else {
         r->env.ops->noted(r->env.ops->userdata, r, GR_MSG_STEP, r->row.message);
     }
-    if (r->row.phase == GR_PHASE_PAUSED && h == GR_HOLD_FAILURE)
-        (void)gr_step_route(r);
 }
 
 static bool is_held(const struct gr_rollout *r)

@@ -1,5 +1,7 @@
 // Reads how a release is rolled out: its steps, times and what happens on failure.
 #include "base/clock.h"
+#include "base/json-same.h"
+#include "state/canonical.h"
 #include "state/desired-internal.h"
 #include <errno.h>
 #include <math.h>
@@ -30,6 +32,7 @@ void gr_strategy_done(struct gr_strategy *s)
 {
     free(gr_steal(s->steps));
     free(gr_steal(s->match_json));
+    free(gr_steal(s->shadow_ignore_json));
     s->n_steps = 0;
 }
 
@@ -181,21 +184,37 @@ static int parse_failure(const cJSON *o, struct gr_strategy *s, struct gr_error 
     return 0;
 }
 
+// Kept as text: what it means is decided where answers are compared.
+static int parse_ignore(const cJSON *list, char **ret, struct gr_error *e)
+{
+    struct gr_json_ignore *parsed = NULL;
+    int k = gr_json_ignore_parse(list, "strategy.shadow_ignore", &parsed, e);
+    if (k < 0 || !parsed)
+        return k;
+    gr_json_ignore_free(parsed);
+    *ret = gr_canonical_format(list, GR_DOCUMENT_BYTES_MAX);
+    return *ret ? 0 : gr_desired_no_memory(e);
+}
+
 int gr_strategy_parse(const cJSON *o, struct gr_strategy *s, struct gr_error *e)
 {
-    static const char *const fields[] = {"steps",         "match", "sticky",   "analysis",   "harm",
-                                         "freeze_budget", "bake",  "deadline", "on_failure", NULL};
+    static const char *const fields[] = {"steps",         "match",         "sticky", "analysis",
+                                         "harm",          "shadow_ignore", "bake",   "deadline",
+                                         "freeze_budget", "on_failure",    NULL};
     int k = gr_json_check_fields(o, "strategy", fields, e);
     if (k < 0)
         return k;
     const cJSON *steps = gr_json_get(o, "steps"), *match = gr_json_get(o, "match"),
-                *sticky = gr_json_get(o, "sticky"), *analysis = gr_json_get(o, "analysis");
+                *sticky = gr_json_get(o, "sticky"), *ignore = gr_json_get(o, "shadow_ignore"),
+                *analysis = gr_json_get(o, "analysis");
     if (steps)
         k = parse_steps(steps, s, e);
     if (k == 0 && match)
         k = gr_match_parse(match, &s->match_json, e);
     if (k == 0 && sticky)
         k = gr_sticky_parse(sticky, s->sticky, sizeof s->sticky, e);
+    if (k == 0 && ignore)
+        k = parse_ignore(ignore, &s->shadow_ignore_json, e);
     if (k == 0 && analysis)
         k = gr_analysis_parse(analysis, &s->analysis, e);
     if (k == 0)
@@ -247,6 +266,8 @@ cJSON *gr_strategy_format(const struct gr_strategy *s)
     const char *on_failure = s->on_failure == GR_ON_FAILURE_ROLLBACK ? "rollback" : "pause";
     bool ok = o && add_steps(o, s) &&
               (!s->match_json || gr_desired_add(o, "match", cJSON_Parse(s->match_json))) &&
+              (!s->shadow_ignore_json ||
+               gr_desired_add(o, "shadow_ignore", cJSON_Parse(s->shadow_ignore_json))) &&
               (!s->sticky[0] || cJSON_AddStringToObject(o, "sticky", s->sticky)) &&
               gr_desired_add(o, "analysis", gr_analysis_format(&s->analysis)) && add_harm(o, s) &&
               add_duration(o, "freeze_budget", s->freeze_budget_usec) &&

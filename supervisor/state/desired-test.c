@@ -77,6 +77,7 @@ static const char complete[] =
     "\"requests\":1000}},{\"analysis\":{}},{\"weight\":33.33},{\"weight\":25},{\"pause\":{}},"
     "{\"weight\":100}],\"match\":[{\"header\":\"x-canary\",\"exact\":\"1\"},"
     "{\"tenant\":true,\"prefix\":\"acme-\",\"to\":\"stable\"}],\"sticky\":\"header:x-user-id\","
+    "\"shadow_ignore\":[\"$.charge_id\",\"$.items[*].at\"],"
     "\"analysis\":{\"error_rate\":{\"max_increase\":0.02},\"alpha\":0.05,\"min_requests\":50,"
     "\"on_inconclusive\":\"rollback\"},\"harm\":{\"bad_responses\":50},"
     "\"freeze_budget\":\"1500us\",\"bake\":\"1h30m5s\",\"deadline\":\"2h\",\"on_failure\":"
@@ -108,6 +109,7 @@ static void every_field_arrives(void **state)
     assert_int_equal(s->steps[7].permyriad, 10000);
     assert_non_null(strstr(s->match_json, "\"x-canary\""));
     assert_string_equal(s->sticky, "header:x-user-id");
+    assert_string_equal(s->shadow_ignore_json, "[\"$.charge_id\",\"$.items[*].at\"]");
     assert_true(s->analysis.error_rate_max_increase == 0.02);
     assert_true(s->analysis.latency_p99_max_ratio < 0); // not named: off
     assert_int_equal(s->analysis.on_inconclusive, GR_INCONCLUSIVE_ROLLBACK);
@@ -145,6 +147,9 @@ static void a_defect_is_refused_with_its_path(void **state)
         {"\"strategy\":{\"steps\":[{\"weight\":1.00000001},{\"weight\":100}]}",
          "strategy.steps[0].weight", "found 1.00000001"},
         {"\"strategy\":{\"steps\":[{\"weight\":101}]}", "strategy.steps[0].weight", "found 101"},
+        {"\"strategy\":{\"shadow_ignore\":[\"$.a\",\"b\"]}", "strategy.shadow_ignore[1]",
+         "found \"b\""},
+        {"\"strategy\":{\"shadow_ignore\":\"$.a\"}", "strategy.shadow_ignore", "expected a list"},
         {"\"strategy\":{\"steps\":[{\"shadow\":-1},{\"weight\":100}]}", "strategy.steps[0].shadow",
          "found -1"},
         {"\"strategy\":{\"steps\":[{\"weight\":\"5%\"},{\"weight\":100}]}",

@@ -31,7 +31,8 @@ struct gr_strategy {
     size_t n_steps;
     struct gr_step *steps;
     char *match_json; // canonical text of "match", NULL: none (decoded and checked by routing)
-    char sticky[128]; // "": low-discrepancy sequence
+    char *shadow_ignore_json; // canonical text of "shadow_ignore" (checked), NULL: none
+    char sticky[128];         // "": low-discrepancy sequence
     struct gr_analysis analysis;
     uint64_t harm_bad_responses; // 0: none declared
     uint64_t freeze_budget_usec, bake_usec, deadline_usec;

@@ -34,7 +34,7 @@ static int put_event(struct gr_journal *j, const void *what, struct gr_error *e)
 
 int gr_journal_add_event(struct gr_journal *j, const struct gr_event_row *ev, struct gr_error *e)
 {
-    return gr_journal_write(j, put_event, ev, e);
+    return gr_journal_note(j, put_event, ev, e);
 }
 
 static void read_event(sqlite3_stmt *s, struct gr_event_row *ev)

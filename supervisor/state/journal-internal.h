@@ -64,6 +64,10 @@ typedef int (*gr_journal_body)(struct gr_journal *j, const void *what, struct gr
 // All of it or nothing; on a full disk the reserve is given up and everything tried once more.
 GR_MUST_CHECK int gr_journal_write(struct gr_journal *j, gr_journal_body body, const void *what,
                                    struct gr_error *e);
+// The same for what nothing depends on: no wait for the disk. Survives the death of the process;
+// after a power cut it may be missing from the last write on, never with a hole.
+GR_MUST_CHECK int gr_journal_note(struct gr_journal *j, gr_journal_body body, const void *what,
+                                  struct gr_error *e);
 // A body that other bodies contain.
 GR_MUST_CHECK int gr_journal_put_row(struct gr_journal *j, const struct gr_rollout_row *r,
                                      struct gr_error *e);

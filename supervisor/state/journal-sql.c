@@ -216,3 +216,16 @@ int gr_journal_write(struct gr_journal *j, gr_journal_body body, const void *wha
         *e = why;
     return k;
 }
+
+int gr_journal_note(struct gr_journal *j, gr_journal_body body, const void *what,
+                    struct gr_error *e)
+{
+    // a commit in this mode waits for no disk; the next one that does takes it along, since the
+    // write-ahead log is written in order
+    int k = gr_journal_exec(j, "PRAGMA synchronous = NORMAL", e);
+    if (k < 0)
+        return k;
+    k = gr_journal_write(j, body, what, e);
+    int back = gr_journal_exec(j, "PRAGMA synchronous = FULL", k < 0 ? NULL : e);
+    return k < 0 ? k : back;
+}

@@ -60,7 +60,7 @@ static int put_verdict(struct gr_journal *j, const void *what, struct gr_error *
 int gr_journal_add_verdict(struct gr_journal *j, const struct gr_verdict_row *row,
                            struct gr_error *e)
 {
-    return gr_journal_write(j, put_verdict, row, e);
+    return gr_journal_note(j, put_verdict, row, e);
 }
 
 int gr_journal_verdicts(struct gr_journal *j, int64_t rollout, struct gr_verdict_row **ret,

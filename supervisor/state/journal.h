@@ -149,8 +149,10 @@ struct gr_event_row {
     int64_t rollout;
     char message[GR_MESSAGE_MAX];
 };
+// Does not wait for the disk: the rollout's row, which does, says where it stands. Capped
+// GR_HISTORY_ROWS_MAX.
 GR_MUST_CHECK int gr_journal_add_event(struct gr_journal *j, const struct gr_event_row *ev,
-                                       struct gr_error *e); // capped GR_HISTORY_ROWS_MAX
+                                       struct gr_error *e);
 GR_MUST_CHECK int gr_journal_events(struct gr_journal *j, int64_t after_seq, size_t limit,
                                     struct gr_event_row **ret, size_t *ret_n, struct gr_error *e);
 

@@ -101,6 +101,7 @@ int gr_door_open(const struct gr_door_options *o, struct gr_door **ret, struct g
                                       "asked to serve, but memory ran out");
     d->service.dispatch = o->dispatch;
     d->service.stats = o->stats;
+    d->service.shadow = o->shadow;
     d->changed_fd = o->changed_fd;
     gr_visitors_init(&d->service.visitors);
     d->daemon = start(d, o->threads);

@@ -1,14 +1,15 @@
 // The front door: HTTP/1.1 on the listening sockets that the supervisor owns, with one pool
 // of threads for all. docs/FRONT-DOOR.md is its contract.
 #pragma once
-#include "dispatch/dispatch.h"
+#include "worker/shadow.h"
 
 struct gr_door;
 struct gr_door_options {
     struct gr_dispatch *dispatch; // borrowed, as is stats
     struct gr_stats *stats;
-    unsigned threads;     // 1..GR_THREADS_MAX
-    const int *listeners; // borrowed until close
+    struct gr_shadow *shadow; // borrowed too
+    unsigned threads;         // 1..GR_THREADS_MAX
+    const int *listeners;     // borrowed until close
     size_t n_listeners;
     int changed_fd; // eventfd, written when the last connection closed
 };

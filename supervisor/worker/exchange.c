@@ -5,6 +5,7 @@
 #include "worker/guard-http.h"
 #include "worker/reply.h"
 #include "worker/route.h"
+#include "worker/seat.h"
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -32,6 +33,21 @@ void *gr_exchange_begin(void *service, const char *target, struct MHD_Connection
     return x;
 }
 
+// The answer is sent, or nobody wants it any more.
+static void offer_shadow(struct gr_exchange *x)
+{
+    struct gr_thread *seat = gr_seat_take(x->service->dispatch);
+    struct gr_shadow_copy *c = gr_steal(x->shadow);
+    int r = gr_shadow_copy_complete(c, gr_steal(x->body), x->body_len, &x->response);
+    if (r == 0 && seat) {
+        gr_shadow_offer(x->service->shadow, seat, c);
+        return;
+    }
+    if (seat)
+        gr_shadow_lost(seat, &c->request, &c->turn);
+    gr_shadow_copy_free(c);
+}
+
 void gr_exchange_end(void *service, struct MHD_Connection *c, void **exchange,
                      enum MHD_RequestTerminationCode code)
 {
@@ -40,6 +56,8 @@ void gr_exchange_end(void *service, struct MHD_Connection *c, void **exchange,
     if (!x)
         return;
     *exchange = NULL;
+    if (x->shadow)
+        offer_shadow(x);
     if (x->called)
         gr_response_done(((struct gr_service *)service)->dispatch, &x->response);
     gr_visitor_set(&x->service->visitors, x->visitor, GR_VISIT_IDLE);

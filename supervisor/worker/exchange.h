@@ -3,6 +3,7 @@
 #pragma once
 #include "dispatch/dispatch.h"
 #include "worker/connect.h"
+#include "worker/shadow.h"
 #include "worker/visitors.h"
 #include <microhttpd.h>
 #include <stdatomic.h>
@@ -10,6 +11,7 @@
 struct gr_service { // what every request needs; outlives them all
     struct gr_dispatch *dispatch;
     struct gr_stats *stats;
+    struct gr_shadow *shadow;
     struct gr_visitors visitors;
     _Atomic bool draining; // answers close their connection, /-/ready says no
 };
@@ -26,7 +28,8 @@ struct gr_exchange {
     char *body;
     size_t body_len, body_cap, discarded;
     struct gr_waiter waiter;
-    struct gr_response response; // valid once called
+    struct gr_response response;   // valid once called
+    struct gr_shadow_copy *shadow; // NULL: the request is not chosen for one
     char request_id[GR_REQUEST_ID_MAX + 1];
 };
 

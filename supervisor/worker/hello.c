@@ -1,12 +1,13 @@
 // The first order. It builds what all others need, in the order in which each needs the other: the
 // guard before modules, the sandbox before threads.
 #include "base/log.h"
-#include "worker/adopt.h"
 #include "worker/sandbox.h"
 #include "worker/worker.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#define THREADS_MAX (GR_THREADS_MAX - GR_SHADOW_THREADS) // of the front door
 
 // --- what dispatch tells
 // ------------------------------------------------------------------------------------------------
@@ -58,7 +59,8 @@ static void on_fault(void *userdata, const struct gr_fault *f)
 
 struct hello { // the message's texts are borrowed
     uint64_t threads, orphan_usec;
-    const char *store, *adopt_path;
+    const char *store;
+    bool adoptable;
 };
 
 static int read_hello(const cJSON *m, struct hello *ret, struct gr_error *e)
@@ -70,7 +72,7 @@ static int read_hello(const cJSON *m, struct hello *ret, struct gr_error *e)
     if (r == 0)
         r = gr_json_string(m, "", "store", GR_JSON_OPTIONAL, &ret->store, e);
     if (r == 0)
-        r = gr_json_string(m, "", "adopt_path", GR_JSON_OPTIONAL, &ret->adopt_path, e);
+        r = gr_json_bool(m, "", "adoptable", GR_JSON_OPTIONAL, &ret->adoptable, e);
     if (r == 0 && ret->threads == 0) {
         long processors = sysconf(_SC_NPROCESSORS_ONLN);
         ret->threads = processors < 1                ? 1
@@ -89,7 +91,7 @@ static int open_dispatch(struct gr_worker *w, int stats_fd, struct gr_error *e)
                             "build, install graylingd and grayling-worker together",
                             strerror(-r));
     r = gr_dispatch_new(&(struct gr_dispatch_options){.stats = w->stats,
-                                                      .max_threads = w->threads,
+                                                      .max_threads = w->threads + GR_SHADOW_THREADS,
                                                       .on_log = on_log,
                                                       .on_fault = on_fault,
                                                       .userdata = w},
@@ -103,17 +105,19 @@ static int open_dispatch(struct gr_worker *w, int stats_fd, struct gr_error *e)
     return 0;
 }
 
-static int take_listeners(struct gr_worker *w, const cJSON *m, int *fds, size_t n_fds,
-                          struct gr_error *e)
+static int take_sockets(struct gr_worker *w, const cJSON *m, bool adoptable, int *fds, size_t n_fds,
+                        struct gr_error *e)
 {
-    int named = cJSON_GetArraySize(gr_json_get(m, "listeners"));
-    if (n_fds < 1 || (size_t)named != n_fds - 1)
+    size_t named = (size_t)cJSON_GetArraySize(gr_json_get(m, "listeners"));
+    if (n_fds != 1 + named + adoptable)
         return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
-                            "hello names %d listeners, but brought %zu descriptors; expected the "
-                            "statistics segment and one for each listener",
-                            named, n_fds);
-    for (size_t i = 1; i < n_fds; i++)
+                            "hello names %zu listeners, but brought %zu descriptors; expected the "
+                            "statistics segment, one for each listener%s",
+                            named, n_fds, adoptable ? ", and the successor's socket" : "");
+    for (size_t i = 1; i <= named; i++)
         w->listeners[w->n_listeners++] = gr_steal_fd(&fds[i]);
+    if (adoptable)
+        w->adopt_fd = gr_steal_fd(&fds[1 + named]);
     return 0;
 }
 
@@ -132,14 +136,13 @@ static int start_loader(struct gr_worker *w, struct gr_error *e)
     return 0;
 }
 
-static void listen_for_successor(struct gr_worker *w, const struct hello *h)
+static int start_shadow(struct gr_worker *w, struct gr_error *e)
 {
-    w->orphan_usec = h->orphan_usec;
-    int r = h->adopt_path && *h->adopt_path ? gr_adopt_listen(h->adopt_path, &w->adopt_fd) : 0;
+    int r = gr_shadow_start(w->dispatch, &w->shadow);
     if (r < 0)
-        gr_log(GR_LOG_WARNING,
-               "a later supervisor will not find this worker: cannot listen on %s: %s",
-               h->adopt_path, strerror(-r));
+        return gr_error_set(e, r, GR_REASON_INTERNAL,
+                            "the threads for shadows cannot be started: %s", strerror(-r));
+    return 0;
 }
 
 int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t n_fds)
@@ -148,15 +151,17 @@ int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t 
     struct hello h = {.orphan_usec = GR_ORPHAN_DEFAULT_USEC};
     int r = read_hello(message, &h, &e);
     if (r == 0)
-        r = take_listeners(w, message, fds, n_fds, &e);
+        r = take_sockets(w, message, h.adoptable, fds, n_fds, &e);
     if (r == 0) {
-        w->threads = (unsigned)h.threads;
-        listen_for_successor(w, &h);
+        w->threads = h.threads > THREADS_MAX ? THREADS_MAX : (unsigned)h.threads;
+        w->orphan_usec = h.orphan_usec;
         gr_sandbox_enter(h.store);
         r = open_dispatch(w, fds[0], &e);
     }
     if (r == 0)
         r = start_loader(w, &e);
+    if (r == 0)
+        r = start_shadow(w, &e);
     if (r < 0)
         gr_log(GR_LOG_ERROR, "hello: %s", e.message);
     return r;

@@ -1,5 +1,6 @@
 // Copies names, lowers them, borrows values.
 #include "worker/metadata.h"
+#include "worker/shadow-copy.h"
 #include <errno.h>
 #include <string.h>
 
@@ -14,6 +15,10 @@ static enum MHD_Result add(void *userdata, enum MHD_ValueKind kind, const char *
     for (size_t i = 0; i < key_size; i++)
         name[i] = key[i] >= 'A' && key[i] <= 'Z' ? (char)(key[i] | 0x20) : key[i];
     name[key_size] = '\0';
+    if (strcmp(name, GR_SHADOW_HEADER) == 0) {
+        m->left_out++;
+        return MHD_YES;
+    }
     m->used += key_size + 1;
     m->list[m->n++] = (struct grayling_header){.name = name, .value = value ? value : ""};
     return MHD_YES;
@@ -21,10 +26,10 @@ static enum MHD_Result add(void *userdata, enum MHD_ValueKind kind, const char *
 
 int gr_metadata_read(struct MHD_Connection *c, struct gr_metadata *ret)
 {
-    ret->n = 0;
+    ret->n = ret->left_out = 0;
     ret->used = 0;
     int all = MHD_get_connection_values_n(c, MHD_HEADER_KIND, add, ret);
-    return all >= 0 && (uint32_t)all == ret->n ? 0 : -E2BIG;
+    return all >= 0 && (uint32_t)all == ret->n + ret->left_out ? 0 : -E2BIG;
 }
 
 const char *gr_metadata_find(const struct gr_metadata *m, const char *name)

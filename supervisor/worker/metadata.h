@@ -1,4 +1,5 @@
 // A request's header fields as a module sees them: names in lower case, in the order of the wire.
+// The mark of a shadow is ours to give: a client's is left out.
 #pragma once
 #include "base/limits.h"
 #include "base/macros.h"
@@ -7,7 +8,7 @@
 
 struct gr_metadata { // values are the connection's own; names are copied into `names`
     struct grayling_header list[GR_HEADERS_MAX];
-    uint32_t n;
+    uint32_t n, left_out;
     size_t used;
     char names[GR_HEADER_BYTES_MAX];
 };

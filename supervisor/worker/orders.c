@@ -38,6 +38,7 @@ static int on_serve(struct gr_worker *w, const cJSON *m, uint64_t id, int *fds, 
     if (!w->door && !w->draining)
         r = gr_door_open(&(struct gr_door_options){.dispatch = w->dispatch,
                                                    .stats = w->stats,
+                                                   .shadow = w->shadow,
                                                    .threads = w->threads,
                                                    .listeners = w->listeners,
                                                    .n_listeners = w->n_listeners,
@@ -54,6 +55,7 @@ void gr_worker_drain(struct gr_worker *w, uint64_t limit_usec)
         w->drain_until.usec = until;
     if (!w->draining && w->door)
         gr_door_drain(w->door);
+    gr_shadow_close(w->shadow);
     w->draining = true;
 }
 

@@ -81,6 +81,18 @@ static enum MHD_Result park(struct gr_exchange *x, const struct grayling_request
     return MHD_YES;
 }
 
+// The names and fields of the request are the connection's and gone when it ends; its body and the
+// answer can wait until then.
+static void begin_shadow(struct gr_exchange *x, struct gr_thread *seat,
+                         const struct grayling_request *q)
+{
+    const struct gr_shadow_turn *turn = &x->response.shadow;
+    uint64_t allowed = q->deadline_usec ? q->deadline_usec - x->received.usec : 0;
+    x->shadow = gr_shadow_copy_new(q, turn, allowed);
+    if (!x->shadow)
+        gr_shadow_lost(seat, q, turn);
+}
+
 static enum MHD_Result call(struct gr_exchange *x, struct grayling_request *q)
 {
     if (x->nowhere_to_wait)
@@ -92,6 +104,8 @@ static enum MHD_Result call(struct gr_exchange *x, struct grayling_request *q)
     if (gr_dispatch_call(seat, q, &x->response) == GR_CALL_PARKED)
         return park(x, q);
     x->called = true;
+    if (x->response.shadow.chosen)
+        begin_shadow(x, seat, q);
     return gr_reply_response(x, q->codec);
 }
 

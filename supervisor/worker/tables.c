@@ -56,8 +56,8 @@ static int read_salt(const cJSON *entry, const char *path, uint64_t *ret, struct
 static int read_spec(const cJSON *entry, const char *path, struct gr_gray_spec *s,
                      struct gr_error *e)
 {
-    static const char *const fields[] = {"rollout", "salt",  "weight", "shadow",
-                                         "sticky",  "match", NULL};
+    static const char *const fields[] = {"rollout", "salt",  "weight",        "shadow",
+                                         "sticky",  "match", "shadow_ignore", NULL};
     uint64_t rollout, weight, shadow = 0;
     s->sticky = "";
     int r = gr_json_check_fields(entry, path, fields, e);
@@ -79,6 +79,21 @@ static int read_spec(const cJSON *entry, const char *path, struct gr_gray_spec *
     return 0;
 }
 
+// As text, for whoever parses it; *ret is untouched when there is none.
+static int read_list(const cJSON *entry, const char *path, const char *field, char **ret,
+                     struct gr_error *e)
+{
+    const cJSON *list = gr_json_get(entry, field);
+    if (!list || cJSON_IsNull(list))
+        return 0;
+    char *text = gr_json_format(list);
+    if (!text)
+        return gr_error_set_retryable(e, -ENOMEM, GR_REASON_INTERNAL,
+                                      "%s.%s: the worker's memory ran out; try again", path, field);
+    *ret = text;
+    return 0;
+}
+
 static int add_rollout(struct gr_dispatch *d, struct order *o, const cJSON *entry,
                        struct gr_error *e)
 {
@@ -96,14 +111,15 @@ static int add_rollout(struct gr_dispatch *d, struct order *o, const cJSON *entr
         return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
                             "%s.rollout: %lld is described twice; one rollout has one rule", path,
                             (long long)spec.rollout);
-    const cJSON *match = gr_json_get(entry, "match");
-    bool ruled = match && !cJSON_IsNull(match);
-    GR_AUTO_FREE char *text = ruled ? gr_json_format(match) : NULL;
-    if (ruled && !text)
-        return gr_error_set_retryable(e, -ENOMEM, GR_REASON_INTERNAL,
-                                      "%s.match: the worker's memory ran out; try again", path);
+    GR_AUTO_FREE char *match = NULL, *ignore = NULL;
+    r = read_list(entry, path, "match", &match, e);
+    if (r == 0)
+        r = read_list(entry, path, "shadow_ignore", &ignore, e);
+    if (r < 0)
+        return r;
     GR_AUTO_GRAY struct gr_gray *before = gr_dispatch_gray(d, spec.rollout);
-    spec.match_json = text;
+    spec.match_json = match;
+    spec.ignore_json = ignore;
     r = gr_gray_new(&spec, before, &o->grays[o->n_grays], e);
     if (r == 0)
         o->n_grays++;

@@ -12,6 +12,7 @@ struct gr_worker {
     struct gr_inventory inventory;
     struct gr_freezes freezes;
     struct gr_loader *loader;
+    struct gr_shadow *shadow;
     struct gr_door *door; // NULL before serve
     int listeners[GR_CHANNEL_FDS_MAX];
     size_t n_listeners;

@@ -54,6 +54,16 @@ static void open_listeners(struct fake *f)
     assert_int_equal(listen(f->unix_, 64), 0);
 }
 
+static int open_adoption(struct fake *f)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    memcpy(un.sun_path, f->adopt_path, strlen(f->adopt_path));
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof un), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    return fd;
+}
+
 static void say_hello(struct fake *f, unsigned threads, uint64_t orphan_usec)
 {
     cJSON *m = fake_message("hello");
@@ -63,13 +73,14 @@ static void say_hello(struct fake *f, unsigned threads, uint64_t orphan_usec)
     cJSON_AddStringToObject(m, "instance", "test");
     cJSON_AddNumberToObject(m, "threads", threads);
     cJSON_AddStringToObject(m, "store", store);
-    cJSON_AddStringToObject(m, "adopt_path", f->adopt_path);
+    cJSON_AddBoolToObject(m, "adoptable", true);
     cJSON_AddNumberToObject(m, "orphan_usec", (double)orphan_usec);
     cJSON *listeners = cJSON_AddArrayToObject(m, "listeners");
     cJSON_AddItemToArray(listeners, cJSON_CreateObject());
     cJSON_AddItemToArray(listeners, cJSON_CreateObject());
-    int fds[] = {f->stats_fd, f->tcp, f->unix_};
+    int fds[] = {f->stats_fd, f->tcp, f->unix_, open_adoption(f)};
     assert_int_equal(gr_channel_send(f->channel, m, fds, GR_COUNT(fds)), 0);
+    close(fds[3]);
     cJSON_Delete(m);
     m = fake_await_unasked(f);
     assert_true(fake_is(m, "hello-ok"));
