@@ -15,9 +15,9 @@ def median(values):
 
 
 class Contestant:
-    def __init__(self, name, run, pids, most):
+    def __init__(self, name, run, pids, most, rates=RATES):
         self.name, self.run, self.pids, self.most = name, run, pids, most
-        self.samples, self.throughput = {rate: [] for rate in RATES}, []
+        self.samples, self.throughput = {rate: [] for rate in rates}, []
 
     def saturate(self):
         result = self.run(self.most, 1)

@@ -40,9 +40,9 @@ def machine(load_before, others):
             f"processors during the run; scheduled as {SCHEDULERS.get(os.sched_getscheduler(0), '?')}.")
 
 
-def front_door(contestants, missing, rounds, seconds, others):
+def latencies(contestants, rates):
     rows = []
-    for rate in RATES:
+    for rate in rates:
         for c in contestants:
             f = lambda name, c=c, rate=rate: usec(c.figure(rate, name))
             spread = sorted(r["all"]["p99_usec"] for r in c.samples[rate])
@@ -51,7 +51,12 @@ def front_door(contestants, missing, rounds, seconds, others):
                          f"{sum(r['answered'] for r in c.samples[rate]):,}", sum(failed(r) for r in c.samples[rate])])
     head = ["requests/s", "", "p50 µs", "p99 µs", "p99 least–most", "p99.9 µs", "max µs", "client late p99 µs", "server CPU µs a request",
             "answered", "failed"]
-    text = f"Medians of {rounds} interleaved rounds of {seconds} s, all servers idle but the one that is asked.\n\n" + table(head, rows)
+    return table(head, rows)
+
+
+def front_door(contestants, missing, rounds, seconds, others):
+    text = (f"Medians of {rounds} interleaved rounds of {seconds} s, all servers idle but the one that is asked.\n\n"
+            + latencies(contestants, RATES))
     for reason in missing:
         text += f"\n\nLeft out: {reason}."
     most = table(["", "most requests/s", "least–most"],

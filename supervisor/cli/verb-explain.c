@@ -127,11 +127,11 @@ static void print_member(FILE *out, const cJSON *answer, const cJSON *member)
     fprintf(out, "  verdict   %s\n", gr_output_text(newest, "sentence"));
     cJSON_ArrayForEach(line, gr_output_find(newest, "lines"))
         fprintf(out, "            %s\n", line->valuestring);
-    fprintf(out, "  before\n");
     cJSON_ArrayForEach(v, gr_output_find(answer, "verdicts"))
     {
         if (v != newest && !strcmp(gr_output_text(v, "module"), name))
-            fprintf(out, "    %s %s\n", gr_output_text(v, "at"), gr_output_text(v, "sentence"));
+            fprintf(out, "  before    %s %s\n", gr_output_text(v, "at"),
+                    gr_output_text(v, "sentence"));
     }
 }
 

@@ -81,8 +81,9 @@ static int harm_of(struct gr_cli *cli, const struct gr_documents *d, cJSON *rows
         double stable = stable_errors(cli, one->module.s);
         for (size_t k = 0; k < one->strategy.n_steps; k++) {
             const struct gr_step *s = &one->strategy.steps[k];
-            for (size_t f = 0; s->kind == GR_STEP_WEIGHT && s->permyriad && f < GR_COUNT(faults);
-                 f++)
+            // with all of the traffic there is no stable beside it, and the formula is for both
+            bool beside = s->kind == GR_STEP_WEIGHT && s->permyriad > 0 && s->permyriad < 10000;
+            for (size_t f = 0; beside && f < GR_COUNT(faults); f++)
                 add_harm(rows, one, stable, k, s->permyriad, faults[f]);
         }
     }

@@ -56,19 +56,46 @@ static enum gr_exit abort_dry_run(struct gr_cli *cli, const char *module, int64_
     return GR_EXIT_OK;
 }
 
+// A document that is newer than what was seen is a conflict before this host goes back, not after.
+static int check_revision(struct gr_cli *cli, const struct gr_args *args, struct gr_error *e)
+{
+    GR_CLEANUP(gr_docstore_freep) struct gr_docstore *store = NULL;
+    GR_CLEANUP(gr_docstore_entry_done) struct gr_docstore_entry now = {0};
+    const char *module = args->words[0];
+    int64_t most = -1;
+    int r = gr_args_number(args, "if-revision", &most, e);
+    if (r < 0 || most < 0)
+        return r;
+    if (gr_args_has(args, "local"))
+        return gr_error_set(e, -EINVAL, GR_REASON_NONE,
+                            "--if-revision is of the desired state, which --local leaves alone; "
+                            "expected one of the two");
+    if (gr_name_parse(module, strlen(module), &now.module) < 0)
+        return gr_error_set(e, -EINVAL, GR_REASON_NONE, "%.64s is no module's name", module);
+    r = gr_docstore_open(cli, &store, e);
+    if (r >= 0)
+        r = gr_docstore_get(store, &now, 1, e);
+    return r < 0 || now.revision <= most ? r : gr_docstore_conflict(&now, most, e);
+}
+
 // Those that have something to go back to. A rollout goes back as a whole, and so do its documents.
-static int collect(cJSON *documents, struct gr_documents *d, struct gr_error *e)
+// `without`: modules that have nothing.
+static int collect(cJSON *documents, struct gr_documents *d, struct gr_name without[GR_ARGS_MAX],
+                   size_t *ret_without, struct gr_error *e)
 {
     while (documents && documents->child) {
         cJSON *one = cJSON_DetachItemViaPointer(documents, documents->child);
         struct gr_name module;
-        if (!cJSON_IsObject(one) || gr_name_parse(one->string, strlen(one->string), &module) < 0) {
+        int r = gr_name_parse(one->string, strlen(one->string), &module);
+        if (r == 0 && !cJSON_IsObject(one) && *ret_without < GR_ARGS_MAX)
+            without[(*ret_without)++] = module;
+        if (r < 0 || !cJSON_IsObject(one)) {
             cJSON_Delete(one);
             continue;
         }
         cJSON_DeleteItemFromObjectCaseSensitive(one, "actor"); // of those who wrote it then
         cJSON_DeleteItemFromObjectCaseSensitive(one, "reason");
-        int r = gr_documents_add(d, &module, one, e);
+        r = gr_documents_add(d, &module, one, e);
         if (r < 0)
             return r;
     }
@@ -82,6 +109,8 @@ static enum gr_exit want_back(struct gr_cli *cli, const struct gr_args *args, cJ
     GR_CLEANUP(gr_docstore_freep) struct gr_docstore *store = NULL;
     struct gr_error e = {0};
     const char *module = args->words[0];
+    struct gr_name without[GR_ARGS_MAX];
+    size_t n_without = 0;
     if (gr_args_has(args, "local")) {
         gr_cli_say(cli,
                    "the desired state was not changed (--local): this host stays where it is "
@@ -89,7 +118,8 @@ static enum gr_exit want_back(struct gr_cli *cli, const struct gr_args *args, cJ
                    module);
         return GR_EXIT_OK;
     }
-    if (collect(cJSON_GetObjectItemCaseSensitive(answer, "documents"), &d, &e) < 0 ||
+    if (collect(cJSON_GetObjectItemCaseSensitive(answer, "documents"), &d, without, &n_without,
+                &e) < 0 ||
         gr_docstore_open(cli, &store, &e) < 0) {
         gr_error_wrap(&e, "this host has gone back, but the desired state could not be changed");
         return gr_cli_fail(cli, &e);
@@ -100,13 +130,12 @@ static enum gr_exit want_back(struct gr_cli *cli, const struct gr_args *args, cJ
                    "this host has gone back, but the desired state was not changed: next: "
                    "grayctl undo %s, or it will drift forward again",
                    module);
-    if (status != GR_EXIT_OK || cJSON_IsObject(gr_output_find(answer, "document")))
-        return status;
-    gr_cli_say(cli,
-               "%s has no version to go back to, so that its desired state stays as it is, and it "
-               "does not serve; next: grayctl apply a good one, or delete its key",
-               module);
-    return GR_EXIT_DEGRADED;
+    for (size_t i = 0; i < n_without; i++)
+        gr_cli_say(cli,
+                   "%s has no version to go back to, so that its desired state stays as it is, and "
+                   "it does not serve; next: grayctl apply a good one, or delete its key",
+                   without[i].s);
+    return status == GR_EXIT_OK && n_without ? GR_EXIT_DEGRADED : status;
 }
 
 static void say_gone_back(struct gr_cli *cli, const char *module, const cJSON *answer)
@@ -126,6 +155,8 @@ enum gr_exit gr_verb_undo(struct gr_cli *cli, const struct gr_args *args)
     struct gr_error e = {0};
     char path[256];
     cJSON *answer = NULL, *body;
+    if (check_revision(cli, args, &e) < 0)
+        return gr_cli_fail(cli, &e);
     if (gr_args_has(args, "dry-run"))
         return undo_dry_run(cli, module, to);
     snprintf(path, sizeof path, "/v1/modules/%.100s/undo", module);
@@ -147,7 +178,7 @@ enum gr_exit gr_verb_abort(struct gr_cli *cli, const struct gr_args *args)
     char path[256];
     GR_AUTO_JSON cJSON *answer = NULL;
     int64_t rollout = -1;
-    if (gr_args_number(args, "rollout", &rollout, &e) < 0)
+    if (gr_args_number(args, "rollout", &rollout, &e) < 0 || check_revision(cli, args, &e) < 0)
         return gr_cli_fail(cli, &e);
     if (gr_args_has(args, "dry-run"))
         return abort_dry_run(cli, module, rollout);

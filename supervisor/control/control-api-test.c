@@ -336,6 +336,36 @@ static void test_orders(void **state)
     w.refuse = 0;
 }
 
+static void test_verdicts_of_a_rollout(void **state)
+{
+    struct gr_error e = {0};
+    char old[] = "{\"look\":1}", first[] = "{\"look\":2}", last[] = "{\"look\":3}";
+    struct gr_rollout_member members[] = {{.module = {"auth"}, .verdict = last}};
+    const struct gr_rollout_row row = {.id = 7,
+                                       .phase = GR_PHASE_ROLLED_BACK,
+                                       .created = {100},
+                                       .updated = {300},
+                                       .n = 1,
+                                       .members = members};
+    struct gr_verdict_row verdict = {.rollout = 7, .module = {"auth"}, .at = {50}, .record = old};
+    (void)state;
+    assert_int_equal(gr_journal_put_rollout(w.journal, &row, &e), 0);
+    assert_int_equal(gr_journal_add_verdict(w.journal, &verdict, &e), 0); // of an earlier try
+    verdict.at.usec = 200;
+    verdict.record = first;
+    assert_int_equal(gr_journal_add_verdict(w.journal, &verdict, &e), 0);
+    GR_AUTO_JSON cJSON *o = ask_json("GET", "/v1/rollouts/7/verdicts", NULL, 200);
+    const cJSON *list = gr_json_get(o, "verdicts");
+    assert_string_equal(text(o, "phase"), "RolledBack");
+    assert_int_equal(cJSON_GetArraySize(list), 2);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(
+            gr_json_get(gr_json_get(cJSON_GetArrayItem(list, i), "record"), "look")->valueint,
+            i + 2);
+    assert_status("GET", "/v1/rollouts/8/verdicts", NULL, 404);
+    assert_status("GET", "/v1/rollouts/pay/verdicts", NULL, 400);
+}
+
 static void test_freeze(void **state)
 {
     (void)state;
@@ -551,6 +581,7 @@ int main(void)
         cmocka_unit_test(test_undo),
         cmocka_unit_test(test_lift_needs_digest_and_reason),
         cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_verdicts_of_a_rollout),
         cmocka_unit_test(test_freeze),
         cmocka_unit_test(test_plan),
         cmocka_unit_test(test_events_wait),

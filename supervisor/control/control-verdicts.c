@@ -39,14 +39,25 @@ static const struct gr_verdict_record *in_view(const struct gr_view *v, int64_t 
     return NULL;
 }
 
+// Unless it is the last one that changed the verdict.
 static bool push_newest(cJSON *list, const struct gr_view *v, const struct gr_rollout_row *r,
-                        const struct gr_rollout_member *m)
+                        const struct gr_rollout_member *m, const char *last)
 {
     struct gr_buf text GR_AUTO_BUF = GR_BUF(GR_VERDICT_RECORD_BYTES_MAX);
     const struct gr_verdict_record *now = in_view(v, r->id, &m->module);
-    if (now && gr_verdict_record_format(now, &text) == 0)
-        return push_record(list, &m->module, gr_wall_now(), text.data);
-    return !m->verdict || push_record(list, &m->module, r->updated, m->verdict);
+    bool live = now && gr_verdict_record_format(now, &text) == 0;
+    const char *record = live ? text.data : m->verdict;
+    return !record || (last && strcmp(last, record) == 0) ||
+           push_record(list, &m->module, live ? gr_wall_now() : r->updated, record);
+}
+
+static const char *last_of(const struct gr_verdict_row *rows, size_t n,
+                           const struct gr_name *module)
+{
+    while (n-- > 0)
+        if (gr_name_equal(&rows[n].module, module))
+            return rows[n].record;
+    return NULL;
 }
 
 static cJSON *all_of(struct gr_control *c, const struct gr_rollout_row *r,
@@ -56,7 +67,7 @@ static cJSON *all_of(struct gr_control *c, const struct gr_rollout_row *r,
     cJSON *o = gr_rollout_row_to_json(r), *list = o ? cJSON_AddArrayToObject(o, "verdicts") : NULL;
     bool ok = list && push_changes(list, r, rows, n);
     for (size_t i = 0; ok && i < r->n; i++)
-        ok = push_newest(list, v, r, &r->members[i]);
+        ok = push_newest(list, v, r, &r->members[i], last_of(rows, n, &r->members[i].module));
     return gr_json_whole(o, ok);
 }
 

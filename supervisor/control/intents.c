@@ -16,7 +16,12 @@ struct answers { // of one module
     struct gr_intent_row rows[GR_INTENTS_KEPT]; // newest first
     bool forgotten;                             // they count no more: another etcd was accepted
 };
+#define PATIENCE_USEC (5 * GR_USEC_PER_SEC) // for a document that an intent has overtaken
+
 struct gr_intents {
+    sd_event *event; // NULL: nothing is followed
+    sd_event_source *patience;
+    bool late; // what is put off now was waited for
     struct gr_journal *journal;
     struct gr_intents_ops ops;
     struct gr_source *source;
@@ -105,10 +110,11 @@ static bool take_one(struct gr_intents *in, const struct gr_snapshot *s, const s
     if (is_answered(in, s, en))
         return false;
     if (e.reason != GR_REASON_NONE || gr_order_parse(en->value, en->value_len, &o, &e) < 0) {
+        gr_error_wrap(&e, "the intent cannot be read");
         answer(in, &row, NULL, &e);
         return false;
     }
-    int k = in->ops.obey(in->ops.userdata, &en->module, en->mod_revision, &o, &e);
+    int k = in->ops.obey(in->ops.userdata, &en->module, en->mod_revision, &o, in->late, &e);
     if (k == -EAGAIN)
         return true;
     if (k < 0 && !e.message[0])
@@ -122,6 +128,26 @@ static int by_revision(const void *a, const void *b)
 {
     const struct gr_entry *const *x = a, *const *y = b;
     return ((*x)->mod_revision > (*y)->mod_revision) - ((*x)->mod_revision < (*y)->mod_revision);
+}
+
+static int on_late(sd_event_source *s, uint64_t usec, void *u)
+{
+    struct gr_intents *in = u;
+    (void)s, (void)usec;
+    in->patience = sd_event_source_disable_unref(in->patience);
+    in->late = true;
+    gr_intents_look_again(in);
+    in->late = false;
+    return 0;
+}
+
+// While the source is held there is nothing to wait for but a person.
+static void wait_a_while(struct gr_intents *in)
+{
+    if (in->event && !in->patience && !in->late &&
+        sd_event_add_time_relative(in->event, &in->patience, CLOCK_MONOTONIC, PATIENCE_USEC, 0,
+                                   on_late, in) < 0)
+        gr_log(GR_LOG_ERROR, "no timer for intents that were put off");
 }
 
 void gr_intents_take(struct gr_intents *in, const struct gr_snapshot *s)
@@ -141,6 +167,8 @@ void gr_intents_take(struct gr_intents *in, const struct gr_snapshot *s)
         gr_log(GR_LOG_ERROR, "out of memory: intents wait for the next one");
     gr_snapshot_free(in->last);
     in->last = again;
+    if (again)
+        wait_a_while(in);
 }
 
 void gr_intents_look_again(struct gr_intents *in)
@@ -174,6 +202,7 @@ int gr_intents_follow(struct gr_intents *in, sd_event *event, struct gr_transpor
     const struct gr_source_callbacks cb = {
         .snapshot = on_snapshot, .health = on_health, .userdata = in};
     const struct gr_source_keys keys = gr_source_keys_intents(service);
+    in->event = event; // which outlives it
     int k = gr_source_etcd_new(event, t, config, &keys, &cb, (struct gr_source_floor){0},
                                &in->source, e);
     return k < 0 ? k : gr_source_start(in->source, e);
@@ -216,6 +245,7 @@ void gr_intents_free(struct gr_intents *in)
     if (!in)
         return;
     gr_source_free(in->source);
+    sd_event_source_disable_unref(in->patience);
     gr_snapshot_free(in->last);
     free(in->modules);
     free(in);

@@ -8,10 +8,10 @@
 #include "watchers/source.h"
 
 struct gr_intents_ops { // called from the event loop
-    // 0: obeyed; -EAGAIN: it cannot be said yet, gr_intents_look_again() tries once more; else
-    // refused, with a sentence.
+    // 0: obeyed; -EAGAIN: it cannot be said yet, and gr_intents_look_again() or, after some
+    // seconds, a timer tries once more; else refused, with a sentence. `late`: it was waited for.
     int (*obey)(void *u, const struct gr_name *module, int64_t revision, const struct gr_order *o,
-                struct gr_error *e);
+                bool late, struct gr_error *e);
     // It was obeyed or refused. `o` NULL: it could not be read.
     void (*answered)(void *u, const struct gr_intent_row *row, const struct gr_order *o);
     void *userdata;

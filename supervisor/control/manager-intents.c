@@ -9,22 +9,23 @@
 // An intent may overtake the document that it speaks of, since they come by two watches: nothing of
 // the source was taken up yet, or the rollout is not known here and its revision is one that the
 // documents have not reached.
-static bool is_ahead(const struct gr_manager *m, int64_t intent, const struct gr_order *o)
+static bool is_ahead(const struct gr_manager *m, int64_t intent, const struct gr_order *o,
+                     bool late)
 {
     enum gr_phase phase;
     struct gr_error e = {0};
     if (!m->planned_once || m->health.held)
         return true;
-    if (o->rollout <= m->now.revision || o->rollout > intent)
+    if (late || o->rollout <= m->now.revision || o->rollout > intent)
         return false;
     return gr_journal_find_rollout(m->journal, o->rollout, &phase, &e) == 0;
 }
 
 static int obey(void *u, const struct gr_name *module, int64_t revision, const struct gr_order *o,
-                struct gr_error *e)
+                bool late, struct gr_error *e)
 {
     struct gr_manager *m = u;
-    return is_ahead(m, revision, o) ? -EAGAIN : gr_manager_steer(m, module, o, e);
+    return is_ahead(m, revision, o, late) ? -EAGAIN : gr_manager_steer(m, module, o, e);
 }
 
 // One that was obeyed is told by the rollout that obeyed.

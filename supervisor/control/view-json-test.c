@@ -60,6 +60,26 @@ static void test_module_key(void **state)
     assert_string_equal(text(o, "last_good"), "1.0.0");
     assert_string_equal(text(o, "updated"), "2026-11-24T05:06:06.123456Z");
     assert_int_equal((int)gr_json_get(gr_json_get(o, "verdict"), "errors")->valuedouble, 3);
+    assert_non_null(strstr(text(gr_json_get(o, "verdict"), "sentence"), "Inconclusive"));
+}
+
+static void test_intents_are_told_newest_first(void **state)
+{
+    static const struct gr_intent_row rows[] = {
+        {.revision = 71, .verb = "pause", .actor = "bob", .message = "alice was faster"},
+        {.revision = 70, .verb = "promote", .actor = "alice", .applied = true}};
+    struct gr_view_module m = fake.modules[1];
+    (void)state;
+    m.intents = rows;
+    m.n_intents = GR_COUNT(rows);
+    GR_AUTO_JSON cJSON *key = gr_view_module_key(&m), *all = gr_view_module_to_json(&m);
+    const cJSON *newest = gr_json_get(key, "intent"), *list = gr_json_get(all, "intents");
+    assert_string_equal(text(newest, "result"), "refused");
+    assert_string_equal(text(newest, "message"), "alice was faster");
+    assert_int_equal(gr_json_get(newest, "revision")->valueint, 71);
+    assert_int_equal(cJSON_GetArraySize(list), 2);
+    assert_string_equal(text(cJSON_GetArrayItem(list, 1), "result"), "applied");
+    assert_string_equal(text(cJSON_GetArrayItem(list, 1), "verb"), "promote");
 }
 
 // Doubles round from 2^53 on; nothing that is printed does.
@@ -131,6 +151,8 @@ static void test_a_rollout_says_where_it_is(void **state)
                                    .seen_candidate = 1,
                                    .seen_stable = 3,
                                    .sticky = "tenant",
+                                   .salt = 0xabcdef,
+                                   .match_json = "[{\"tenant\":true,\"exact\":\"acme\"}]",
                                    .pause_left_usec = 7,
                                    .pause_requests_left = 9,
                                    .hold = GR_HOLD_STEP,
@@ -149,6 +171,8 @@ static void test_a_rollout_says_where_it_is(void **state)
     assert_string_equal(text(r, "actor"), "alice");
     assert_string_equal(text(r, "reason"), "PAY-7");
     assert_string_equal(text(r, "sticky"), "tenant");
+    assert_string_equal(text(r, "salt"), "0000000000abcdef");
+    assert_string_equal(text(cJSON_GetArrayItem(gr_json_get(r, "match"), 0), "exact"), "acme");
     GR_AUTO_FREE char *shadow = gr_json_format(gr_json_get(r, "shadow_seen"));
     assert_string_equal(shadow, "{\"same\":1,\"diverged\":2,\"errors\":3,\"dropped\":4,"
                                 "\"noise_same\":5,\"noise_diverged\":6}");
@@ -194,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_events_and_history_are_exact),
         cmocka_unit_test(test_candidate_has_weight_and_step),
         cmocka_unit_test(test_a_rollout_says_where_it_is),
+        cmocka_unit_test(test_intents_are_told_newest_first),
         cmocka_unit_test(test_refused_module_says_why),
         cmocka_unit_test(test_everything),
     };

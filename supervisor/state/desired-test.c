@@ -339,6 +339,65 @@ static void parameters_alone_keep_the_default_gates(void **state)
     assert_true(d->strategy.analysis.latency_p99_max_ratio == 1.2);
 }
 
+static void what_judges_nothing_is_refused_and_read_back(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{" LEAST ",\"strategy\":{\"analysis\":{\"error_rate\":{\"max_increase\":1}}}}";
+    GR_CLEANUP(gr_desired_freep) struct gr_desired *d = NULL;
+    struct gr_error e = {0};
+    refuse(text, "strategy.analysis.error_rate.max_increase", "found 1");
+    assert_int_equal(gr_desired_restore(&pay, 7, text, &d, &e), 0); // an older release accepted it
+}
+
+// Each sentence of `expected` begins one warning, in order.
+static void assert_warned(const char *strategy, const char *const *expected)
+{
+    char text[2048];
+    struct gr_warnings w;
+    snprintf(text, sizeof text, "{" LEAST ",\"strategy\":%s}", strategy);
+    GR_CLEANUP(gr_desired_freep) struct gr_desired *d = accept(text);
+    gr_desired_warn(d, &w);
+    size_t n = 0;
+    for (; expected[n]; n++)
+        if (n >= w.n || strncmp(w.text[n], expected[n], strlen(expected[n])) != 0)
+            fail_msg("%s\nwarned \"%s\", expected \"%s\"", strategy, n < w.n ? w.text[n] : "",
+                     expected[n]);
+    if (w.n != n)
+        fail_msg("%s\nwarned too: %s", strategy, w.text[n]);
+}
+
+static void what_is_odd_is_warned_of(void **state)
+{
+    (void)state;
+    static const char *const nothing[] = {NULL};
+    assert_warned("{\"steps\":[{\"shadow\":5},{\"pause\":{\"duration\":\"1m\"}},{\"weight\":1},"
+                  "{\"pause\":{\"duration\":\"5m\",\"requests\":10}},{\"weight\":100}]}",
+                  nothing);
+    assert_warned("{\"bake\":\"1m\"}", nothing);
+    static const char *const down[] = {"strategy.steps[1].weight: goes down from 25 to 5",
+                                       "strategy.steps[2].weight: is 5 already", NULL};
+    assert_warned("{\"steps\":[{\"weight\":25},{\"weight\":5},{\"weight\":5},{\"weight\":100}]}",
+                  down);
+    static const char *const unseen[] = {"strategy.steps[0]: waits while nobody",
+                                         "strategy.steps[0].pause.requests: no request can", NULL};
+    assert_warned("{\"steps\":[{\"pause\":{\"requests\":500}},{\"weight\":100}]}", unseen);
+    static const char *const few[] = {"strategy.analysis.min_requests: 200", NULL};
+    assert_warned("{\"steps\":[{\"weight\":5},{\"pause\":{\"requests\":50}},{\"weight\":100}]}",
+                  few);
+    static const char *const late[] = {"strategy.deadline: 1m", NULL};
+    assert_warned(
+        "{\"deadline\":\"1m\",\"steps\":[{\"weight\":5},{\"pause\":{\"duration\":\"2m\"}},"
+        "{\"weight\":100}]}",
+        late);
+    static const char *const alpha[] = {"strategy.analysis.alpha: 0.4", NULL};
+    assert_warned("{\"analysis\":{\"alpha\":0.4}}", alpha);
+    static const char *const alone[] = {"strategy.sticky: has no effect", NULL};
+    assert_warned("{\"sticky\":\"tenant\"}", alone);
+    static const char *const harm[] = {"strategy.harm.bad_responses: 1", NULL};
+    assert_warned("{\"harm\":{\"bad_responses\":1},\"analysis\":{\"min_requests\":1000}}", harm);
+}
+
 static void assert_survives_writing(const struct gr_desired *d)
 {
     GR_AUTO_FREE char *text = gr_desired_format(d);
@@ -449,6 +508,8 @@ int main(void)
         cmocka_unit_test(depth_ends_at_the_cap),
         cmocka_unit_test(caps_hold),
         cmocka_unit_test(parameters_alone_keep_the_default_gates),
+        cmocka_unit_test(what_judges_nothing_is_refused_and_read_back),
+        cmocka_unit_test(what_is_odd_is_warned_of),
         cmocka_unit_test(any_accepted_document_survives_writing),
         cmocka_unit_test(a_document_at_the_cap_survives_writing),
         cmocka_unit_test(the_release_is_version_digest_and_configuration),

@@ -156,7 +156,7 @@ static int parse_document(const cJSON *o, const char *key, const struct gr_name 
 {
     const cJSON *doc = gr_json_get(o, key);
     const char *revision = "", *text = "";
-    int64_t number;
+    int64_t number = 0;
     if (!doc)
         return 0;
     int k = gr_json_string(doc, "", "revision", GR_JSON_REQUIRED, &revision, NULL);

@@ -461,6 +461,91 @@ static void the_floor_comes_back(void **state)
 
 // --- what can go wrong ---------------------------------------------------------------------------
 
+static void the_newest_result_of_an_intent_comes_back(void **state)
+{
+    struct gr_error e = {0};
+    struct gr_intent_row row = {.module = {"pay"},
+                                .cluster_id = UINT64_C(0xcdf818194e3a8c32),
+                                .revision = 11,
+                                .applied = true,
+                                .verb = "promote",
+                                .actor = "alice",
+                                .message = "was obeyed",
+                                .at = {5}};
+    {
+        struct gr_journal *j AUTO_JOURNAL = open_journal(*state);
+        assert_int_equal(gr_journal_put_intent(j, &row, &e), 0);
+        row.revision = 12;
+        row.applied = false;
+        assert_int_equal(gr_journal_put_intent(j, &row, &e), 0);
+        strcpy(row.module.s, "auth");
+        assert_int_equal(gr_journal_put_intent(j, &row, &e), 0);
+    }
+    struct gr_journal *j AUTO_JOURNAL = open_journal(*state);
+    GR_AUTO_FREE struct gr_intent_row *rows = NULL;
+    size_t n = 0;
+    assert_int_equal(gr_journal_intents(j, &rows, &n, &e), 0);
+    assert_int_equal(n, 2);
+    assert_string_equal(rows[0].module.s, "auth");
+    assert_true(rows[1].revision == 12 && !rows[1].applied && rows[1].at.usec == 5);
+    assert_true(rows[1].cluster_id == row.cluster_id);
+    assert_string_equal(rows[1].verb, "promote");
+    assert_string_equal(rows[1].actor, "alice");
+    assert_string_equal(rows[1].message, "was obeyed");
+}
+
+static void add_verdict(struct gr_journal *j, int64_t rollout, const char *module, int64_t at,
+                        char *record)
+{
+    struct gr_error e = {0};
+    struct gr_verdict_row row = {.rollout = rollout, .at = {at}, .record = record};
+    snprintf(row.module.s, sizeof row.module.s, "%s", module);
+    assert_int_equal(gr_journal_add_verdict(j, &row, &e), 0);
+}
+
+static void the_newest_verdicts_of_each_member_are_kept(void **state)
+{
+    struct gr_journal *j AUTO_JOURNAL = open_journal(*state);
+    struct gr_verdict_row *rows = NULL;
+    struct gr_error e = {0};
+    size_t n = 0;
+    char text[] = "{}";
+    add_verdict(j, 7, "auth", 1, text);
+    add_verdict(j, 8, "pay", 1, text);
+    for (int64_t i = 0; i < GR_VERDICTS_MAX + 5; i++)
+        add_verdict(j, 7, "pay", 100 + i, text);
+    assert_int_equal(gr_journal_verdicts(j, 7, &rows, &n, &e), 0);
+    assert_int_equal(n, GR_VERDICTS_MAX + 1);
+    assert_string_equal(rows[0].module.s, "auth");
+    assert_int_equal(rows[1].at.usec, 105);
+    assert_int_equal(rows[n - 1].at.usec, 100 + GR_VERDICTS_MAX + 4);
+    assert_string_equal(rows[1].record, "{}");
+    gr_verdict_rows_free(rows, n);
+    assert_int_equal(gr_journal_verdicts(j, 9, &rows, &n, &e), 0);
+    assert_int_equal(n, 0);
+}
+
+static void old_verdicts_make_room_for_new_ones(void **state)
+{
+    struct gr_journal *j AUTO_JOURNAL = open_journal(*state);
+    struct gr_verdict_row *rows = NULL;
+    struct gr_error e = {0};
+    size_t n = 0, len = GR_VERDICTS_BYTES_MAX / 4;
+    GR_AUTO_FREE char *big = malloc(len + 1);
+    assert_non_null(big);
+    memset(big, 'x', len);
+    big[len] = '\0';
+    for (int64_t i = 1; i <= 5; i++)
+        add_verdict(j, i, "pay", i, big);
+    assert_int_equal(gr_journal_verdicts(j, 1, &rows, &n, &e), 0);
+    assert_int_equal(n, 0);
+    for (int64_t i = 2; i <= 5; i++) {
+        assert_int_equal(gr_journal_verdicts(j, i, &rows, &n, &e), 0);
+        assert_int_equal(n, 1);
+        gr_verdict_rows_free(rows, n);
+    }
+}
+
 static void a_missing_directory_is_named(void **state)
 {
     struct gr_journal *j = NULL;
@@ -747,6 +832,9 @@ int main(int argc, char **argv)
         T(old_events_are_forgotten),
         T(convictions_hold_until_they_are_lifted),
         T(the_floor_comes_back),
+        T(the_newest_result_of_an_intent_comes_back),
+        T(the_newest_verdicts_of_each_member_are_kept),
+        T(old_verdicts_make_room_for_new_ones),
         T(a_missing_directory_is_named),
         T(a_newer_schema_is_refused_and_left_alone),
         T(an_older_database_is_taken_along),

@@ -1,0 +1,98 @@
+// The lines that a person reads of a rollout, and the command that comes next.
+#include "base/json.h"
+#include "cli/explain.h"
+#include "cli/output.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void assert_shown(const char *rollout, const char *field, const char *expected)
+{
+    char text[1024], path[32];
+    snprintf(text, sizeof text, "{\"module\":\"pay\",\"rollout\":%s}", rollout);
+    GR_AUTO_JSON cJSON *m = cJSON_Parse(text);
+    assert_non_null(m);
+    gr_explain_add_shown(m);
+    snprintf(path, sizeof path, "shown.%s", field);
+    assert_string_equal(gr_output_text(m, path), expected);
+}
+
+static void steps_and_shares(void **state)
+{
+    (void)state;
+    static const char steps[] =
+        "\"n_steps\":4,\"steps\":[{\"weight\":1.5},{\"pause\":{\"duration\":"
+        "\"5m\",\"requests\":10}},{\"pause\":{}},{\"weight\":100}]";
+    static const char *const expected[] = {
+        "1 of 4: weight 1.5 %", "2 of 4: pause of 5m and 10 requests",
+        "3 of 4: pause until promote", "4 of 4: weight 100 %", "4 of 4: the swap"};
+    char text[512];
+    for (int i = 0; i < (int)GR_COUNT(expected); i++) {
+        snprintf(text, sizeof text, "{\"step\":%d,%s}", i, steps);
+        assert_shown(text, "step", expected[i]);
+    }
+    assert_shown("{\"step\":0,\"n_steps\":0,\"steps\":[]}", "step", "");
+    assert_shown("{\"weight\":25,\"weight_observed\":24.876,\"shadow\":5}", "weight",
+                 "25 % set, 24.88 % seen, 5 % shadowed");
+    assert_shown("{\"weight\":25,\"weight_observed\":null,\"shadow\":0}", "weight", "25 % set");
+    assert_shown("{\"id\":0}", "weight", "");
+}
+
+static void pauses(void **state)
+{
+    (void)state;
+    assert_shown("{\"held_by\":\"bob\",\"pause\":{\"hold\":\"step\",\"gate\":true}}", "pause",
+                 "held by bob");
+    assert_shown("{\"pause\":{\"hold\":\"step\",\"gate\":true}}", "pause", "until promote");
+    assert_shown("{\"pause\":{\"hold\":\"step\",\"left_usec\":61500000,\"requests_left\":7}}",
+                 "pause", "1m1s and 7 requests left");
+    assert_shown("{\"pause\":{\"hold\":\"step\",\"left_usec\":2000000}}", "pause", "2s left");
+    assert_shown("{\"pause\":{\"hold\":\"step\",\"requests_left\":7}}", "pause", "7 requests left");
+    assert_shown("{\"pause\":{\"hold\":\"undecided\"}}", "pause",
+                 "until the verdict is Successful");
+    assert_shown("{\"pause\":null}", "pause", "");
+}
+
+static void each_state_has_a_next_command(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *phase, *reason, *hold, *expected;
+    } all[] = {
+        {"Healthy", "", "", "grayctl undo pay"},
+        {"RolledBack", "OperatorAbort", "", "grayctl retry pay"},
+        {"RolledBack", "Inconclusive", "", "grayctl retry pay"},
+        {"RolledBack", "Crashed", "", "quarantine"},
+        {"Rejected", "Quarantined", "", "quarantine"},
+        {"Rejected", "DocumentInvalid", "", "grayctl apply"},
+        {"Superseded", "", "", "grayctl explain pay"},
+        {"Paused", "", "step", "grayctl promote pay,"},
+        {"Paused", "", "person", "grayctl resume pay"},
+        {"Paused", "", "undecided", "grayctl promote pay --full"},
+        {"Paused", "", "failure", "grayctl abort pay"},
+        {"Paused", "", "bad-stable", "grayctl promote pay --over-bad-stable"},
+        {"Progressing", "", "", "grayctl abort pay"},
+        {"Baking", "", "", "grayctl abort pay"},
+        {"Verifying", "", "", "grayctl status pay --wait"},
+    };
+    for (size_t i = 0; i < GR_COUNT(all); i++) {
+        char text[512];
+        gr_explain_next("pay", all[i].phase, all[i].reason, all[i].hold, text, sizeof text);
+        if (!strstr(text, all[i].expected))
+            fail_msg("%s %s %s: \"%s\", expected \"%s\"", all[i].phase, all[i].reason, all[i].hold,
+                     text, all[i].expected);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(steps_and_shares),
+        cmocka_unit_test(pauses),
+        cmocka_unit_test(each_state_has_a_next_command),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
