@@ -21,6 +21,7 @@ POKE = "com.example.faulty.FaultyService/Poke"
 BODY = json.dumps({"amount_cents": 1250, "currency": "EUR"})
 RATE = 1500  # requests a second; a machine that is slower is given as many as it takes
 ERRORS = {"error_rate": {"max_increase": 0.005}}
+CHECKPOINT_USEC = 5000000  # how old the journal's times may be
 GATE = {"pause": {}}
 SLOW = {"mode": "handle-slow", "every": 50}  # 2 % of calls sleep: far more than any scheduler adds
 FAILING = {"mode": "handle-error", "share": 300}  # 3 % of calls, evenly spread
@@ -66,11 +67,11 @@ def assert_nothing_lost(result, statuses=False):
     assert not failed, result
 
 
-def versions(g, n, method=CHARGE, headers=None, c=None):
-    """How often which version answers n calls, one after the other, and which status they had."""
+def versions(g, n):
+    """How often which version answers n calls of pay, one after the other."""
     seen = {}
     for _ in range(n):
-        status, h, _ = g.call(method, BODY, headers, connection=c)
+        status, h, _ = g.call(CHARGE, BODY)
         assert status == 200
         seen[h["x-grayling-version"]] = seen.get(h["x-grayling-version"], 0) + 1
     return seen
@@ -475,7 +476,7 @@ def test_shares_are_exact_in_another_worker_and_another_supervisor(g, name):
         assert_share(g, weight, version=version)
     after = rollout(g)
     assert (after["id"], after["phase"], after["step"], after["held_by"]) == (before["id"], phase, before["step"], before["held_by"])
-    assert after["deadline_left_usec"] <= before["deadline_left_usec"]
+    assert after["deadline_left_usec"] <= before["deadline_left_usec"] + CHECKPOINT_USEC
     order(g, "abort", rollout=before["id"])
     wait_back(g, "pay", "OperatorAbort")
     assert versions(g, 20) == {"1.0.0": 20}

@@ -30,7 +30,7 @@ WINDOWS = (100, 1000, 10000)  # requests
 USERS = 100000
 GATE = {"pause": {}}
 ERRORS = {"error_rate": {"max_increase": 0.005}}
-CALLS = re.compile(r"^(whole way|\.\.\.)[^\d]*?([\w :,()]*?) +(\d+\.\d) +(\d+\.\d)$", re.MULTILINE)
+CALLS = re.compile(r"^((?:whole way|\.\.\.).*?) +(\d+\.\d) +(\d+\.\d)$", re.MULTILINE)  # what bench-call prints
 
 
 def arguments():
@@ -160,11 +160,12 @@ def rollbacks(g, count, lost):
             cycles.append(go_back_once(g, load, lambda: order(g, "retry")))
     lost["rollbacks"] = load.result
     rows = [["**the candidate's last answer was read**", *report.millis(last_answers(load, cycles))],
-            ["the order was answered (its row and events are on the disk)", *report.millis([1000 * (a - o) for _, o, a, _ in cycles])],
+            ["the order was answered (its row is on the disk)", *report.millis([1000 * (a - o) for _, o, a, _ in cycles])],
             ["RolledBack was told", *report.millis([1000 * (e - o) for _, o, _, e in cycles])]]
     r = load.result
     return (f"{len(cycles):,} rollbacks of a candidate with half of the traffic, by an operator's order, under {ROLLBACK_RATE:,} requests/s; "
-            f"{r['due'] - r['answered']:,} of {r['due']:,} requests failed or lost. Counted from before the order is written to the control socket.\n\n"
+            f"{r['due'] - r['answered']:,} of {r['due']:,} requests failed or lost. Counted from before the order is written to the control "
+            "socket.\n\n"
             + report.table(["from the order until", "p50 ms", "p99 ms", "max ms"], rows))
 
 
@@ -198,8 +199,8 @@ def finds(g, root, count):
         for what, name, fmt in (("requests", "requests of the candidate", "{:,}"), ("bad", "bad responses", "{:,}"),
                                 ("seconds", "seconds from its first to its last answer", "{:.2f}")):
             rows.append([f"{share} %", name, *q(what, fmt)])
-    text = (f"pay 1.3.0 (3 % INTERNAL) beside 1.0.0 (none), {FIND_RATE:,} requests/s, max_increase 0.005, {count} builds each; the numbers are looked at "
-            f"every 250 ms. {lost} requests lost.\n\n")
+    text = (f"pay 1.3.0 (3 % INTERNAL) beside 1.0.0 (none), {FIND_RATE:,} requests/s, max_increase 0.005, {count} builds each; the numbers are "
+            f"looked at every 250 ms. {lost} requests lost.\n\n")
     return text + report.table(["weight", "", "least", "median", "most"], rows), lost
 
 
@@ -208,11 +209,12 @@ def finds(g, root, count):
 
 def decisions():
     text = report.program("bench-call")
-    found = [(m.group(0)[:44].strip(), float(m.group(3)), float(m.group(4))) for m in CALLS.finditer(text)]
+    found = [(m.group(1), float(m.group(2)), float(m.group(3))) for m in CALLS.finditer(text)]
     assert found and found[0][0].startswith("whole way"), text
-    base = found[0]
-    rows = [[name, f"{one:.1f}", f"{one - base[1]:+.1f}" if name != base[0] else "", f"{two:.1f}", f"{two - base[2]:+.1f}" if name != base[0] else ""]
-            for name, one, two in found]
+    (name, *base), *ways = found
+    rows = [[name, f"{base[0]:.1f}", "", f"{base[1]:.1f}", ""]]
+    for name, one, two in ways:
+        rows.append([name, f"{one:.1f}", f"{one - base[0]:+.1f}", f"{two:.1f}", f"{two - base[1]:+.1f}"])
     return "`bench-call`\n\n" + report.table(["nanoseconds a call", "1 thread", "the decision", "2 threads", "the decision"], rows)
 
 
