@@ -192,7 +192,8 @@ def test_grayctl_steers_through_etcd(g):
     revision, _ = Intents(g).read()
     old = grayctl(g, "pause", "pay", "--if-revision", revision - 1)
     assert old.returncode == 5 and "bob was faster: promote" in old.stderr, old
-    for words in (("pause", "pay", "--local", "--if-revision", 1), ("pause", "pay", "--if-revision", "x"), ("explain",), ("plan", "pay", "--request", "x")):
+    for words in (("pause", "pay", "--local", "--if-revision", 1), ("pause", "pay", "--if-revision", "x"), ("explain",),
+                  ("plan", "pay", "--request", "x")):
         assert grayctl(g, *words).returncode == 2, words
     assert grayctl(g, "pause", "nobody").returncode == 3
     assert grayctl(g, "pause", "pay", "--if-revision", revision).returncode == 0
@@ -410,18 +411,15 @@ def begin_gates(g, i, n=60):
 def test_two_operators_race_to_promote(g):
     """Of two promotions of one step one moves it by one, and the other is told who, what and when."""
     alice, bob = Operator(g, "alice"), Operator(g, "bob")
-    won = {"alice": 0, "bob": 0}
     for i in range(RACES * 6 // 10):
         begin_gates(g, i)
         r = rollout(g)
         results = race(g, (alice, "promote", {}), (bob, "promote", {}), r, WAYS[i % 4])
         assert sorted(ok for ok, _ in results) == [False, True], results
         winner, told = ("alice", results[1][1]) if results[0][0] else ("bob", results[0][1])
-        won[winner] += 1
         assert f"{winner} ordered promote at step {r['step'] + 1} at 20" in told, told
         now = rollout(g)
         assert now["id"] == r["id"] and now["step"] == r["step"] + 1 and now["order"]["actor"] == winner, (r, now)
-    print(won)
 
 
 def test_two_operators_race_to_pause_and_promote(g):
@@ -445,7 +443,6 @@ def test_two_operators_race_to_pause_and_promote(g):
 def test_abort_beats_promote(g):
     """Whoever is first: it ends as the abort, and a promotion that came too late is told of it."""
     alice, bob = Operator(g, "alice"), Operator(g, "bob")
-    late = 0
     for i in range(max(1, RACES * 15 // 100)):
         full = i % 2 == 1
         if i == 0:
@@ -459,10 +456,8 @@ def test_abort_beats_promote(g):
         ev = g.wait_phase("pay", "RolledBack")
         assert ev["reason"] == "OperatorAbort" and "alice" in ev["message"] and ev["rollout"] == r["id"], ev
         if not promoted[0]:
-            late += 1
             assert "alice" in promoted[1] or "RollingBack" in promoted[1], promoted
         assert versions(g, 3) == {"1.0.0"}
-    print(late)
 
 
 # --- being told ------------------------------------------------------------------------------------------
@@ -567,7 +562,8 @@ def test_lint_refuses_what_judges_nothing_and_warns_of_what_is_odd(g, tmp_path):
     odd = lint({"steps": [GATE, {"weight": 25}, {"weight": 5}, {"pause": {"requests": 50}}, {"pause": {"duration": "2h"}}, {"weight": 100}],
                 "analysis": {"alpha": 0.4}})
     assert odd.returncode == 0 and "ok" in odd.stdout
-    for text in ("strategy.steps[0]: waits while nobody", "strategy.steps[2].weight: goes down from 25 to 5", "strategy.deadline: 1h", "strategy.analysis.alpha: 0.4"):
+    for text in ("strategy.steps[0]: waits while nobody", "strategy.steps[2].weight: goes down from 25 to 5", "strategy.deadline: 1h",
+                 "strategy.analysis.alpha: 0.4"):
         assert text in odd.stderr, odd.stderr
     held = lint({"steps": [{"weight": 25}, {"pause": {"requests": 50}}, {"weight": 100}]})
     assert held.returncode == 0 and "min_requests: 200" in held.stderr

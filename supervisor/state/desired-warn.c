@@ -26,7 +26,7 @@ static bool is_gate(const struct gr_step *p)
     return p->kind == GR_STEP_PAUSE && !p->duration_usec && !p->requests;
 }
 
-static void warn_step(const struct gr_strategy *s, size_t i, unsigned before, bool judged,
+static void warn_step(const struct gr_strategy *s, size_t i, unsigned before, bool shadowed,
                       struct gr_warnings *w)
 {
     const struct gr_step *p = &s->steps[i];
@@ -39,7 +39,7 @@ static void warn_step(const struct gr_strategy *s, size_t i, unsigned before, bo
     if (p->kind == GR_STEP_WEIGHT && p->permyriad == before)
         warn(w, "strategy.steps[%zu].weight: is %g already, so that the step changes nothing", i,
              before / 100.0);
-    if ((p->kind == GR_STEP_PAUSE || p->kind == GR_STEP_ANALYSIS) && !seen && !judged)
+    if ((p->kind == GR_STEP_PAUSE || p->kind == GR_STEP_ANALYSIS) && !seen && !shadowed)
         warn(w,
              "strategy.steps[%zu]: waits while nobody can see the new version (no weight and no "
              "match rule before it); put it behind a weight",
