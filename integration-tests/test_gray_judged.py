@@ -400,38 +400,6 @@ def test_two_rollouts_choose_their_users_independently(g):
     assert_about(len(pay & echo), 25)  # all or none of them, if one followed the other
 
 
-# --- two operators --------------------------------------------------------------------------------------------------------------------------
-
-GATES = 60
-LADDERS = 17  # a thousand races and some more
-
-
-def test_two_operators_race_a_thousand_times(g, told):
-    """Both promote the step that both see. One wins, the other is told of it, and never is a step skipped."""
-    g.want({"pay": release(g, "pay", "1.1.0", *[GATE] * GATES, match=[{"header": "x-canary", "exact": "1"}])})
-    wins = {"alice": 0, "bob": 0}
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for n in range(LADDERS):
-            wait_step(g, f"step 1 of {GATES + 1}: ")
-            r = rollout(g)["id"]
-            for step in range(GATES - 1):
-                def promote(who, step=step, r=r):
-                    return (who, *g.control("/v1/modules/pay/promote", "POST", {"actor": who, "reason": f"race {step}", "rollout": r, "step": step}))
-
-                results = sorted(pool.map(promote, wins), key=lambda x: x[1])
-                (winner, won, _), (_, lost, answer) = results
-                assert (won, lost) == (200, 409), results
-                assert f"{winner} ordered promote at step {step + 1} " in answer["message"] and f"race {step}" in answer["message"], answer
-                wait_step(g, f"step {step + 2} of {GATES + 1}: ")
-                assert rollout(g)["step"] == step + 1
-                wins[winner] += 1
-            order(g, "abort", rollout=r)
-            wait_back(g, "pay", "OperatorAbort")
-            if n + 1 < LADDERS:
-                order(g, "retry")
-    told(f"{sum(wins.values())} races: {wins}")
-
-
 # --- another worker, another supervisor -----------------------------------------------------------------------------------------------------
 
 NEVER = {**ERRORS, "min_requests": 1000000}
