@@ -444,6 +444,17 @@ static void a_ladder_that_shows_it_to_nobody_swaps_without_a_verdict(void **stat
     assert_int_equal(phase(), GR_PHASE_BAKING);
 }
 
+static void copies_are_seen_by_nobody(void **state)
+{
+    (void)state;
+    begin_and_stage("{\"steps\":[{\"shadow\":10},{\"pause\":{}},{\"weight\":100}]}");
+    answer(ROUTE);
+    assert_at(GR_PHASE_PAUSED, 1);
+    assert_int_equal(order(GR_ORDER_PROMOTE, 1, false, NULL), 0);
+    answer(FORWARD);
+    assert_int_equal(phase(), GR_PHASE_BAKING);
+}
+
 static void undecided_never_promotes(void **state)
 {
     (void)state;
@@ -1030,6 +1041,7 @@ int main(void)
         T(a_whole_ladder),
         T(without_steps_it_swaps_at_once),
         T(a_ladder_that_shows_it_to_nobody_swaps_without_a_verdict),
+        T(copies_are_seen_by_nobody),
         T(undecided_never_promotes),
         T(undecided_goes_back_when_told_so),
         T(nobody_calls_it_until_the_deadline),

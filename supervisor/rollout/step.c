@@ -150,15 +150,15 @@ static bool swap_is_next(const struct gr_rollout *r)
            (at + 1 == n && s->kind == GR_STEP_WEIGHT && s->permyriad == 10000);
 }
 
-// Somebody sees the new versions before the swap; else there is nothing to judge.
+// Somebody sees the new versions before the swap; else there is nothing to judge. Copies of
+// requests are seen by nobody and counted apart.
 static bool exposes(const struct gr_strategy *ladder)
 {
     bool seen = ladder->match_json != NULL;
     for (size_t i = 0; i < ladder->n_steps; i++) {
         const struct gr_step *s = &ladder->steps[i];
-        bool share = s->kind == GR_STEP_WEIGHT || s->kind == GR_STEP_SHADOW;
         bool last = i + 1 == ladder->n_steps && s->permyriad == 10000;
-        seen |= share && s->permyriad && !last;
+        seen |= s->kind == GR_STEP_WEIGHT && s->permyriad && !last;
     }
     return seen;
 }
