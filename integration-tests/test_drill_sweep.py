@@ -10,10 +10,11 @@ import random
 import signal
 import sqlite3
 import tempfile
+import time
 
 import pytest
 
-from harness import MODULES, Etcd, Grayling, Traffic
+from harness import MODULES, PATIENCE, Etcd, Grayling, Traffic
 
 ECHO = "com.example.echo.EchoService/Echo"
 CHARGE = "com.example.pay.PayService/Charge"
@@ -186,14 +187,27 @@ def test_an_error_under_the_freeze(bench):
     bench.nobody_noticed()
 
 
+def kill_a_worker(supervisor, chance):
+    """Any of them. Other children come and go meanwhile, and so may the one that was chosen."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        workers = []
+        for pid in pathlib.Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if pathlib.Path(f"/proc/{pid}/comm").read_text() == "grayling-worker\n":
+                    workers.append(int(pid))
+        with contextlib.suppress(ProcessLookupError):
+            if workers:
+                return os.kill(chance.choice(workers), signal.SIGKILL)
+    raise AssertionError("there is no worker")
+
+
 def test_workers_are_killed_at_random_instants(bench):
     """Twenty times, during a release, any worker that there is: the one that serves or one that is being built."""
     chance = random.Random(1812)
     for _ in range(20):
         pair = bench.want()
         bench.traffic.await_turns(chance.randrange(1, 200))
-        workers = [int(pid) for pid in pathlib.Path(f"/proc/{bench.g.process.pid}/task/{bench.g.process.pid}/children").read_text().split()
-                   if pathlib.Path(f"/proc/{pid}/comm").read_text() == "grayling-worker\n"]
-        os.kill(chance.choice(workers), signal.SIGKILL)
+        kill_a_worker(bench.g.process.pid, chance)
         bench.arrive(pair)
         bench.nobody_noticed(lost=CLIENTS)

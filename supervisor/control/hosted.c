@@ -187,7 +187,7 @@ void gr_hosted_unload(struct gr_hosted *h, int slot)
     cJSON_AddNumberToObject(m, "instance", slot);
     int k = gr_worker_request(h->worker, m, -1, 0, on_unloaded, l);
     if (k < 0) {
-        if (k != -EPIPE) // it is gone, and takes the version along
+        if (k != -ECONNRESET) // it is gone, and takes the version along
             gr_log(GR_LOG_WARNING, "worker %d could not be asked to unload slot %d: %s",
                    gr_worker_pid(h->worker), slot, strerror(-k));
         free(l);

@@ -301,6 +301,8 @@ int gr_worker_request(struct gr_worker *w, cJSON *message, int fd, uint64_t time
     snprintf(q->type, sizeof q->type, "%s", type);
     gr_json_add_uint(m, "id", q->id);
     int k = w->reaped ? -EPIPE : gr_channel_send(w->channel, m, &fd, fd >= 0 ? 1 : 0);
+    if (k == -EPIPE) // it is dead, and its pidfd has not been looked at yet
+        k = -ECONNRESET;
     if (k == 0 && timeout_usec)
         k = sd_event_add_time_relative(w->event, &q->timeout, CLOCK_MONOTONIC, timeout_usec, 1000,
                                        on_request_timeout, q);

@@ -43,7 +43,8 @@ GR_MUST_CHECK int gr_worker_spawn(sd_event *event, const struct gr_worker_config
 void gr_worker_free(struct gr_worker *w);
 
 // Takes `message` (an object with "type"; "id" is added). fd -1: none. timeout 0: none. The answer
-// always comes from the event loop.
+// always comes from the event loop. Fails: -ECONNRESET: the worker went, died() follows; no answer
+// comes then.
 GR_MUST_CHECK int gr_worker_request(struct gr_worker *w, cJSON *message, int fd,
                                     uint64_t timeout_usec, gr_worker_reply reply, void *userdata);
 struct gr_stats *gr_worker_stats(struct gr_worker *w);

@@ -81,7 +81,7 @@ enum gr_step_result gr_step_route(struct gr_rollout *r)
     int k = GR_FAULT("rollout.before-route");
     if (k == 0)
         k = r->env.ops->route(r->env.ops->userdata, r);
-    if (k == -ECONNRESET || k == -EPIPE) { // nobody serves: the next worker is asked
+    if (k == -ECONNRESET) { // nobody serves: the next worker is asked
         r->asks--;
         gr_steps_lost(r);
         return GR_STEP_WAIT;
