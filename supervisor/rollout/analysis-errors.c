@@ -42,8 +42,21 @@ static void judge_beside(struct gr_analysis_state *s, const struct gr_analysis_i
     gr_gate_leave_if_over(in, g, enough);
 }
 
-// Without concurrent stable: against all that stable had shown, whose uncertainty counts too;
-// against no error at all when nothing is known.
+// Fewer requests from before cannot tell a share from the next one: with their uncertainty counted,
+// no candidate would ever be convicted.
+#define REFERENCE_MIN 2000
+
+// What few requests had shown is taken as it is; nothing known: no error at all.
+static double evidence_alone(struct gr_pair c, struct gr_pair before, double limit)
+{
+    if (before.requests >= REFERENCE_MIN)
+        return gr_pair_evidence(c, before, limit);
+    double most = share_of(before) + limit;
+    return most < 1 ? gr_share_evidence(c, most) : 0;
+}
+
+// Without concurrent stable: against all that stable had shown, whose uncertainty counts too where
+// it is known well.
 static void judge_alone(struct gr_analysis_state *s, const struct gr_analysis_input *in,
                         struct gr_gate_verdict *g)
 {
@@ -72,8 +85,7 @@ static void judge_alone(struct gr_analysis_state *s, const struct gr_analysis_in
                     (m > 0 ? gr_difference_radius(other, alpha) / m : 0);
     g->low = clamp_difference(g->estimate - radius);
     g->high = clamp_difference(g->estimate + radius);
-    double evidence =
-        before.requests ? gr_pair_evidence(c, before, g->limit) : gr_share_evidence(c, g->limit);
+    double evidence = evidence_alone(c, before, g->limit);
     gr_gate_conclude(s, in, GR_GATE_ERRORS_ALONE, g, evidence, g->estimate <= g->limit,
                      in->concurrent || in->candidate.requests >= in->limits.min_requests);
 }

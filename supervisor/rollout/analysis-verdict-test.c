@@ -304,6 +304,15 @@ static void the_bake_is_held_against_what_was(void **state)
     assert_int_equal(look(&l), GR_VERDICT_SUCCESSFUL);
     assert_false(l.verdict.gates[GR_GATE_ERRORS].enabled);
     assert_false(l.verdict.gates[GR_GATE_LATENCY_P99].enabled);
+
+    l = begin(); // little is known of before: it does not excuse everything
+    l.in.concurrent = false;
+    fixture_serve(&l.in.reference, 12, 0, 10);
+    fixture_serve(&l.in.candidate, 3000, 0, 10);
+    assert_int_equal(look(&l), GR_VERDICT_SUCCESSFUL);
+    fixture_serve(&l.in.candidate, 3000, 90, 10);
+    assert_int_equal(look(&l), GR_VERDICT_FAILED);
+    assert_int_equal(l.verdict.reason, GR_REASON_ERROR_RATE_REGRESSED);
 }
 
 static void resources_are_judged_when_measured(void **state)
