@@ -18,6 +18,12 @@ static const char *const names[GR_GATE_COUNT] = {[GR_GATE_HARM] = "harm",
                                                  [GR_GATE_DESCRIPTORS] = "descriptors",
                                                  [GR_GATE_THREADS] = "threads"};
 
+const char *gr_verdict_name(enum gr_verdict v)
+{
+    static const char *const verdicts[] = {"Inconclusive", "Successful", "Failed", "Error"};
+    return (unsigned)v < GR_COUNT(verdicts) ? verdicts[v] : "?";
+}
+
 const char *gr_gate_name(enum gr_gate g)
 {
     return (unsigned)g < GR_GATE_COUNT ? names[g] : "none";

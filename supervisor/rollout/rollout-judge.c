@@ -1,5 +1,5 @@
 // Measures the members and has them judged: what the worker counts is added up over workers and
-// restarts, and every look is kept as a record. The arithmetic is analysis.c's.
+// restarts, and every look is kept as a record. The arithmetic is analysis*.c's.
 #include "base/buf.h"
 #include "base/log.h"
 #include "rollout/rollout-internal.h"
