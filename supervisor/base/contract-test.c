@@ -50,13 +50,21 @@ static void a_complete_contract_comes_out(void **state)
     assert_string_equal(pay->methods[0].name, "Refund"); // declaration order, not the alphabet's
     assert_int_equal(pay->methods[0].deadline_usec, 250000);
     assert_true(pay->methods[0].idempotent);
+    assert_string_equal(pay->methods[0].input, "A");
+    assert_string_equal(pay->methods[0].output, "B");
+    assert_string_equal(pay->methods[0].codec, "json");
+    assert_string_equal(pay->methods[1].input, "");
+    assert_string_equal(pay->methods[1].output, "");
+    assert_string_equal(pay->methods[1].codec, "json,proto");
     assert_string_equal(pay->methods[1].name, "Charge");
     assert_int_equal(pay->methods[1].deadline_usec, 0);
     assert_false(pay->methods[1].idempotent);
     assert_string_equal(c->provides[1].methods[0].name, "Ping");
     assert_int_equal(c->n_requires, 1);
     assert_string_equal(c->requires[0].interface, "com.example.ledger.Ledger");
-    assert_string_equal(c->requires[0].range, "^1.2.0 || 2.x");
+    assert_string_equal(c->requires[0].range.text, "^1.2.0 || 2.x");
+    assert_true(gr_range_matches(&c->requires[0].range, &pay->version)); // 2.0.0
+    assert_false(gr_range_matches(&c->requires[0].range, &c->version));  // 1.1.0
     assert_int_equal(c->n_optional, 1);
     assert_true(c->upgrade_lock);
     assert_string_equal(c->upgrade_group.s, "money");
@@ -64,6 +72,9 @@ static void a_complete_contract_comes_out(void **state)
     assert_true(c->sla_error_rate > 0.0099 && c->sla_error_rate < 0.0101);
     assert_true(c->has_state);
     assert_int_equal(c->state_schema, 3);
+    assert_int_equal(c->n_imports, 2);
+    assert_int_equal(c->imports[0], 1);
+    assert_int_equal(c->imports[1], 2);
     assert_true(c->execution_pool);
     assert_true(c->isolation_process);
     assert_string_equal(c->json, complete);
@@ -130,6 +141,12 @@ static void defects_are_named_and_make_it_no_module(void **state)
          ".idempotent: expected true or false"},
         {INTERFACE("\"methods\":{\"A\":{\"codec\":[1]}}"), ".codec: expected a codec's name"},
         {INTERFACE("\"methods\":{\"A\":{\"codec\":1}}"), ".codec: expected a codec's name"},
+        {INTERFACE("\"methods\":{\"A\":{\"codec\":\"a,b\"}}"), ".codec: expected a codec's name"},
+        {INTERFACE("\"methods\":{\"A\":{\"input\":1}}"), ".input: expected"},
+        {INTERFACE("\"methods\":{\"A\":{\"input\":\"\"}}"),
+         ".input: expected a message type such as"},
+        {INTERFACE("\"methods\":{\"A\":{\"output\":\"a.b c\"}}"),
+         "[\"A\"].output: expected a message type such as com.example.pay.ChargeRequest, found"},
         {INTERFACE("\"methods\":{\"A\":{\"speed\":1}}"), ".speed: unknown field"},
         {INTERFACE("\"methods\":{}},{\"interface\":\"a.B\",\"version\":\"1.0.0\",\"methods\":{}"),
          "provides[1]: expected an interface that is not listed before"},
@@ -137,6 +154,9 @@ static void defects_are_named_and_make_it_no_module(void **state)
         {"{" HEAD PROVIDES ",\"requires\":{\"a.B\":1}}", "requires.a.B: expected a version range"},
         {"{" HEAD PROVIDES ",\"requires\":{\"a.B\":\"\"}}",
          "requires.a.B: expected a version range"},
+        {"{" HEAD PROVIDES ",\"requires\":{\"a.B\":\"latest\"}}",
+         "requires.a.B: \"latest\" is no version range"},
+        {"{" HEAD PROVIDES ",\"optional\":{\"a.B\":\"^1 |2\"}}", "expected || at \"|2\""},
         {"{" HEAD PROVIDES ",\"requires\":{\"a-B\":\"1\"}}",
          "requires: expected an interface name"},
         {"{" HEAD PROVIDES ",\"requires\":{\"a.B\":\"^1\"},\"optional\":{\"a.B\":\"^1\"}}",
@@ -148,6 +168,8 @@ static void defects_are_named_and_make_it_no_module(void **state)
          "sla.error_rate: expected a number from 0 to 1"},
         {"{" HEAD PROVIDES ",\"state\":{}}", "state.schema: required"},
         {"{" HEAD PROVIDES ",\"state\":{\"schema\":1,\"imports\":[-1]}}",
+         "state.imports: expected"},
+        {"{" HEAD PROVIDES ",\"state\":{\"schema\":1,\"imports\":[1,0.5]}}",
          "state.imports: expected"},
         {"{" HEAD PROVIDES ",\"state\":{\"schema\":1,\"imports\":1}}", "state.imports: expected"},
         {"{" HEAD PROVIDES ",\"execution\":\"fast\"}",

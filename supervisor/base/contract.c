@@ -84,16 +84,44 @@ static int get_choice(const cJSON *object, const char *field, const char *first,
 // --- provides
 // -------------------------------------------------------------------------------------------------------
 
-// "json", "proto" or a list of them; which ones matters to callers only, so the note's JSON keeps
-// it.
-static int check_codec(const cJSON *method, const char *path, struct gr_error *e)
+// The name of a codec, or a list of them.
+static int parse_codec(const cJSON *method, const char *path, char ret[GR_CODEC_MAX + 1],
+                       struct gr_error *e)
 {
     const cJSON *codec = gr_json_get(method, "codec");
     const cJSON *item = cJSON_IsArray(codec) ? codec->child : codec;
-    for (; item; item = cJSON_IsArray(codec) ? item->next : NULL)
-        if (!cJSON_IsString(item) || !*item->valuestring)
+    size_t len = 0;
+    for (; item; item = cJSON_IsArray(codec) ? item->next : NULL) {
+        const char *name = cJSON_IsString(item) ? item->valuestring : "";
+        size_t n = strlen(name);
+        bool good = n > 0 && n == strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789+._-");
+        if (!good || len + (len > 0) + n > GR_CODEC_MAX)
             return gr_error_set(e, -EINVAL, GR_REASON_NOT_A_MODULE,
-                                "%s.codec: expected a codec's name or a list of names", path);
+                                "%s.codec: expected a codec's name such as json, or a list of "
+                                "names, at most %d characters in all",
+                                path, GR_CODEC_MAX);
+        if (len > 0)
+            ret[len++] = ',';
+        memcpy(ret + len, name, n + 1);
+        len += n;
+    }
+    return 0;
+}
+
+// A message type; absent: "".
+static int parse_type(const cJSON *method, const char *path, const char *field,
+                      char ret[GR_TYPE_MAX + 1], struct gr_error *e)
+{
+    const char *text = NULL;
+    char place[PATH_MAX_BYTES];
+    int r = gr_json_string(method, path, field, GR_JSON_OPTIONAL, &text, e);
+    if (r < 0 || !text)
+        return r;
+    snprintf(place, sizeof place, "%s.%s", path, field);
+    size_t len = strlen(text);
+    if (len > GR_TYPE_MAX || !is_identifier(text, true))
+        return refuse(e, place, text, "a message type such as com.example.pay.ChargeRequest");
+    memcpy(ret, text, len + 1);
     return 0;
 }
 
@@ -102,16 +130,15 @@ static int parse_method(const cJSON *json, const char *path, struct gr_contract_
 {
     static const char *const fields[] = {"input",    "output",     "codec",
                                          "deadline", "idempotent", NULL};
-    const char *type = NULL;
     int r = copy_identifier(path, json->string, false, m->name, sizeof m->name, e);
     if (r == 0)
         r = gr_json_check_fields(json, path, fields, e);
     if (r == 0)
-        r = gr_json_string(json, path, "input", GR_JSON_OPTIONAL, &type, e);
+        r = parse_type(json, path, "input", m->input, e);
     if (r == 0)
-        r = gr_json_string(json, path, "output", GR_JSON_OPTIONAL, &type, e);
+        r = parse_type(json, path, "output", m->output, e);
     if (r == 0)
-        r = check_codec(json, path, e);
+        r = parse_codec(json, path, m->codec, e);
     if (r == 0)
         r = gr_json_duration(json, path, "deadline", GR_JSON_OPTIONAL, &m->deadline_usec, e);
     if (r == 0)
@@ -196,18 +223,14 @@ static int parse_need(const cJSON *json, const char *field, struct gr_contract_n
     int r = copy_identifier(field, json->string, true, need->interface, sizeof need->interface, e);
     if (r < 0)
         return r;
-    const char *range = cJSON_IsString(json) ? json->valuestring : "";
-    size_t len = strlen(range);
-    bool printable = true;
-    for (size_t i = 0; i < len; i++)
-        printable &= range[i] >= ' ' && range[i] < 0x7f;
-    if (len == 0 || len >= sizeof need->range || !printable)
-        return gr_error_set(
-            e, -EINVAL, GR_REASON_NOT_A_MODULE,
-            "%s.%s: expected a version range such as \"^2.0.0\" of at most %zu characters", field,
-            need->interface, sizeof need->range - 1);
-    memcpy(need->range, range, len + 1);
-    return 0;
+    if (!cJSON_IsString(json) || !*json->valuestring)
+        return gr_error_set(e, -EINVAL, GR_REASON_NOT_A_MODULE,
+                            "%s.%s: expected a version range such as \"^2.0.0\"", field,
+                            need->interface);
+    r = gr_range_parse(json->valuestring, &need->range, e);
+    if (r < 0)
+        gr_error_wrap(e, "%s.%s", field, need->interface);
+    return r;
 }
 
 static int parse_needs(const cJSON *json, const char *field, struct gr_contract_need **ret,
@@ -299,6 +322,26 @@ static int parse_sla(const cJSON *json, struct gr_contract *c, struct gr_error *
     return r;
 }
 
+static int parse_imports(const cJSON *list, struct gr_contract *c, struct gr_error *e)
+{
+    size_t n = (size_t)cJSON_GetArraySize(list);
+    bool good = cJSON_IsArray(list) && n <= GR_STATE_IMPORTS_MAX;
+    c->imports = calloc(n ? n : 1, sizeof *c->imports);
+    if (!c->imports)
+        return out_of_memory(e);
+    for (const cJSON *i = list->child; i && good; i = i->next) {
+        good = cJSON_IsNumber(i) && i->valuedouble >= 0 && i->valuedouble <= UINT32_MAX &&
+               i->valuedouble == (double)(uint32_t)i->valuedouble;
+        if (good)
+            c->imports[c->n_imports++] = (uint64_t)i->valuedouble;
+    }
+    return good ? 0
+                : gr_error_set(e, -EINVAL, GR_REASON_NOT_A_MODULE,
+                               "state.imports: expected a list of at most %d schema numbers from "
+                               "0 to 4294967295",
+                               GR_STATE_IMPORTS_MAX);
+}
+
 static int parse_state(const cJSON *json, struct gr_contract *c, struct gr_error *e)
 {
     static const char *const fields[] = {"schema", "imports", NULL};
@@ -308,16 +351,7 @@ static int parse_state(const cJSON *json, struct gr_contract *c, struct gr_error
         r = gr_json_uint(state, "state", "schema", GR_JSON_REQUIRED, 0, UINT32_MAX,
                          &c->state_schema, e);
     c->has_state = state != NULL;
-    if (r < 0 || !imports)
-        return r;
-    bool good = cJSON_IsArray(imports);
-    for (const cJSON *i = imports->child; i && good; i = i->next)
-        good = cJSON_IsNumber(i) && i->valuedouble >= 0 && i->valuedouble <= UINT32_MAX &&
-               i->valuedouble == (double)(uint32_t)i->valuedouble;
-    return good ? 0
-                : gr_error_set(
-                      e, -EINVAL, GR_REASON_NOT_A_MODULE,
-                      "state.imports: expected a list of schema numbers from 0 to 4294967295");
+    return r < 0 || !imports ? r : parse_imports(imports, c, e);
 }
 
 static int parse_all(const cJSON *json, struct gr_contract *c, struct gr_error *e)
@@ -383,6 +417,7 @@ void gr_contract_free(struct gr_contract *c)
     free(c->provides);
     free(c->requires);
     free(c->optional);
+    free(c->imports);
     free(c->json);
     free(c);
 }

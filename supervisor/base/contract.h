@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/name.h"
+#include "base/range.h"
 #include "base/version.h"
 #include <stdint.h>
 
@@ -13,10 +14,14 @@
 
 #define GR_INTERFACE_MAX 127 // "com.example.pay.PayService"
 #define GR_METHOD_MAX 63
+#define GR_TYPE_MAX 127 // "com.example.pay.ChargeRequest"
+#define GR_CODEC_MAX 63 // "json", "json,proto"
 
 struct gr_contract_method {
     char name[GR_METHOD_MAX + 1];
-    uint64_t deadline_usec; // 0: none
+    char input[GR_TYPE_MAX + 1], output[GR_TYPE_MAX + 1]; // message types; "": none declared
+    char codec[GR_CODEC_MAX + 1]; // what it takes, joined by commas; "": any payload
+    uint64_t deadline_usec;       // 0: none
     bool idempotent;
 };
 struct gr_contract_interface {
@@ -25,9 +30,9 @@ struct gr_contract_interface {
     size_t n_methods;
     struct gr_contract_method *methods;
 };
-struct gr_contract_need { // requires / optional: interface and a version range as written
+struct gr_contract_need { // requires / optional; the range as written is range.text
     char interface[GR_INTERFACE_MAX + 1];
-    char range[64];
+    struct gr_range range;
 };
 struct gr_contract {
     struct gr_name module;
@@ -42,7 +47,9 @@ struct gr_contract {
     bool execution_pool;          // execution: pool
     bool isolation_process;       // isolation: process
     bool has_state;               // state declared
-    uint64_t state_schema;
+    uint64_t state_schema;        // what export_state() writes
+    size_t n_imports;             // ... and which others import_state() reads too
+    uint64_t *imports;
     double sla_error_rate; // < 0: none declared
     uint64_t sla_p99_usec; // 0: none
     char *json;            // the note's own bytes, NUL-terminated, for inspect

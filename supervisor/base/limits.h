@@ -29,6 +29,7 @@
 #define GR_MODULES_MAX 256                 // per service; gates are a bitset of this size
 #define GR_INSTANCES_MAX 512               // loaded versions, statistics slots
 #define GR_METHODS_MAX 32                  // per module
+#define GR_STATE_IMPORTS_MAX 64            // schema numbers that one contract may list
 #define GR_THREADS_MAX 64                  // dispatch threads
 #define GR_CALL_DEPTH_MAX 8                // module to module
 #define GR_PARKED_MAX 8192                 // requests waiting for a gate; beyond: unavailable

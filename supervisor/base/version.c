@@ -88,6 +88,14 @@ static int compare_numbers(uint64_t a, uint64_t b)
     return (a > b) - (a < b);
 }
 
+static size_t identifier_length(const char *s)
+{
+    size_t len = 0;
+    while (is_identifier(s[len]))
+        len++;
+    return len;
+}
+
 // Numeric identifiers are lower than others and compare by value; digits without leading zeros do
 // so by length first.
 static int compare_identifier(const char *a, size_t a_len, const char *b, size_t b_len)
@@ -101,10 +109,10 @@ static int compare_identifier(const char *a, size_t a_len, const char *b, size_t
     return r ? r : compare_numbers(a_len, b_len);
 }
 
-static int compare_prerelease(const char *a, const char *b)
+int gr_version_compare_prerelease(const char *a, const char *b)
 {
     for (;;) {
-        size_t a_len = strcspn(a, ".+"), b_len = strcspn(b, ".+");
+        size_t a_len = identifier_length(a), b_len = identifier_length(b);
         int r = compare_identifier(a, a_len, b, b_len);
         if (r)
             return r;
@@ -126,5 +134,5 @@ int gr_version_compare(const struct gr_version *a, const struct gr_version *b)
         return r;
     if (!a->pre || !b->pre) // a release is higher than its prereleases
         return (a->pre == 0) - (b->pre == 0);
-    return compare_prerelease(a->text + a->pre, b->text + b->pre);
+    return gr_version_compare_prerelease(a->text + a->pre, b->text + b->pre);
 }

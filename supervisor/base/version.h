@@ -1,5 +1,5 @@
-// Semantic versions, semver.org 2.0.0, strictly parsed; ordering by its §11. Ranges: see issue of
-// contracts.
+// Semantic versions, semver.org 2.0.0, strictly parsed; ordering by its §11. Ranges of them:
+// base/range.h.
 #pragma once
 #include "base/macros.h"
 #include <stdint.h>
@@ -14,3 +14,5 @@ struct gr_version {
 GR_MUST_CHECK int gr_version_parse(const char *text, struct gr_version *ret);
 // <0, 0, >0; build metadata is ignored.
 int gr_version_compare(const struct gr_version *a, const struct gr_version *b);
+// The same for two prereleases alone, each up to the first character that none has.
+int gr_version_compare_prerelease(const char *a, const char *b);

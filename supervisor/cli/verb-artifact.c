@@ -85,9 +85,11 @@ static void print_interfaces(struct gr_cli *cli, const struct gr_contract *c)
                     c->provides[i].methods[k].name,
                     c->provides[i].methods[k].idempotent ? " (idempotent)" : "");
     for (size_t i = 0; c && i < c->n_requires; i++)
-        fprintf(cli->out, "Requires:  %s %s\n", c->requires[i].interface, c->requires[i].range);
+        fprintf(cli->out, "Requires:  %s %s\n", c->requires[i].interface,
+                c->requires[i].range.text);
     for (size_t i = 0; c && i < c->n_optional; i++)
-        fprintf(cli->out, "Optional:  %s %s\n", c->optional[i].interface, c->optional[i].range);
+        fprintf(cli->out, "Optional:  %s %s\n", c->optional[i].interface,
+                c->optional[i].range.text);
 }
 
 enum gr_exit gr_verb_inspect(struct gr_cli *cli, const struct gr_args *args)

@@ -241,6 +241,13 @@ static int compile_provides(struct compilation *c, const struct gr_yaml_node *ro
     return gr_buf_printf(c->json, "]");
 }
 
+static int check_range(struct compilation *c, const struct gr_yaml_node *n, const char *text)
+{
+    struct gr_range range;
+    struct gr_error why = {0};
+    return gr_range_parse(text, &range, &why) < 0 ? gr_yaml_refuse(n, c->e, "%s.", why.message) : 0;
+}
+
 // Which interfaces the module calls: always written, {} when it calls none.
 static int compile_needs(struct compilation *c, const struct gr_yaml_node *root, const char *field)
 {
@@ -257,12 +264,7 @@ static int compile_needs(struct compilation *c, const struct gr_yaml_node *root,
             gr_yaml_member(&required, name, &twice))
             return gr_yaml_refuse(&need, c->e, "is required already; keep one of the two.");
         TRY(gr_yaml_text(&need, &range, c->e));
-        if (strspn(range, WORD "^~<>=|.*+- ") != strlen(range) ||
-            strpbrk(range, DIGITS "*") == NULL ||
-            strlen(range) >= sizeof((struct gr_contract_need){0}.range))
-            return gr_yaml_refuse(&need, c->e,
-                                  "\"%s\" is no version range; expected one like ^1 or >=1.2 <3.",
-                                  range);
+        TRY(check_range(c, &need, range));
         TRY(gr_buf_printf(c->json, "%s\"%s\":\"%s\"", i ? "," : "", name, range));
     }
     return gr_buf_printf(c->json, "}");
@@ -327,6 +329,28 @@ static int compile_schema(struct compilation *c, const struct gr_yaml_node *n)
     return gr_buf_printf(c->json, "%s", text);
 }
 
+static int compile_imports(struct compilation *c, const struct gr_yaml_node *list)
+{
+    size_t count = gr_yaml_list_size(list);
+    if (count > GR_STATE_IMPORTS_MAX)
+        return gr_yaml_refuse(list, c->e, "lists %zu schema numbers; expected at most %d.", count,
+                              GR_STATE_IMPORTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct gr_yaml_node item = gr_yaml_list_at(list, i);
+        TRY(gr_buf_printf(c->json, "%s", i ? "," : ""));
+        TRY(compile_schema(c, &item));
+        for (size_t k = 0; k < i; k++) {
+            struct gr_yaml_node before = gr_yaml_list_at(list, k);
+            const char *text, *other;
+            TRY(gr_yaml_text(&item, &text, c->e));
+            TRY(gr_yaml_text(&before, &other, c->e));
+            if (strcmp(text, other) == 0)
+                return gr_yaml_refuse(&item, c->e, "schema %s is listed twice; keep one.", text);
+        }
+    }
+    return 0;
+}
+
 static int compile_state(struct compilation *c, const struct gr_yaml_node *root)
 {
     static const char *const fields[] = {"schema", "imports", NULL};
@@ -340,11 +364,7 @@ static int compile_state(struct compilation *c, const struct gr_yaml_node *root)
     TRY(gr_buf_printf(c->json, ",\"imports\":["));
     if (gr_yaml_member(&state, "imports", &n)) {
         TRY(gr_yaml_check_list(&n, c->e));
-        for (size_t i = 0; i < gr_yaml_list_size(&n); i++) {
-            struct gr_yaml_node item = gr_yaml_list_at(&n, i);
-            TRY(gr_buf_printf(c->json, "%s", i ? "," : ""));
-            TRY(compile_schema(c, &item));
-        }
+        TRY(compile_imports(c, &n));
     }
     return gr_buf_printf(c->json, "]}");
 }
