@@ -187,6 +187,12 @@ const struct gr_contract *gr_manager_contract(struct gr_manager *m, const struct
 // that wait bring. WAIT: UpgradeLockIncomplete; REFUSE: what waits for it goes up other steps.
 enum gr_resolve_verdict gr_manager_lock(struct gr_manager *m, struct gr_rollout *r,
                                         struct gr_admission *ret);
+// Writes into the plans what follows from the contracts that are known before bytes are fetched.
+void gr_manager_note_locks(struct gr_manager *m, const struct gr_wishes *now, struct gr_plans *p);
+// Who has to change when this module becomes `to` and nothing else does: rows of the table. ret has
+// GR_MODULES_MAX places.
+size_t gr_manager_locked_with(struct gr_manager *m, const struct gr_name *module,
+                              const struct gr_desired *to, const struct gr_committed **ret);
 
 // manager-intents.c
 // Fails: as gr_intents_new() and gr_intents_follow().
