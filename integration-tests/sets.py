@@ -23,9 +23,9 @@ def said(number):
 class Family:
     """The first n members of a family, as documents of one supervisor."""
 
-    def __init__(self, g, name, n, digits=1):
+    def __init__(self, g, name, n):
         self.g, self.name, self.n = g, name, n
-        self.members = [f"{name}-{i:0{digits}}" for i in range(n)]
+        self.members = [f"{name}-{i}" for i in range(n)]
 
     def build(self, module, number, version=None):
         version = version or version_of(number)

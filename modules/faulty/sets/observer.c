@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FAMILY_MAX 32
+#define FAMILY_MAX 8
 
 struct observer {
     const struct grayling_host *host;
@@ -19,7 +19,6 @@ struct observer {
 struct family {
     char name[16];
     int64_t n;
-    int digits;
 };
 
 static int32_t init(const struct grayling_host *host, const struct grayling_init *init, void **self)
@@ -43,7 +42,6 @@ static bool read_family(const struct grayling_request *request, struct family *r
         return false;
     int len = snprintf(ret->name, sizeof ret->name, "%s", fields[0].text);
     ret->n = fields[1].integer;
-    ret->digits = strcmp(ret->name, "chain") == 0 ? 2 : 1;
     if (len > 0 && len < (int)sizeof ret->name && ret->n > 0 && ret->n <= FAMILY_MAX)
         return true;
     snprintf(why, JSON_WHY_MAX,
@@ -56,7 +54,7 @@ static int32_t ask(struct grayling_call *call, const struct observer *o, const s
                    int64_t i, struct grayling_bytes *ret)
 {
     char name[80];
-    snprintf(name, sizeof name, "com.example.sets.%s%0*lld", f->name, f->digits, (long long)i);
+    snprintf(name, sizeof name, "com.example.sets.%s%lld", f->name, (long long)i);
     int32_t code =
         o->host->call(call, name, "Tell", (struct grayling_bytes){.data = "{}", .size = 2}, ret);
     if (code != GRAYLING_UNIMPLEMENTED)
