@@ -36,7 +36,7 @@ static void note_fault(struct grayling_call *c, struct gr_stats_row *row)
     const struct gr_caught *caught = &c->thread->guard->caught;
     const struct gr_dispatch_options *o = &c->thread->dispatch->options;
     atomic_store(&c->instance->faulted, true);
-    gr_stats_raise(&row->faults, 1);
+    gr_stats_raise(&row->faults[caught->kind], 1);
     free(c->answer); // a buffer of the module's stays where it is, and stays counted
     c->answer = NULL;
     if (!o->on_fault)
@@ -46,9 +46,11 @@ static void note_fault(struct grayling_call *c, struct gr_stats_row *row)
         gr_guard_frame_text(caught->frames[i], frames[i]);
     o->on_fault(o->userdata, &(struct gr_fault){
                                  .slot = c->instance->slot,
+                                 .kind = caught->kind,
                                  .signal = caught->signal,
-                                 .kind = "signal",
                                  .address = caught->address,
+                                 .detail = caught->detail,
+                                 .build_id = c->instance->build_id,
                                  .interface_name = c->request->interface_name,
                                  .method_name = c->request->method_name,
                                  .request_id = c->request->request_id ? c->request->request_id : "",

@@ -23,9 +23,11 @@ struct gr_thread;   // a thread that calls
 struct gr_fault { // a contained fault of a call, given to on_fault on the faulting thread, after
                   // the jump (normal context)
     unsigned slot;
-    int signal;       // 0: host's abort/assert/exit
-    const char *kind; // "signal", "abort", "timeout"
+    enum gr_fault_kind kind;
+    int signal; // 0: of another kind
     uint64_t address;
+    const char *detail;   // the assertion that failed, or what was called; "" for a signal
+    const char *build_id; // hex, of the object that the frames are in; "" none
     const char *interface_name, *method_name, *request_id;
     size_t n_frames;
     const char (*frames)[96]; // "pay-1.2.0-0123456789abcdef.so+0x12f"
@@ -59,6 +61,10 @@ struct gr_load {
     const char *config; // JSON text; NULL: "{}"
     unsigned slot;      // statistics slot
     bool preflight;     // passed to init()
+    // Who provides what the contract needs, passed to init() in the contract's order; an interface
+    // that is not named here is provided by nobody. Borrowed.
+    const struct grayling_peer *peers;
+    size_t n_peers;
 };
 // dlopen(NOW|LOCAL), compare identity, read the contract from the mapped note, init(), self_test().
 // Blocks; for a loader thread that is not in a call. Fails: LoadFailed, NotAModule,

@@ -45,10 +45,11 @@ struct gr_instance {
     struct gr_held *held; // max_threads of them
     _Atomic bool faulted; // something of it was left half-done: never destroyed, never unmapped
     _Atomic uint64_t allocated_bytes;
-    void *handle;  // dlopen's
-    char *path;    // as the loader knows it
-    char *name;    // of the file, for evidence
-    int sealed_fd; // what path names; -1: path is a file
+    void *handle;      // dlopen's
+    char *path;        // as the loader knows it
+    char *name;        // of the file, for evidence
+    char build_id[81]; // hex; "" none
+    int sealed_fd;     // what path names; -1: path is a file
     struct gr_text *text;
     struct gr_instance *next; // all loaded instances
 };

@@ -110,7 +110,10 @@ static bool run_hook(int32_t (*fn)(void *), struct hook *h, int32_t *ret_code, c
     if (!sound) {
         char frame[96];
         gr_guard_frame_text(self->caught.frames[0], frame);
-        snprintf(where, 160, "signal %d at %s", self->caught.signal, frame);
+        if (self->caught.kind == GR_FAULT_SIGNAL)
+            snprintf(where, 160, "signal %d at %s", self->caught.signal, frame);
+        else
+            snprintf(where, 160, "%.60s at %s", self->caught.detail, frame);
         atomic_store(&h->instance->faulted, true);
     }
     if (!borrowed)
@@ -118,14 +121,37 @@ static bool run_hook(int32_t (*fn)(void *), struct hook *h, int32_t *ret_code, c
     return sound;
 }
 
+// Answers for every need of the contract, also for those that nobody provides.
+static size_t bind_needs(const struct gr_contract_need *needs, size_t n, const struct gr_load *l,
+                         struct grayling_peer *ret)
+{
+    for (size_t i = 0; i < n; i++) {
+        ret[i] = (struct grayling_peer){.interface_name = needs[i].interface};
+        for (size_t k = 0; k < l->n_peers; k++)
+            if (strcmp(l->peers[k].interface_name, needs[i].interface) == 0)
+                ret[i].version = l->peers[k].version;
+    }
+    return n;
+}
+
 static int init_instance(struct gr_instance *i, const struct gr_load *l, struct gr_error *e)
 {
     const char *config = l->config ? l->config : "{}";
+    const struct gr_contract *c = i->contract;
+    GR_AUTO_FREE struct grayling_peer *peers =
+        calloc(c->n_requires + c->n_optional + 1, sizeof *peers);
+    if (!peers)
+        return gr_error_set_retryable(e, -ENOMEM, GR_REASON_LOAD_FAILED,
+                                      "asked to load %s, but memory ran out", l->path);
+    size_t n = bind_needs(c->requires, c->n_requires, l, peers);
+    n += bind_needs(c->optional, c->n_optional, l, peers + n);
     struct grayling_init init = {
         .struct_size = sizeof(init),
         .preflight = l->preflight,
         .config = {config, strlen(config)},
         .version = i->contract->version.text,
+        .peers = peers,
+        .n_peers = (uint32_t)n,
     };
     struct hook h = {i, &init};
     int32_t code = GRAYLING_OK;
@@ -337,6 +363,7 @@ static int start(struct gr_instance *i, const struct gr_load *l, const struct gr
                             "asked to load %s, but %d versions are loaded already; unload some or "
                             "replace the worker",
                             l->path, GR_INSTANCES_MAX);
+    memcpy(i->build_id, image->build_id, sizeof(i->build_id));
     i->module_len = strlen(i->contract->module.s);
     i->version_len = strlen(i->contract->version.text);
     gr_host_init(i);

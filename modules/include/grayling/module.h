@@ -121,6 +121,14 @@ struct grayling_host {
     void (*count)(const struct grayling_host *host, const char *name, uint64_t add);
 };
 
+/* One interface that the contract names under requires or optional, and the version in which
+ * another module provides it; NULL: nobody provides one that its range allows. Calls to it are
+ * answered with UNIMPLEMENTED then. */
+struct grayling_peer {
+    const char *interface_name; /* "com.example.auth.TokenValidator" */
+    const char *version;        /* of the interface: "1.2.0" */
+};
+
 /* What init() gets. `config` is the document's `config` object as JSON text ("{}" when absent),
  * valid during init() only. */
 struct grayling_init {
@@ -128,6 +136,11 @@ struct grayling_init {
     uint32_t preflight; /* 1: this is the sandboxed trial run; touch nothing outside */
     struct grayling_bytes config;
     const char *version; /* the version that the key names */
+    /* What the contract's needs are bound to when this version is loaded: those required, then the
+     * optional ones, in the contract's order; valid during init() only. In preflight nobody is
+     * there. Later changes show in what host->call() answers. */
+    const struct grayling_peer *peers;
+    uint32_t n_peers;
 };
 
 /* Exported state, given by export_state() and given back through its release function. */
