@@ -25,6 +25,8 @@
 #define GR_ELF_SEGMENTS_MAX 64
 #define GR_ELF_NEEDED_MAX 64
 #define GR_ELF_SYMBOLS_MAX 1000000
+#define GR_ELF_TRAITS_MAX 20
+#define GR_ABI_SYMBOLS_TOLD 64 // of those that two files do not have in common; the rest is counted
 #define GR_INIT_USEC_MAX (10ull * 1000000) // load+init in the worker
 #define GR_MODULES_MAX 256                 // per service; gates are a bitset of this size
 #define GR_INSTANCES_MAX 512               // loaded versions, statistics slots

@@ -162,6 +162,10 @@ const struct gr_verb gr_verbs[] = {
      "  grayctl verify pay-1.1.0.so --expect sha256:...\n", 1, 1, verify_options, gr_verb_verify},
     {"inspect", "FILE.so", "What a file declares about itself",
      "  grayctl inspect pay-1.1.0.so -o json\n", 1, 1, NULL, gr_verb_inspect},
+    {"abi-diff", "A.so B.so", "Can B take the place of A? Runs none of either",
+     "  grayctl abi-diff pay-1.0.0.so pay-1.1.0.so\n"
+     "  grayctl abi-diff pay-1.0.0.so pay-1.1.0.so -o json\n",
+     2, 2, NULL, gr_verb_abi_diff},
     {"worker", "replace", "A fresh worker, without losing a request",
      "  grayctl worker replace --reason 'new libc'\n", 1, 1, reason_options, gr_verb_worker},
     {"freeze", "MODULE... --for DURATION", "Let requests wait", "  grayctl freeze pay --for 30s\n",

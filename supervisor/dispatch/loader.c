@@ -110,7 +110,10 @@ static bool run_hook(int32_t (*fn)(void *), struct hook *h, int32_t *ret_code, c
     if (!sound) {
         char frame[96];
         gr_guard_frame_text(self->caught.frames[0], frame);
-        snprintf(where, 160, "signal %d at %s", self->caught.signal, frame);
+        if (self->caught.kind == GR_FAULT_SIGNAL)
+            snprintf(where, 160, "signal %d at %s", self->caught.signal, frame);
+        else
+            snprintf(where, 160, "%.60s at %s", self->caught.detail, frame);
         atomic_store(&h->instance->faulted, true);
     }
     if (!borrowed)
@@ -360,6 +363,7 @@ static int start(struct gr_instance *i, const struct gr_load *l, const struct gr
                             "asked to load %s, but %d versions are loaded already; unload some or "
                             "replace the worker",
                             l->path, GR_INSTANCES_MAX);
+    memcpy(i->build_id, image->build_id, sizeof(i->build_id));
     i->module_len = strlen(i->contract->module.s);
     i->version_len = strlen(i->contract->version.text);
     gr_host_init(i);
