@@ -17,6 +17,7 @@ struct gr_place {
     struct gr_name module;
     int stable, previous, candidate; // slots; -1: none
     int64_t rollout;                 // whose version the candidate is
+    int64_t batch; // of an order only: the rollout that stable came with, beside others
     // what the stable version, and the one before it, had shown in workers before this one
     struct gr_arm_sample carried, previous_carried;
 };
@@ -153,6 +154,10 @@ bool gr_manager_row_names(const struct gr_committed *row, const struct gr_digest
 void gr_manager_worker_ops(struct gr_rollout_ops *ret); // what a rollout does to the worker
 // A worker that is being built with what is not wanted any more must not come up.
 void gr_manager_rebuild_starting(struct gr_manager *m);
+// For an order: `p`, a member of `row`, is in force with the others of its batch. A request that a
+// fault sends back sees all of them as they were; where one was removed that cannot be shown, and
+// nobody answers in place of what faults.
+void gr_place_join_batch(struct gr_place *p, const struct gr_rollout_row *row);
 // What a slot's version has shown in worker h.
 struct gr_arm_sample gr_hosted_arm(struct gr_hosted *h, int slot);
 

@@ -144,6 +144,16 @@ static uint64_t freeze_budget(const struct gr_rollout_row *row, enum gr_directio
     return budget ? budget : GR_FREEZE_BUDGET_DEFAULT_USEC; // removals only
 }
 
+void gr_place_join_batch(struct gr_place *p, const struct gr_rollout_row *row)
+{
+    bool removes = false;
+    for (size_t i = 0; i < row->n; i++)
+        removes |= !row->members[i].to;
+    p->batch = row->n > 1 ? row->id : 0;
+    if (p->batch && removes)
+        p->previous = -1;
+}
+
 // The place of a member as direction d makes it; `swapped`: the rollout's table is committed.
 static struct gr_place place_as(struct gr_manager *m, struct gr_rollout *r, size_t i,
                                 enum gr_direction d)
@@ -155,6 +165,7 @@ static struct gr_place place_as(struct gr_manager *m, struct gr_rollout *r, size
     if (d == GR_FORWARD) {
         p.stable = mem->to ? gr_rollout_slot(r, i) : -1;
         p.previous = now && mem->to ? now->stable : -1;
+        gr_place_join_batch(&p, row);
     } else if (now) {
         p.stable = d == GR_BACK && row->gray.swapped ? now->previous : now->stable;
     }
