@@ -166,7 +166,8 @@ static __attribute__((noinline)) bool answer_candidate(struct attempt *a, struct
 static bool sees_candidate(struct gr_thread *t, const struct gr_route *route)
 {
     return (gr_cohort(t, route->record) & GR_COHORT_CANDIDATE) &&
-           route->candidate_method != GR_METHOD_NONE;
+           route->candidate_method != GR_METHOD_NONE &&
+           !atomic_load_explicit(&route->record->member.candidate->unsettled, memory_order_acquire);
 }
 
 static void answer_nobody(const struct gr_member *m, char *message, struct gr_served *ret)

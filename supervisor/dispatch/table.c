@@ -124,6 +124,14 @@ static const struct gr_contract_method *find_method(const struct gr_contract *c,
     return NULL;
 }
 
+// Not where one of the two keeps state: what the version before holds has been handed over and
+// went on since, and what it would accept instead of stable would be lost to stable's state.
+static bool may_rescue(const struct gr_member *m)
+{
+    return m->contract && m->rescue_contract && !m->contract->has_state &&
+           !m->rescue_contract->has_state;
+}
+
 static void add_route(struct gr_table *t, const struct gr_record *r, const char *interface_name,
                       const char *method_name)
 {
@@ -143,7 +151,8 @@ static void add_route(struct gr_table *t, const struct gr_record *r, const char 
         route.candidate_deadline_usec = m->deadline_usec;
         route.candidate_idempotent = m->idempotent;
     }
-    (void)find_method(r->member.rescue_contract, interface_name, method_name, &route.rescue_method);
+    const struct gr_contract *rescue = may_rescue(&r->member) ? r->member.rescue_contract : NULL;
+    (void)find_method(rescue, interface_name, method_name, &route.rescue_method);
     size_t i = route.hash & t->mask;
     while (t->routes[i].record)
         i = (i + 1) & t->mask;

@@ -68,7 +68,7 @@ struct gr_route {
     const char *interface_name, *method_name;
     // What the contracts of the stable version and of the candidate declare; 0: no deadline.
     uint64_t deadline_usec, candidate_deadline_usec;
-    // The method's number in each version; GR_METHOD_NONE: it has none.
+    // The method's number in each version; GR_METHOD_NONE: it has none, or may not rescue.
     uint16_t method, candidate_method, rescue_method;
     bool idempotent, candidate_idempotent;
 };
