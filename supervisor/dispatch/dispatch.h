@@ -59,6 +59,10 @@ struct gr_load {
     const char *config; // JSON text; NULL: "{}"
     unsigned slot;      // statistics slot
     bool preflight;     // passed to init()
+    // Who provides what the contract needs, passed to init() in the contract's order; an interface
+    // that is not named here is provided by nobody. Borrowed.
+    const struct grayling_peer *peers;
+    size_t n_peers;
 };
 // dlopen(NOW|LOCAL), compare identity, read the contract from the mapped note, init(), self_test().
 // Blocks; for a loader thread that is not in a call. Fails: LoadFailed, NotAModule,

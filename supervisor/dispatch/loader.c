@@ -97,14 +97,37 @@ static int32_t call_destroy(void *arg)
     return GRAYLING_OK;
 }
 
+// Answers for every need of the contract, also for those that nobody provides.
+static size_t bind_needs(const struct gr_contract_need *needs, size_t n, const struct gr_load *l,
+                         struct grayling_peer *ret)
+{
+    for (size_t i = 0; i < n; i++) {
+        ret[i] = (struct grayling_peer){.interface_name = needs[i].interface};
+        for (size_t k = 0; k < l->n_peers; k++)
+            if (strcmp(l->peers[k].interface_name, needs[i].interface) == 0)
+                ret[i].version = l->peers[k].version;
+    }
+    return n;
+}
+
 static int init_instance(struct gr_instance *i, const struct gr_load *l, struct gr_error *e)
 {
     const char *config = l->config ? l->config : "{}";
+    const struct gr_contract *c = i->contract;
+    GR_AUTO_FREE struct grayling_peer *peers =
+        calloc(c->n_requires + c->n_optional + 1, sizeof *peers);
+    if (!peers)
+        return gr_error_set_retryable(e, -ENOMEM, GR_REASON_LOAD_FAILED,
+                                      "asked to load %s, but memory ran out", l->path);
+    size_t n = bind_needs(c->requires, c->n_requires, l, peers);
+    n += bind_needs(c->optional, c->n_optional, l, peers + n);
     struct grayling_init init = {
         .struct_size = sizeof(init),
         .preflight = l->preflight,
         .config = {config, strlen(config)},
         .version = i->contract->version.text,
+        .peers = peers,
+        .n_peers = (uint32_t)n,
     };
     struct hook h = {i, &init};
     int32_t code = GRAYLING_OK;

@@ -148,6 +148,8 @@ void gr_rollout_supersede(struct gr_rollout *r, int64_t by)
         convict_waiting(r);
         return;
     }
+    if (r->awaiting) // what it waited for is the newer one's to tell
+        r->row.reason = GR_REASON_NONE;
     gr_rollout_drop_candidates(r);
     gr_rollout_end(r, GR_ROLLOUT_SUPERSEDE);
 }

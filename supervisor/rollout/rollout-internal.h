@@ -11,6 +11,7 @@
 struct gr_member {
     struct gr_rollout *rollout;
     size_t index;
+    int64_t revision; // of the transaction that asked for it
     struct gr_verification *verification;
     struct gr_verified *verified;
     bool fetched;
@@ -41,7 +42,8 @@ struct gr_rollout {
     size_t asks;       // answers outstanding: they come in order, the last one counts
     enum gr_ask ask;   // the last one
     bool taking_back;  // nothing was committed: the worker goes back before the rollout ends
-    bool stage_wanted; // all verified, waiting for a worker that can stage
+    bool awaiting;     // all verified, waiting to be admitted
+    bool stage_wanted; // admitted, waiting for a worker that can stage
     unsigned stage_tries;
     bool in_table;                     // candidates are, or may be, in the worker's table
     bool step_entered;                 // the step's intent is journaled and its effect asked for
@@ -62,11 +64,17 @@ GR_MUST_CHECK int gr_rollout_write(struct gr_rollout *r, struct gr_error *e);
 struct gr_rollout_row gr_rollout_row_as(struct gr_rollout *r, enum gr_phase phase);
 void gr_rollout_set_reason(struct gr_rollout *r, size_t member, const struct gr_error *why);
 void gr_rollout_end(struct gr_rollout *r, enum gr_rollout_event ev);
+// The first strategy that has steps; NULL: none has.
+const struct gr_strategy *gr_rollout_find_ladder(const struct gr_rollout_row *row);
 void gr_rollout_drop_candidates(struct gr_rollout *r);
 static inline bool gr_rollout_is_stepping(const struct gr_rollout *r)
 {
     return r->row.phase == GR_PHASE_PROGRESSING || r->row.phase == GR_PHASE_PAUSED;
 }
+
+// --- rollout-admit.c ---
+// Asks whether it may come into force now: on to the worker, or waits, or is refused.
+void gr_rollout_consider(struct gr_rollout *r);
 
 // --- rollout-timer.c ---
 void gr_rollout_arm(struct gr_rollout *r);

@@ -1,4 +1,5 @@
-// Takes a rollout from its document to the worker: fetch and verify, stage, and the swap.
+// Takes a rollout from its document to the worker: fetch and verify, stage, and the swap. Whether
+// it may be staged is asked in rollout-admit.c.
 #include "base/fault.h"
 #include "base/log.h"
 #include "rollout/rollout-internal.h"
@@ -48,8 +49,7 @@ static void on_verified(void *u, struct gr_verified *v, const struct gr_error *e
         return;
     if (r->row.phase == GR_PHASE_FETCHING && gr_rollout_set_phase(r, GR_ROLLOUT_FETCHED) < 0)
         return;
-    r->stage_wanted = true;
-    gr_rollout_try_stage(r);
+    gr_rollout_consider(r);
 }
 
 static int start_verification(struct gr_rollout *r, size_t i)
@@ -75,14 +75,13 @@ static int start_verification(struct gr_rollout *r, size_t i)
 
 void gr_rollout_begin(struct gr_rollout *r)
 {
-    if (r->row.phase != GR_PHASE_PENDING)
+    if (r->row.phase != GR_PHASE_PENDING || r->awaiting)
         return;
     bool removes_only = true;
     for (size_t i = 0; i < r->row.n; i++)
         removes_only &= r->row.members[i].to == NULL;
     if (removes_only) {
-        r->stage_wanted = true;
-        gr_rollout_try_stage(r);
+        gr_rollout_consider(r);
         return;
     }
     if (gr_rollout_set_phase(r, GR_ROLLOUT_BEGIN) < 0)

@@ -55,7 +55,7 @@ static int not_in_phase(const struct gr_rollout *r, const struct gr_order *o, co
                         struct gr_error *e)
 {
     return gr_error_set(
-        e, -EPERM, GR_REASON_NONE, "%s of rollout %" PRId64 " is not possible: it is %s. %s",
+        e, -EPERM, GR_REASON_NONE, "%s of rollout %" PRId64 " is not possible: it is %s. %.700s",
         gr_order_verb_name(o->verb), r->row.id, gr_phase_name(r->row.phase), remedy);
 }
 
@@ -107,6 +107,8 @@ static int promote_it(struct gr_rollout *r, const struct gr_order *o, struct gr_
                             "rollout %" PRId64 " is in force already and bakes; abort takes it "
                             "back",
                             r->row.id);
+    if (r->awaiting)
+        return not_in_phase(r, o, r->row.message, e);
     if (!gr_rollout_is_stepping(r))
         return not_in_phase(r, o, "A rollout is promoted while it walks its steps", e);
     if (o->full)

@@ -70,7 +70,11 @@ static void deadline_passed(struct gr_rollout *r)
         hold = GR_HOLD_UNDECIDED;
     if (hold == GR_HOLD_UNDECIDED)
         gr_rollout_say_undecided(r, undecided, sizeof undecided);
-    if (hold == GR_HOLD_FAILURE) { // on_failure: pause; the reason stays what it was
+    if (r->awaiting) { // the reason stays what it was
+        gr_error_set(&e, -ETIME, r->row.reason,
+                     "%.700s It waited for that until its deadline, and is refused",
+                     r->row.message);
+    } else if (hold == GR_HOLD_FAILURE) { // on_failure: pause; the reason stays what it was
         gr_error_set(&e, -ETIME, r->row.reason, "%.700s Nobody decided until the deadline",
                      r->row.message);
     } else if (hold == GR_HOLD_UNDECIDED) {

@@ -117,6 +117,7 @@ void gr_rollout_drop_candidates(struct gr_rollout *r)
 
 void gr_rollout_end(struct gr_rollout *r, enum gr_rollout_event ev)
 {
+    r->awaiting = false;
     if (gr_rollout_set_phase(r, ev) < 0)
         return;
     r->env.ops->ended(r->env.ops->userdata, r);
@@ -167,6 +168,8 @@ static int copy_members(struct gr_rollout *r, const struct gr_plan *plan)
         struct gr_rollout_member *m = &r->row.members[i];
         m->module = plan->items[i].module;
         r->row.n = i + 1;
+        r->members[i].revision =
+            plan->items[i].to ? plan->items[i].to->mod_revision : plan->rollout;
         int k = plan->items[i].to ? gr_desired_copy(plan->items[i].to, &m->to) : 0;
         if (k == 0 && plan->items[i].from)
             k = gr_desired_copy(plan->items[i].from, &m->from);
@@ -177,7 +180,7 @@ static int copy_members(struct gr_rollout *r, const struct gr_plan *plan)
 }
 
 // All members that have steps have the same ones (the plan sees to that).
-static const struct gr_strategy *find_ladder(const struct gr_rollout_row *row)
+const struct gr_strategy *gr_rollout_find_ladder(const struct gr_rollout_row *row)
 {
     for (size_t i = 0; i < row->n; i++)
         if (row->members[i].to && row->members[i].to->strategy.n_steps)
@@ -209,7 +212,7 @@ int gr_rollout_new(const struct gr_rollout_env *env, const struct gr_plan *plan,
         r->row.phase = GR_PHASE_PENDING;
         r->row.created = gr_wall_now();
         r->row.gray.salt = salt;
-        r->ladder = find_ladder(&r->row);
+        r->ladder = gr_rollout_find_ladder(&r->row);
         r->deadline = (struct gr_mono){gr_rollout_now(r).usec + longest_deadline(&r->row)};
         k = gr_rollout_write(r, e);
     }
@@ -258,7 +261,7 @@ int gr_rollout_resume(const struct gr_rollout_env *env, struct gr_rollout_row *t
         return k;
     r->row = *take;
     *take = (struct gr_rollout_row){0};
-    r->ladder = find_ladder(&r->row);
+    r->ladder = gr_rollout_find_ladder(&r->row);
     for (size_t i = 0; i < r->row.n; i++)
         take_up_record(r, i);
     uint64_t now = gr_rollout_now(r).usec, left = r->row.gray.deadline_left_usec;
@@ -320,6 +323,19 @@ bool gr_rollout_names(const struct gr_rollout *r, const struct gr_name *module)
         if (gr_name_equal(&r->row.members[i].module, module))
             return true;
     return false;
+}
+int64_t gr_rollout_revision(const struct gr_rollout *r, size_t member)
+{
+    return r->members[member].revision;
+}
+const struct gr_contract *gr_rollout_contract(const struct gr_rollout *r, size_t member)
+{
+    const struct gr_verified *v = r->members[member].verified;
+    return v ? gr_verified_contract(v) : NULL;
+}
+bool gr_rollout_is_awaiting(const struct gr_rollout *r)
+{
+    return r->awaiting;
 }
 bool gr_rollout_is_waiting(const struct gr_rollout *r)
 {

@@ -16,9 +16,22 @@ struct gr_rollout;
 // ended well, what was before may go.
 enum gr_direction { GR_FORWARD, GR_BACK, GR_SETTLE };
 
+// Whether a rollout may come into force as things are now. GO: on to the worker. WAIT: later,
+// perhaps. REFUSE: never.
+enum gr_resolve_verdict { GR_RESOLVE_GO, GR_RESOLVE_WAIT, GR_RESOLVE_REFUSE };
+struct gr_admission {
+    size_t culprit; // REFUSE: whom it blames; SIZE_MAX: nobody in particular
+    struct gr_error why;
+    size_t n_order; // GO: members in the order in which they are loaded; 0: any
+    size_t order[GR_MODULES_MAX];
+};
+
 struct gr_rollout_ops {
     // One member's bytes are proven; told once, for those who count how long each station took.
     void (*verified)(void *u, const struct gr_verified *v);
+    // All members are verified, or it only removes; before anything is staged, and again with each
+    // gr_rollout_reconsider(). May absorb older ones that wait. NULL: GO, always.
+    enum gr_resolve_verdict (*admit)(void *u, struct gr_rollout *r, struct gr_admission *ret);
     // Asynchronous; answered by gr_rollout_staged() exactly once, unless the rollout was freed. `v`
     // stays the rollout's.
     int (*stage)(void *u, struct gr_rollout *r, size_t member, const struct gr_verified *v);
@@ -76,6 +89,12 @@ void gr_arm_add(struct gr_arm_sample *into, const struct gr_arm_sample *more);
 const struct gr_rollout_row *gr_rollout_row(const struct gr_rollout *r);
 int gr_rollout_slot(const struct gr_rollout *r, size_t member); // of the new version; -1
 bool gr_rollout_names(const struct gr_rollout *r, const struct gr_name *module);
+// Revision of the transaction that asked for this member.
+int64_t gr_rollout_revision(const struct gr_rollout *r, size_t member);
+// What a member's verified bytes declare; NULL: not verified yet, loaded long since, or a removal.
+const struct gr_contract *gr_rollout_contract(const struct gr_rollout *r, size_t member);
+// All is verified, and it waits in Pending to be admitted.
+bool gr_rollout_is_awaiting(const struct gr_rollout *r);
 bool gr_rollout_is_waiting(const struct gr_rollout *r); // an answer of the worker is outstanding
 // Its new versions are, or may be, in the worker's table beside the stable ones.
 bool gr_rollout_is_gray(const struct gr_rollout *r);
@@ -96,6 +115,12 @@ struct gr_rollout_left gr_rollout_left(const struct gr_rollout *r);
 void gr_rollout_begin(struct gr_rollout *r);  // nothing older is in the way
 void gr_rollout_settle(struct gr_rollout *r); // what it asks for is in force already
 void gr_rollout_supersede(struct gr_rollout *r, int64_t by);
+// One that waits to be admitted asks again; nothing else is touched.
+void gr_rollout_reconsider(struct gr_rollout *r);
+// Takes along what an older one, which waits to be admitted, would have changed: one rollout of
+// both. `r` waits too, or is asking just now; the older one ends as Superseded. Fails: -ENOMEM,
+// nothing is changed.
+GR_MUST_CHECK int gr_rollout_absorb(struct gr_rollout *r, struct gr_rollout *older);
 // reason names the cause; `member` is the culprit; the number of members: none in particular.
 void gr_rollout_fail(struct gr_rollout *r, size_t member, const struct gr_error *why);
 void gr_rollout_staged(

@@ -8,6 +8,8 @@
     X(REMOVE, "remove")       /* a batch that only removes: nothing to fetch */                    \
     X(SETTLED, "settled")     /* what it asks for is in force already */                           \
     X(FETCHED, "fetched")     /* every member's bytes are here */                                  \
+    X(AWAIT, "await")         /* verified, and what must change with it is not there yet */        \
+    X(ADMIT, "admit")         /* it is there now */                                                \
     X(STAGED, "staged")       /* every member is loaded and initialised in the worker */           \
     X(PROGRESS, "progress")   /* it has steps: the new versions get a share of the traffic */      \
     X(PAUSE, "pause")         /* a pause step, a person, or a verdict holds it */                  \

@@ -65,6 +65,32 @@ static int read_load(const cJSON *m, struct gr_load *load, struct gr_inventory_i
     return 0;
 }
 
+// Borrowed from the message. A version that is no text: nobody provides that interface.
+static int read_peers(const cJSON *m, struct gr_load *load, struct grayling_peer **ret,
+                      struct gr_error *e)
+{
+    const cJSON *list = gr_json_get(m, "peers"), *entry;
+    size_t n = (size_t)cJSON_GetArraySize(list);
+    if (n == 0)
+        return 0;
+    struct grayling_peer *peers = calloc(n, sizeof *peers);
+    if (!peers)
+        return -ENOMEM;
+    *ret = peers;
+    cJSON_ArrayForEach(entry, list)
+    {
+        const cJSON *version = gr_json_get(entry, "version");
+        struct grayling_peer *p = &peers[load->n_peers++];
+        int r =
+            gr_json_string(entry, "peers[]", "interface", GR_JSON_REQUIRED, &p->interface_name, e);
+        if (r < 0)
+            return r;
+        p->version = cJSON_IsString(version) ? version->valuestring : NULL;
+    }
+    load->peers = peers;
+    return 0;
+}
+
 // Loads into *ret. A refusal that leaves something mapped (a hook faulted) says so: the supervisor
 // must not give its slot and its file to another load.
 static cJSON *load(struct gr_loader *l, const struct gr_load *load, uint64_t id,
@@ -83,7 +109,8 @@ static cJSON *run_load(struct gr_loader *l, struct job *j, uint64_t id, struct g
 {
     struct gr_load what = {.fd = j->fd};
     struct gr_inventory_item item = {0};
-    if (read_load(j->message, &what, &item, e) < 0)
+    GR_AUTO_FREE struct grayling_peer *peers = NULL;
+    if (read_load(j->message, &what, &item, e) < 0 || read_peers(j->message, &what, &peers, e) < 0)
         return NULL;
     if (gr_inventory_find(l->o.inventory, (int)what.slot)) {
         gr_error_set(e, -EEXIST, GR_REASON_INTERNAL,

@@ -139,6 +139,14 @@ struct grayling_host {
     void (*memory_free)(const struct grayling_host *host, void *data);
 };
 
+/* One interface that the contract names under requires or optional, and the version in which
+ * another module provides it; NULL: nobody provides one that its range allows. Calls to it are
+ * answered with UNIMPLEMENTED then. */
+struct grayling_peer {
+    const char *interface_name; /* "com.example.auth.TokenValidator" */
+    const char *version;        /* of the interface: "1.2.0" */
+};
+
 /* What init() gets. `config` is the document's `config` object as JSON text ("{}" when absent),
  * valid during init() only. */
 struct grayling_init {
@@ -146,6 +154,11 @@ struct grayling_init {
     uint32_t preflight; /* 1: this is the sandboxed trial run; touch nothing outside */
     struct grayling_bytes config;
     const char *version; /* the version that the key names */
+    /* What the contract's needs are bound to when this version is loaded: those required, then the
+     * optional ones, in the contract's order; valid during init() only. In preflight nobody is
+     * there. Later changes show in what host->call() answers. */
+    const struct grayling_peer *peers;
+    uint32_t n_peers;
 };
 
 /* State on its way from the version in force to the next one.

@@ -180,8 +180,8 @@ cJSON *fake_order(struct fake *f, cJSON *order, int fd)
 // --- orders
 // ------------------------------------------------------------------------------------------------
 
-cJSON *fake_try_load(struct fake *f, int slot, const char *module, const char *version,
-                     const char *config)
+cJSON *fake_try_load_told(struct fake *f, int slot, const char *module, const char *version,
+                          const char *config, const char *peers)
 {
     char path[1024];
     snprintf(path, sizeof path, "%s/modules/%s-%s.so", getenv("GRAYLING_BUILD"), module, version);
@@ -196,7 +196,15 @@ cJSON *fake_try_load(struct fake *f, int slot, const char *module, const char *v
     cJSON_AddStringToObject(m, "digest", "sha256:00");
     cJSON_AddStringToObject(m, "path", path);
     cJSON_AddItemToObject(m, "config", config ? cJSON_Parse(config) : cJSON_CreateNull());
+    if (peers)
+        cJSON_AddItemToObject(m, "peers", cJSON_Parse(peers));
     return fake_order(f, m, fd);
+}
+
+cJSON *fake_try_load(struct fake *f, int slot, const char *module, const char *version,
+                     const char *config)
+{
+    return fake_try_load_told(f, slot, module, version, config, NULL);
 }
 
 void fake_load(struct fake *f, int slot, const char *module, const char *version,

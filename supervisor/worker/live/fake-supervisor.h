@@ -31,6 +31,9 @@ cJSON *fake_await_unasked(struct fake *f);
 // Loads GRAYLING_BUILD/modules/{module}-{version}.so. `config` is JSON text or NULL.
 cJSON *fake_try_load(struct fake *f, int slot, const char *module, const char *version,
                      const char *config);
+// The same, with what it is told of its peers (JSON text; NULL: nothing).
+cJSON *fake_try_load_told(struct fake *f, int slot, const char *module, const char *version,
+                          const char *config, const char *peers);
 void fake_load(struct fake *f, int slot, const char *module, const char *version,
                const char *config);
 // rescue -1: none. Returns the answer.
