@@ -61,12 +61,15 @@ static int refuse_hook(struct gr_error *e, int code, const struct gr_pass *p, co
 
 // --- one hook ----------------------------------------------------------------------------------
 
-// false: the exchange does not wait any more.
-static bool announce(struct gr_transfer *t, const char *hook)
+// false: the exchange does not wait any more. What an import unsettles is so before the gates can
+// open on it.
+static bool announce(struct gr_transfer *t, const char *hook, struct gr_instance *unsettles)
 {
     pthread_mutex_lock(&t->lock);
     t->hook = hook;
     bool wanted = !t->abandoned;
+    if (wanted && unsettles)
+        atomic_store(&unsettles->unsettled, true);
     pthread_mutex_unlock(&t->lock);
     return wanted;
 }
@@ -174,9 +177,8 @@ static int take_over(struct gr_transfer *t, struct passed *s, struct gr_error *e
         r = injected("handover.import", p, e);
     if (r < 0)
         return r;
-    if (!announce(t, "import_state"))
+    if (!announce(t, "import_state", p->to))
         return -ETIMEDOUT;
-    atomic_store(&p->to->unsettled, true);
     r = run_hook(t, p->to, "import_state", call_import, s, e);
     return r < 0 ? r : injected("handover.imported", p, e);
 }
@@ -191,7 +193,7 @@ static int pass_on(struct gr_transfer *t, struct gr_error *e)
     int r = injected("handover.export", p, e);
     if (r < 0)
         return r;
-    if (!announce(t, "export_state"))
+    if (!announce(t, "export_state", NULL))
         return -ETIMEDOUT;
     r = run_hook(t, p->from, "export_state", call_export, &s, e);
     if (r < 0)
@@ -200,7 +202,7 @@ static int pass_on(struct gr_transfer *t, struct gr_error *e)
     t->bytes += s.taken.bytes.size;
     if (s.given.release) {
         struct gr_error crashed;
-        (void)announce(t, "release");
+        (void)announce(t, "release", NULL);
         int k = run_hook(t, p->from, "release", call_release, &s, &crashed);
         if (k < 0 && r == 0) {
             *e = crashed;
