@@ -80,10 +80,10 @@ CONTAINED = {  # the call ends, the worker lives on until a fresh one is there: 
     "handle-crash": ("SIGSEGV", "address 0x0"),
     "handle-div0": ("SIGFPE",),
     "handle-stack-overflow": ("SIGSEGV",),
+    "handle-abort": ("abort(), code at ", "Poke"),
+    "handle-assert": ("faulty-modes.c:", "assertion 'atomic_load(&f->calls) == 0", "Poke"),
 }
 DEADLY = {  # the worker ends with it; the calls in flight are lost, and only those
-    "handle-abort": ("signal 6", "Poke"),
-    "handle-assert": ("signal 6", "Poke"),
     "handle-exit": ("status 0", "Poke"),
     "heap-corrupt": ("the worker ended with", "Poke"),
     "thread": ("signal 11",),

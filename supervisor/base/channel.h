@@ -12,7 +12,7 @@
 //        | {"type":"failed","id","reason","message","retryable"}
 //   {"type":"swap"|"route","id","table":N,"budget_usec":N,
 //    "set":[{"module","stable":SLOT|-1,"rescue":SLOT|-1,"candidate":SLOT|-1,"rollout":N,
-//            "one_way":bool}...],
+//            "batch":N,"one_way":bool}...],
 //    "remove":["module"...],
 //    "rollouts":[{"rollout":N,"salt":"16 hex digits","weight":0..10000,"shadow":0..10000,
 //                 "sticky":"header:x-user-id","match":[...],"shadow_ignore":["$.at"...]}...]}
@@ -37,8 +37,9 @@
 //           "modules":[{"module","version","digest","slot":SLOT|-1,"rescue":SLOT|-1,
 //                       "candidate":{"version","digest","slot","rollout"}}...]} + fds [listener...]
 // Worker to supervisor, unasked:
-//   {"type":"fault","instance":SLOT,"kind":"signal|abort|timeout","signal":"SIGSEGV",
-//    "address":"0x0","interface","method","frames":["pay-1.2.0-….so+0x12f"...],"request_id"}
+//   {"type":"fault","instance":SLOT,"kind":"signal|abort|assert|exit","signal":"SIGSEGV"|"",
+//    "address":"0x0","detail":"exit(3)","interface","method","request_id",
+//    "frames":["pay-1.2.0-….so+0x12f"...],"build_id"}
 // SLOT is the index of the version in the statistics segment, chosen by the supervisor, unique
 // while loaded.
 #pragma once

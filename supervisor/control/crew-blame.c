@@ -42,10 +42,11 @@ void gr_crew_on_fault(struct gr_hosted *h, const cJSON *msg)
 {
     struct gr_manager *m = h->manager;
     uint64_t slot = GR_INSTANCES_MAX;
-    const char *kind = "signal", *name = "", *method = "", *address = "", *request = "";
+    const char *detail = "", *name = "", *method = "", *address = "", *request = "";
+    char how[256];
     (void)!gr_json_uint(msg, "", "instance", GR_JSON_REQUIRED, 0, GR_INSTANCES_MAX - 1, &slot,
                         NULL);
-    (void)!gr_json_string(msg, "", "kind", GR_JSON_OPTIONAL, &kind, NULL);
+    (void)!gr_json_string(msg, "", "detail", GR_JSON_OPTIONAL, &detail, NULL);
     (void)!gr_json_string(msg, "", "signal", GR_JSON_OPTIONAL, &name, NULL);
     (void)!gr_json_string(msg, "", "method", GR_JSON_OPTIONAL, &method, NULL);
     (void)!gr_json_string(msg, "", "address", GR_JSON_OPTIONAL, &address, NULL);
@@ -56,10 +57,14 @@ void gr_crew_on_fault(struct gr_hosted *h, const cJSON *msg)
     const char *module = b.place ? b.place->module.s : NULL;
     const char *version = b.version ? b.version->version.text : "";
     struct gr_error e = {0};
+    if (*name)
+        snprintf(how, sizeof how, "%s at address %s", name, address);
+    else
+        snprintf(how, sizeof how, "%s", detail);
     gr_error_set(
         &e, -EFAULT, GR_REASON_CRASHED,
-        "%s %s faulted in %s: %s at address %s, code at %s, request %s; expected it to return. %s",
-        module ? module : "a module", version, method, *name ? name : kind, address,
+        "%s %s faulted in %s: %s, code at %s, request %s; expected it to return. %s",
+        module ? module : "a module", version, method, how,
         cJSON_IsString(frame) ? frame->valuestring : "?", request,
         !b.r ? "The worker is replaced, since its memory is not trusted any more"
         : gr_member_reconfigures(&gr_rollout_row(b.r)->members[b.member])

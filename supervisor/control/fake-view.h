@@ -31,6 +31,7 @@ static inline void gr_fake_counters(struct gr_counters *c)
     *c = (struct gr_counters){.requests = {[0] = 990, [3] = 4, [13] = 6},
                               .in_flight = 2,
                               .faults = 1,
+                              .faults_by = {[GR_FAULT_ASSERT] = 1},
                               .latency_sum_nsec = 2000000000};
     c->latency.count[gr_histogram_bucket(1500000)] = 980;
     c->latency.count[gr_histogram_bucket(40000000)] = 20;

@@ -83,7 +83,8 @@ static void counters_add(struct gr_counters *into, const struct gr_counters *c)
     for (size_t i = 0; i < GR_HISTOGRAM_BUCKETS; i++)
         into->latency.count[i] += c->latency.count[i];
     into->in_flight += c->in_flight;
-    into->faults += c->faults;
+    for (unsigned k = 0; k < GR_FAULT_KINDS; k++)
+        into->faults_by[k] += c->faults_by[k];
     into->rescued += c->rescued;
     into->timeouts += c->timeouts;
     into->latency_sum_nsec += c->latency_sum_nsec;
@@ -202,11 +203,15 @@ static void faults(struct writer *w, struct row *rows, size_t n)
 {
     char labels[LABELS_MAX + 64];
     family(w, "faults_total", "counter",
-           "Contained faults (signal or abort) and calls past their deadline, by version.");
+           "Calls that did not return and were contained, and calls that returned after their "
+           "deadline (timeout), by version.");
     for (size_t i = 0; i < n; i++) {
         memcpy(labels, rows[i].labels, rows[i].labels_len + 1);
-        label(labels, sizeof labels, rows[i].labels_len, "kind", "fault");
-        sample(w, "faults_total", labels, (double)rows[i].sum.faults);
+        for (unsigned k = 0; k < GR_FAULT_KINDS; k++) {
+            label(labels, sizeof labels, rows[i].labels_len, "kind",
+                  gr_fault_kind_name((enum gr_fault_kind)k));
+            sample(w, "faults_total", labels, (double)rows[i].sum.faults_by[k]);
+        }
         label(labels, sizeof labels, rows[i].labels_len, "kind", "timeout");
         sample(w, "faults_total", labels, (double)rows[i].sum.timeouts);
     }

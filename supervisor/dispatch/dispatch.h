@@ -23,9 +23,11 @@ struct gr_thread;   // a thread that calls
 struct gr_fault { // a contained fault of a call, given to on_fault on the faulting thread, after
                   // the jump (normal context)
     unsigned slot;
-    int signal;       // 0: host's abort/assert/exit
-    const char *kind; // "signal", "abort", "timeout"
+    enum gr_fault_kind kind;
+    int signal; // 0: of another kind
     uint64_t address;
+    const char *detail;   // the assertion that failed, or what was called; "" for a signal
+    const char *build_id; // hex, of the object that the frames are in; "" none
     const char *interface_name, *method_name, *request_id;
     size_t n_frames;
     const char (*frames)[96]; // "pay-1.2.0-0123456789abcdef.so+0x12f"
@@ -99,6 +101,9 @@ struct gr_change { // what the table says of one module from now on
     // The operator agreed that state which cannot be handed over is lost: `stable` begins with its
     // own. What can be handed over is handed over all the same.
     bool one_way;
+    // The rollout that put `stable` in force together with other modules' versions: a request sees
+    // all of them or, once one faulted, all of their rescues. 0: it came alone.
+    int64_t batch;
 };
 struct gr_swap_result {
     uint64_t table;         // number of the table now in force

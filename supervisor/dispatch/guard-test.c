@@ -1,13 +1,6 @@
 // Which faults end a call and which end the process. The second kind runs in a child: this program
 // again, with an argument.
-#include "base/child.h"
-#include "dispatch/testmodules/fixture.h"
-#include <errno.h>
-#include <signal.h>
-#include <sys/wait.h>
-
-static const char *self_path;
-static int *volatile host_nowhere = (int *)8;
+#include "dispatch/testmodules/dying.h"
 
 static struct fixture *guarded(void **state)
 {
@@ -20,7 +13,8 @@ static struct fixture *guarded(void **state)
 
 static void test_faults_in_module_text_end_the_call(void **state)
 {
-    static const char *const kinds[] = {"null", "jump", "divide", "illegal", "stack"};
+    static const char *const kinds[] = {"null",  "jump", "divide",    "illegal",
+                                        "stack", "bus",  "lost-stack"};
     struct fixture *f = guarded(state);
     char answer[64];
     struct gr_instance *probe = load_module(f, "probe-1.0.0");
@@ -32,6 +26,8 @@ static void test_faults_in_module_text_end_the_call(void **state)
             fail_msg("\"%s\" did not crash", kind);
         assert_int_equal(f->faults, i + 1);
         assert_memory_equal(f->last_frame, "1.so+0x", 7);
+        assert_int_equal(f->last_kind, GR_FAULT_SIGNAL);
+        assert_int_equal(strlen(f->last_build_id), 40);
         assert_int_equal(call_text(f, PROBE, "Crash", "", answer), GRAYLING_OK);
         assert_string_equal(answer, "alive");
     }
@@ -79,51 +75,6 @@ static void test_rescue_answers_idempotent_calls(void **state)
 }
 
 // --- fatal -------------------------------------------------------------------------------------
-
-// The child: dies inside `how`, after it sent its statistics segment's evidence nowhere but into
-// the inherited memfd.
-static int die_inside(const char *how, int stats_fd)
-{
-    void *state;
-    struct fixture *f;
-    fixture_setup(&state);
-    f = state;
-    gr_thread_detach(f->t);
-    gr_dispatch_free(f->d);
-    struct gr_dispatch_options o = {.max_threads = 1};
-    if (gr_stats_map(stats_fd, &o.stats) < 0 || gr_dispatch_new(&o, &f->d, &f->e) < 0 ||
-        gr_guard_install(f->d) < 0 || gr_thread_attach(f->d, &f->t) < 0)
-        return 2;
-    if (strcmp(how, "host") == 0 && rmdir(f->dir) == 0)
-        return *host_nowhere; // the host's own fault, on a thread that could be guarded
-    struct gr_instance *probe = load_module(f, "probe-1.0.0");
-    route(f, "probe", probe, NULL);
-    remove_copies(f); // nobody will be there to do it later
-    char answer[64];
-    (void)call_text(f, PROBE, "Crash", how, answer);
-    return 3; // survived
-}
-
-static void run_child(const char *how, int *ret_status, struct gr_evidence *ret,
-                      struct gr_in_call *ret_in)
-{
-    struct gr_stats *stats;
-    int fd;
-    assert_int_equal(gr_stats_new(&stats, &fd), 0);
-    char *argv[] = {(char *)self_path, (char *)how, NULL};
-    struct gr_child child;
-    struct gr_error e;
-    assert_int_equal(gr_child_spawn(argv, NULL, &(struct gr_child_fd){fd, 3}, 1, &child, &e), 0);
-    assert_int_equal(waitpid(child.pid, ret_status, 0), child.pid);
-    close(child.pidfd);
-    if (!gr_stats_evidence(stats, ret))
-        fail_msg("%s left no evidence", how);
-    assert_int_equal(ret->pid, child.pid);
-    memset(ret_in, 0, sizeof(*ret_in));
-    (void)gr_stats_in_calls(stats, ret_in, 1);
-    gr_stats_free(stats);
-    close(fd);
-}
 
 static void test_faults_elsewhere_end_the_process_with_evidence(void **state)
 {

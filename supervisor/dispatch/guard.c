@@ -19,7 +19,15 @@
 #else
 #define SAVE_MASK 0 // two system calls less
 #endif
-#define NULL_PAGE 4096u // a jump to NULL or a small offset from it
+#define NULL_PAGE 4096u  // a jump to NULL or a small offset from it
+#define DEATH_SECONDS 2u // for a dying process to write its backtrace
+
+enum stage {          // of the handler, for the fault that it may meet itself
+    STAGE_OUTSIDE,    // it does not run
+    STAGE_JUDGING,    // may this be jumped out of?
+    STAGE_RECOVERING, // yes, and the backtrace is being taken
+    STAGE_DYING,      // no
+};
 
 static _Thread_local struct gr_guard_self self
     __attribute__((tls_model("initial-exec"))) = {.row = -1};
@@ -115,9 +123,31 @@ static size_t unwind(uint64_t pc, uint64_t *frames)
 
 static _Noreturn void jump_back(void)
 {
-    self.handling = 0;
-    self.recovering = false;
+    self.stage = STAGE_OUTSIDE;
     siglongjmp(self.armed->jump, 1);
+}
+
+// Notes what happened at `at` and goes back to where the call began.
+static _Noreturn void bring_back(const struct gr_caught *what, uint64_t at)
+{
+    self.caught = *what;
+    self.caught.n_frames = 1;
+    self.caught.frames[0] = at;
+    self.stage = STAGE_RECOVERING;
+    uint64_t frames[GR_EVIDENCE_FRAMES];
+    size_t n = unwind(at, frames);
+    memcpy(self.caught.frames, frames, n * sizeof(frames[0]));
+    self.caught.n_frames = n;
+    jump_back();
+}
+
+void gr_guard_end_call(enum gr_fault_kind kind, uint64_t caller, const char *detail)
+{
+    if (!self.armed || !gr_text_find(caller - 1))
+        return;
+    struct gr_caught what = {.kind = kind, .pc = caller};
+    strncpy(what.detail, detail, sizeof(what.detail) - 1);
+    bring_back(&what, caller);
 }
 
 static void write_frames(struct gr_stats_evidence *ev, const uint64_t *frames, size_t n)
@@ -132,22 +162,21 @@ static void write_frames(struct gr_stats_evidence *ev, const uint64_t *frames, s
     atomic_store_explicit(&ev->n_frames, (uint32_t)n, memory_order_release);
 }
 
-// The first fatal signal since the last clear is the one that is kept. The frames come last:
-// unwinding a broken stack may fault.
-static void write_evidence(int sig, const siginfo_t *info, uint64_t pc)
+// The first fatal signal since the last clear is the one that is kept. false: there was one.
+static bool write_evidence(const struct gr_first *first)
 {
     struct gr_stats_evidence *ev = &evidence_segment->evidence;
     uint32_t none = 0;
     if (self.row >= 0)
         atomic_store(&evidence_segment->inside[self.row].faulted, 1);
     if (!atomic_compare_exchange_strong(&ev->seq, &none, 1))
-        return;
-    const struct gr_text *t = gr_text_find(pc);
+        return false;
+    const struct gr_text *t = gr_text_find(first->pc);
     ev->body = (struct gr_evidence){
-        .signal = sig,
-        .code = info->si_code,
-        .address = (uint64_t)info->si_addr,
-        .pc = pc,
+        .signal = first->signal,
+        .code = first->code,
+        .address = first->address,
+        .pc = first->pc,
         .slot = t ? atomic_load(&t->slot) : -1,
         .thread = self.row,
         .pid = (int32_t)getpid(),
@@ -162,8 +191,17 @@ static void write_evidence(int sig, const siginfo_t *info, uint64_t pc)
         gr_stats_request_id(evidence_segment, (unsigned)self.row, ev->body.request_id);
     }
     atomic_store_explicit(&ev->seq, 2, memory_order_release);
+    return true;
+}
+
+// After the rest, since unwinding a broken stack may fault, and under an alarm, since nobody knows
+// which locks the faulting code holds: whatever happens, the process ends.
+static void write_backtrace(uint64_t pc)
+{
     uint64_t frames[GR_EVIDENCE_FRAMES];
-    write_frames(ev, frames, unwind(pc, frames));
+    signal(SIGALRM, SIG_DFL);
+    alarm(DEATH_SECONDS);
+    write_frames(&evidence_segment->evidence, frames, unwind(pc, frames));
 }
 
 // The default action: a hardware fault happens again when the handler returns, with its true
@@ -175,38 +213,41 @@ static void die(int sig, const siginfo_t *info)
         syscall(SYS_tgkill, getpid(), gettid(), sig);
 }
 
+// The handler itself faulted.
+static void on_signal_inside(int sig, const siginfo_t *info)
+{
+    if (self.stage == STAGE_RECOVERING) // the unwinder met a broken stack: the jump needs no frames
+        jump_back();
+    if (self.stage == STAGE_JUDGING) { // the stack pointer leads nowhere
+        self.stage = STAGE_DYING;
+        (void)write_evidence(&self.first);
+    }
+    die(sig, info);
+}
+
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
-    int saved_errno = errno;
-    self.handling++;
-    if (self.handling > 1) {
-        if (self.recovering) // the unwinder met a broken stack: the jump needs no frames
-            jump_back();
-        die(sig, info);
+    if (self.stage != STAGE_OUTSIDE) {
+        on_signal_inside(sig, info);
         return;
     }
     const ucontext_t *uc = context;
     uint64_t pc = program_counter(uc);
+    self.first = (struct gr_first){sig, info->si_code, (uint64_t)info->si_addr, pc};
+    self.stage = STAGE_JUDGING;
     if (self.armed && sig != SIGABRT && info->si_code > 0) {
         uint64_t at = pc < NULL_PAGE ? return_address(uc) : pc;
-        if (gr_text_find(at)) {
-            self.caught = (struct gr_caught){.signal = sig,
-                                             .address = (uint64_t)info->si_addr,
-                                             .pc = pc,
-                                             .n_frames = 1,
-                                             .frames = {at}};
-            self.recovering = true;
-            uint64_t frames[GR_EVIDENCE_FRAMES];
-            size_t n = unwind(at, frames);
-            memcpy(self.caught.frames, frames, n * sizeof(frames[0]));
-            self.caught.n_frames = n;
-            errno = saved_errno;
-            jump_back();
-        }
+        if (gr_text_find(at))
+            bring_back(&(struct gr_caught){.kind = GR_FAULT_SIGNAL,
+                                           .signal = sig,
+                                           .address = self.first.address,
+                                           .pc = pc},
+                       at);
     }
-    write_evidence(sig, info, pc);
+    self.stage = STAGE_DYING;
+    if (write_evidence(&self.first))
+        write_backtrace(pc);
     die(sig, info);
-    self.handling--;
 }
 
 // --- installation ------------------------------------------------------------------------------

@@ -9,8 +9,11 @@ static void log_frames(const struct gr_instance *i, const char *hook,
 {
     const struct gr_dispatch_options *o = &i->dispatch->options;
     char text[1024];
-    int len = snprintf(text, sizeof(text), "%s() crashed with signal %d at address 0x%llx:", hook,
-                       caught->signal, (unsigned long long)caught->address);
+    int len =
+        caught->kind == GR_FAULT_SIGNAL
+            ? snprintf(text, sizeof(text), "%s() crashed with signal %d at address 0x%llx:", hook,
+                       caught->signal, (unsigned long long)caught->address)
+            : snprintf(text, sizeof(text), "%s() crashed with %.160s:", hook, caught->detail);
     for (size_t n = 0; n < caught->n_frames && (size_t)len < sizeof(text); n++) {
         char frame[96];
         gr_guard_frame_text(caught->frames[n], frame);
@@ -33,7 +36,10 @@ bool gr_hook_run(struct gr_instance *i, const char *hook, int32_t (*fn)(void *),
     if (!sound) {
         char frame[96];
         gr_guard_frame_text(self->caught.frames[0], frame);
-        snprintf(where, GR_HOOK_WHERE_MAX, "signal %d at %s", self->caught.signal, frame);
+        if (self->caught.kind == GR_FAULT_SIGNAL)
+            snprintf(where, GR_HOOK_WHERE_MAX, "signal %d at %s", self->caught.signal, frame);
+        else
+            snprintf(where, GR_HOOK_WHERE_MAX, "%.60s at %s", self->caught.detail, frame);
         atomic_store(&i->faulted, true);
         log_frames(i, hook, &self->caught);
     }

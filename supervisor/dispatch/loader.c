@@ -346,6 +346,7 @@ static int start(struct gr_instance *i, const struct gr_load *l, const struct gr
                             "asked to load %s, but %d versions are loaded already; unload some or "
                             "replace the worker",
                             l->path, GR_INSTANCES_MAX);
+    memcpy(i->build_id, image->build_id, sizeof(i->build_id));
     i->module_len = strlen(i->contract->module.s);
     i->version_len = strlen(i->contract->version.text);
     gr_host_init(i);

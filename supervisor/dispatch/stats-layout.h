@@ -14,7 +14,7 @@
 
 struct gr_stats_row { // one thread's share of one version
     _Alignas(128) _Atomic uint64_t requests[GR_CODES];
-    _Atomic uint64_t faults, rescued, timeouts, latency_sum_nsec;
+    _Atomic uint64_t faults[GR_FAULT_KINDS], rescued, timeouts, latency_sum_nsec;
     _Atomic uint64_t latency[GR_HISTOGRAM_BUCKETS];
     _Atomic uint64_t shadow[sizeof(struct gr_shadow_counters) / sizeof(uint64_t)]; // in its order
 };

@@ -238,7 +238,10 @@ void gr_stats_read(const struct gr_stats *s, unsigned slot, struct gr_counters *
         const struct gr_stats_row *row = &s->seg->rows[slot][i];
         for (unsigned c = 0; c < GR_CODES; c++)
             ret->requests[c] += LOAD(row->requests[c]);
-        ret->faults += LOAD(row->faults);
+        for (unsigned k = 0; k < GR_FAULT_KINDS; k++) {
+            ret->faults_by[k] += LOAD(row->faults[k]);
+            ret->faults += LOAD(row->faults[k]);
+        }
         ret->rescued += LOAD(row->rescued);
         ret->timeouts += LOAD(row->timeouts);
         ret->latency_sum_nsec += LOAD(row->latency_sum_nsec);
@@ -249,6 +252,17 @@ void gr_stats_read(const struct gr_stats *s, unsigned slot, struct gr_counters *
     }
     memcpy(&ret->shadow, shadow, sizeof(shadow));
     ret->in_flight = count_inside(s->seg, slot);
+}
+
+const char *gr_fault_kind_name(enum gr_fault_kind kind)
+{
+    static const char *const names[GR_FAULT_KINDS] = {
+        [GR_FAULT_SIGNAL] = "signal",
+        [GR_FAULT_ABORT] = "abort",
+        [GR_FAULT_ASSERT] = "assert",
+        [GR_FAULT_EXIT] = "exit",
+    };
+    return kind < GR_FAULT_KINDS ? names[kind] : "?";
 }
 
 uint64_t gr_counters_total(const struct gr_counters *c)

@@ -124,14 +124,6 @@ static const struct gr_contract_method *find_method(const struct gr_contract *c,
     return NULL;
 }
 
-// Not where one of the two keeps state: what the version before holds has been handed over and
-// went on since, and what it would accept instead of stable would be lost to stable's state.
-static bool may_rescue(const struct gr_member *m)
-{
-    return m->contract && m->rescue_contract && !m->contract->has_state &&
-           !m->rescue_contract->has_state;
-}
-
 static void add_route(struct gr_table *t, const struct gr_record *r, const char *interface_name,
                       const char *method_name)
 {
@@ -151,7 +143,7 @@ static void add_route(struct gr_table *t, const struct gr_record *r, const char 
         route.candidate_deadline_usec = m->deadline_usec;
         route.candidate_idempotent = m->idempotent;
     }
-    const struct gr_contract *rescue = may_rescue(&r->member) ? r->member.rescue_contract : NULL;
+    const struct gr_contract *rescue = r->stateful ? NULL : r->member.rescue_contract;
     (void)find_method(rescue, interface_name, method_name, &route.rescue_method);
     size_t i = route.hash & t->mask;
     while (t->routes[i].record)
@@ -206,6 +198,40 @@ static int join_rollout(struct gr_table *t, struct gr_record *r, struct gr_error
     return 0;
 }
 
+// Numbers the batches. One that has a single module left here mixes nothing, and is none.
+static void join_batches(struct gr_table *t)
+{
+    for (size_t i = 0; i < t->n_records; i++) {
+        struct gr_record *r = &t->records[i];
+        if (!r->member.batch || r->batch != GR_BATCH_NONE)
+            continue;
+        bool joined = false;
+        for (size_t k = i + 1; k < t->n_records; k++)
+            if (t->records[k].member.batch == r->member.batch) {
+                t->records[k].batch = (unsigned)t->n_batches;
+                joined = true;
+            }
+        if (joined)
+            r->batch = (unsigned)t->n_batches++;
+    }
+}
+
+// What the version before holds has been handed over and went on since, and what it would accept
+// instead of stable would be lost to stable's state. Of a batch all answer as they were, or none.
+static void find_stateful(struct gr_table *t)
+{
+    for (size_t i = 0; i < t->n_records; i++) {
+        struct gr_record *r = &t->records[i];
+        const struct gr_member *m = &r->member;
+        if (!(m->contract && m->contract->has_state) &&
+            !(m->rescue_contract && m->rescue_contract->has_state))
+            continue;
+        r->stateful = true;
+        for (size_t k = 0; r->batch != GR_BATCH_NONE && k < t->n_records; k++)
+            t->records[k].stateful |= t->records[k].batch == r->batch;
+    }
+}
+
 static struct gr_table *allocate(const struct gr_member *members, size_t n)
 {
     size_t n_routes = 0, n_grays = 0, places = 16;
@@ -242,8 +268,13 @@ int gr_table_build(uint64_t number, const struct gr_member *members, size_t n,
     t->outside.table = t;
     t->n_records = n;
     for (size_t i = 0; i < n; i++)
-        t->records[i] = (struct gr_record){
-            .table = t, .member = members[i], .name = gr_member_contract(&members[i])->module};
+        t->records[i] = (struct gr_record){.table = t,
+                                           .member = members[i],
+                                           .batch = GR_BATCH_NONE,
+                                           .name = gr_member_contract(&members[i])->module};
+    t->outside.batch = GR_BATCH_NONE;
+    join_batches(t);
+    find_stateful(t);
     for (size_t i = 0; i < n; i++) {
         struct gr_record *record = &t->records[i];
         const struct gr_member *m = &members[i];

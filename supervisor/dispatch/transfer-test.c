@@ -308,6 +308,25 @@ static void test_no_rescue_from_stale_state(void **state)
     assert_int_equal(number_of(f, KEEPER, "Get"), 4);
 }
 
+static void test_no_rescue_of_a_batch_with_state(void **state)
+{
+    struct fixture *f = guarded(state);
+    struct two t = {0};
+    char answer[64];
+    load_two(f, &t);
+    struct gr_instance *peer[] = {load_module(f, "peer-1.0.0"), load_module(f, "peer-2.0.0")};
+    must_exchange(f, "peer", peer[0]);
+    const struct gr_change both[] = {
+        {.module = "keeper", .stable = t.version[1], .rescue = t.version[0], .batch = 9},
+        {.module = "peer", .stable = peer[1], .rescue = peer[0], .batch = 9}};
+    struct gr_swap_result result;
+    assert_int_equal(gr_dispatch_swap(f->d, both, 2, 60 * SECOND, &result, &f->e), 0);
+    assert_int_equal(call_text(f, PEER, "Version", "crash", answer), GRAYLING_INTERNAL);
+    assert_int_equal(call_text(f, PEER, "Version", "", answer), GRAYLING_OK);
+    assert_string_equal(answer, "2.0.0");
+    assert_int_equal(number_of(f, KEEPER, "Get"), 3);
+}
+
 static void test_a_candidate_that_imported_for_nothing_answers_nobody(void **state)
 {
     struct fixture *f = *state;
@@ -349,6 +368,7 @@ int main(void)
         WITH_FIXTURE(test_no_way_around_the_freeze),
         WITH_FIXTURE(test_hooks_are_required),
         WITH_FIXTURE(test_no_rescue_from_stale_state),
+        WITH_FIXTURE(test_no_rescue_of_a_batch_with_state),
         WITH_FIXTURE(test_a_candidate_that_imported_for_nothing_answers_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

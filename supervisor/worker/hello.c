@@ -36,9 +36,11 @@ static cJSON *format_fault(const struct gr_fault *f)
     cJSON *frames = cJSON_AddArrayToObject(m, "frames");
     if (!frames || !cJSON_AddStringToObject(m, "type", "fault") ||
         !cJSON_AddNumberToObject(m, "instance", f->slot) ||
-        !cJSON_AddStringToObject(m, "kind", f->kind) ||
+        !cJSON_AddStringToObject(m, "kind", gr_fault_kind_name(f->kind)) ||
         !cJSON_AddStringToObject(m, "signal", signal) ||
         !cJSON_AddStringToObject(m, "address", address) ||
+        !cJSON_AddStringToObject(m, "detail", f->detail) ||
+        !cJSON_AddStringToObject(m, "build_id", f->build_id) ||
         !cJSON_AddStringToObject(m, "interface", f->interface_name) ||
         !cJSON_AddStringToObject(m, "method", f->method_name) ||
         !cJSON_AddStringToObject(m, "request_id", f->request_id))

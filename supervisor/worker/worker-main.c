@@ -1,5 +1,6 @@
 // grayling-worker: started by graylingd only, with the channel as descriptor 3.
 #include "base/log.h"
+#include "dispatch/endings/endings.h"
 #include "worker/worker.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@ int main(void)
         return 2;
     }
     fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+    gr_endings_install();
     gr_log_init("grayling-worker");
     return gr_worker_run(CHANNEL_FD);
 }

@@ -26,7 +26,9 @@ struct fixture {
     int stats_fd;
     char dir[64];
     unsigned copies, faults, resumed;
-    char last_log[160], last_frame[96];
+    char last_log[160], last_frame[96], last_detail[160], last_build_id[96];
+    enum gr_fault_kind last_kind;
+    int last_signal;
     struct gr_error e;
 };
 
@@ -42,6 +44,10 @@ static void fixture_on_fault(void *userdata, const struct gr_fault *fault)
 {
     struct fixture *f = userdata;
     f->faults++;
+    f->last_kind = fault->kind;
+    f->last_signal = fault->signal;
+    snprintf(f->last_detail, sizeof(f->last_detail), "%s", fault->detail);
+    snprintf(f->last_build_id, sizeof(f->last_build_id), "%s", fault->build_id);
     snprintf(f->last_frame, sizeof(f->last_frame), "%s", fault->n_frames ? fault->frames[0] : "");
 }
 

@@ -1,11 +1,20 @@
 // The callee of probe: tells its version, or crashes. Version 2 crashes where version 1 answers, if
 // it is asked to. Built with PEER_FRESH its second method is a new one.
+#include "dispatch/testmodules/crash.h"
 #include <grayling/module.h>
 #include <stdbool.h>
-#include <string.h>
 
 static const struct grayling_host *host;
-static int *volatile nowhere;
+
+// In the way that the request names; NULL's for what it does not know.
+static void crash_as_asked(const struct grayling_request *request)
+{
+    char how[32] = "";
+    if (request->payload.size < sizeof(how) && request->payload.size > 0)
+        memcpy(how, request->payload.data, request->payload.size);
+    crash(how);
+    crash("null");
+}
 
 static int32_t handle(void *self, struct grayling_call *call,
                       const struct grayling_request *request)
@@ -18,7 +27,7 @@ static int32_t handle(void *self, struct grayling_call *call,
     bool asked = GRAYLING_MODULE_VERSION[0] == '2' && request->payload.size == 5 &&
                  memcmp(request->payload.data, "crash", 5) == 0;
     if (request->method == 1 || asked)
-        *nowhere = 1;
+        crash_as_asked(request);
     return host->respond(
         call, (struct grayling_bytes){GRAYLING_MODULE_VERSION, strlen(GRAYLING_MODULE_VERSION)});
 }

@@ -1,5 +1,6 @@
 // A module that does what a test tells it: answers, waits, calls on, hands out its own buffer,
 // crashes in a chosen way.
+#include "dispatch/testmodules/crash.h"
 #include "dispatch/testmodules/witness.h"
 #include <grayling/module.h>
 #include <sched.h>
@@ -9,40 +10,6 @@
 
 static const struct grayling_host *host;
 static char taken[] = "taken";
-
-// --- crashes -----------------------------------------------------------------------------------
-
-static volatile int zero;
-static int *volatile nowhere;
-static void (*volatile no_function)(void);
-
-static int overflow_stack(volatile char *outer)
-{
-    volatile char frame[4096];
-    if (*outer == 0) // never; the compiler cannot know
-        return 0;
-    frame[0] = *outer;
-    return overflow_stack(frame) + frame[0];
-}
-
-static void crash(const char *how)
-{
-    volatile char start = 1;
-    if (strcmp(how, "null") == 0)
-        *nowhere = 1;
-    else if (strcmp(how, "jump") == 0)
-        no_function();
-    else if (strcmp(how, "divide") == 0)
-        zero = 100 / zero;
-    else if (strcmp(how, "illegal") == 0)
-        __builtin_trap();
-    else if (strcmp(how, "stack") == 0)
-        zero = overflow_stack(&start);
-    else if (strcmp(how, "abort") == 0)
-        abort();
-    else if (strcmp(how, "libc") == 0)
-        zero = (int)strlen((const char *)nowhere);
-}
 
 // --- methods -----------------------------------------------------------------------------------
 
@@ -186,6 +153,8 @@ static int32_t init(const struct grayling_host *given, const struct grayling_ini
     *self = NULL;
     if (strstr(config, "init-crash"))
         crash("null");
+    if (strstr(config, "init-abort"))
+        crash("abort");
     if (strstr(config, "leak"))
         (void)host->alloc(host, 100);
     if (strstr(config, "self-test-crash"))
