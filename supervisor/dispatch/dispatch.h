@@ -98,8 +98,9 @@ struct gr_change { // what the table says of one module from now on
     // modules that the table has in that rollout.
     struct gr_instance *candidate;
     struct gr_gray *gray; // borrowed; the table takes a reference
-    // The operator agreed that state which cannot be handed over is lost: `stable` begins with its
-    // own. What can be handed over is handed over all the same.
+    // The operator agreed that state which cannot be handed over is lost: `stable` begins with what
+    // it has, from init() or from when it was left. What can be handed over is handed over all the
+    // same.
     bool one_way;
     // The rollout that put `stable` in force together with other modules' versions: a request sees
     // all of them or, once one faulted, all of their rescues. 0: it came alone.
