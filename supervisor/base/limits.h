@@ -89,3 +89,11 @@
 #define GR_SHADOW_QUEUE_BYTES_MAX (16ull << 20) // ... and what they hold
 #define GR_SHADOW_LAG_USEC_MAX 1000000ull       // an older copy is dropped
 #define GR_SHADOW_NOISE_EVERY 8                 // of so many copies stable answers one again
+
+// contracts of releases that were verified or loaded
+#define GR_CONTRACTS_KEPT (4 * GR_MODULES_MAX)
+
+#define GR_BACK_AGAIN_USEC 10000ull       // until a way back whose hand-over failed is tried again;
+#define GR_BACK_AGAIN_USEC_MAX 5000000ull // doubles up to this
+#define GR_BACK_TRIES_QUIET 5             // so many before it is told
+#define GR_BACK_TRIES_MAX 8               // for calls that do not end

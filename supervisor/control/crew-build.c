@@ -95,6 +95,7 @@ static void tell_contract(struct gr_manager *m, const struct seat *s, const stru
 {
     size_t member = 0;
     struct gr_rollout *r = gr_manager_find_rollout(m, s->rollout, &s->module, &member);
+    gr_manager_keep_contract(m, v);
     if (s->role == ROLE_CANDIDATE && r)
         gr_rollout_set_contract(r, member, gr_verified_contract(v));
 }
