@@ -80,6 +80,8 @@ class Weather:
         rollout = self.whole(families)
         ended = self.await_end(rollout, families)
         assert {e["phase"] for e in ended} == {"Healthy"}, ended
+        for f in families:
+            self.assert_in_force(f, self.good[rollout][1])
 
     def foul(self):
         families, spoil = self.pick(), self.random.choice([*SPOILS])
@@ -95,12 +97,51 @@ class Weather:
         self.await_end(rollout, families)
         self.settle(self.families)
 
+    def some(self, family, number, members, spoil=None, **strategy):
+        """Writes these members of a set, the last one spoiled or none; returns the rollout."""
+        config, fields, _ = SPOILS[spoil] if spoil else ({}, {}, {})
+        documents = {m: family.document(m, number, **strategy) for m in members}
+        documents[members[-1]] = {**family.document(members[-1], number, config=config, **strategy), **fields}
+        self.shown[family.name].add(number)
+        self.last[family.name] = rollout = self.g.want(documents)
+        return rollout
+
+    def part(self):
+        """Some of a family: they wait, nobody else does, and the rest brings them along, or something newer replaces them, or their time is up."""
+        self.settle(self.families)
+        family = self.random.choice(self.families)
+        other = next(f for f in self.families if f is not family)
+        number, members = next(self.numbers), self.random.sample(family.members, 4)
+        n, how = self.random.randint(1, 3), self.random.choice(["rest", "rest", "newer", "late", "bad rest"])
+        self.done[f"part: {how}"] += 1
+        waiting = self.some(family, number, members[:n], **({"deadline": "1s"} if how == "late" else {}))
+        self.chronicle.wait(waiting, members[0], lambda e: e["reason"] == "UpgradeLockIncomplete")
+        if how == "late":
+            ended = [self.chronicle.wait(waiting, m, lambda e: e["phase"] in OVER) for m in members[:n]]
+            assert {(e["phase"], e["reason"]) for e in ended} == {("Rejected", "UpgradeLockIncomplete")}, ended
+            return
+        if self.random.random() < 0.5:
+            assert {e["phase"] for e in self.await_end(self.whole([other]), [other])} == {"Healthy"}
+        if how == "newer":
+            assert {e["phase"] for e in self.await_end(self.whole([family]), [family])} == {"Healthy"}
+            return
+        rest = self.some(family, number, members[n:], "self-test in the worker" if how == "bad rest" else None)
+        self.good[rest] = None if how == "bad rest" else ([family.name], number)
+        expected = ("RolledBack", "SelfTestFailed") if how == "bad rest" else ("Healthy", None)
+        for m in members:
+            ev = self.chronicle.wait(rest, m, lambda e: e["phase"] in OVER)
+            assert (ev["phase"], ev["reason"] or None) == expected, ev
+
     def turn(self):
-        action = self.random.choice([self.fair, self.fair, self.foul, self.foul, self.race])
+        action = self.random.choice([self.fair, self.fair, self.foul, self.foul, self.race, self.part, self.part])
         self.done[action.__name__] += 1
         action()
 
     # -- the end -----------------------------------------------------------------------------------------------
+
+    def assert_in_force(self, family, number):
+        status, _, body = self.g.call("com.example.sets.Observer/Look", {"family": family.name, "n": family.n})
+        assert (status, body.decode()) == (200, said(number)), (family.name, number, status, body)
 
     def assert_converged(self):
         """Everything is at rest, and each family is at one good set: the newest that became Healthy."""
@@ -109,9 +150,8 @@ class Weather:
                 self.g.until(lambda: self.g.module(m)["phase"] in ("Healthy", "Degraded"), lambda: self.g.module(m))
             healthy = [r["rollout"] for r in self.g.control(f"/v1/history?module={f.members[0]}&limit=10000")[1]["rollouts"]
                        if r["phase"] == "Healthy"]
-            number = max(self.good[r][1] for r in healthy if self.good.get(r))
-            status, _, body = self.g.call("com.example.sets.Observer/Look", {"family": f.name, "n": f.n})
-            assert (status, body.decode()) == (200, said(number)), (f.name, number, status, body)
+            number = max(self.good[r][1] for r in healthy if self.good.get(r) and f.name in self.good[r][0])
+            self.assert_in_force(f, number)
 
 
 def test_no_request_sees_a_mixed_set(make, etcd, capsys):
