@@ -48,12 +48,11 @@ class Weather:
         """One family, or both in one transaction."""
         return self.random.choice([self.families[:1], self.families[1:], self.families])
 
-    def whole(self, families, spoil=None):
+    def whole(self, families, spoil=None, strategy=None):
         """Writes a set of each of these families in one transaction, one member of all of them spoiled or none; returns the rollout."""
-        number, strategy, documents = next(self.numbers), self.random.choice(STRATEGIES), {}
+        number, documents = next(self.numbers), {}
         config, fields, its_strategy = SPOILS[spoil] if spoil else ({}, {}, {})
-        if its_strategy:
-            strategy = its_strategy
+        strategy = strategy or its_strategy or self.random.choice(STRATEGIES)
         culprit = self.random.choice([m for f in families for m in f.members])
         for f in families:
             for m in f.members:
@@ -114,14 +113,15 @@ class Weather:
         number, members = next(self.numbers), self.random.sample(family.members, 4)
         n, how = self.random.randint(1, 3), self.random.choice(["rest", "rest", "newer", "late", "bad rest"])
         self.done[f"part: {how}"] += 1
-        waiting = self.some(family, number, members[:n], **({"deadline": "1s"} if how == "late" else {}))
-        self.chronicle.wait(waiting, members[0], lambda e: e["reason"] == "UpgradeLockIncomplete")
-        if how == "late":
-            ended = [self.chronicle.wait(waiting, m, lambda e: e["phase"] in OVER) for m in members[:n]]
-            assert {(e["phase"], e["reason"]) for e in ended} == {("Rejected", "UpgradeLockIncomplete")}, ended
-            return
+        waiting = self.some(family, number, members[:n], **({"deadline": "5s"} if how == "late" else {}))
+        self.chronicle.wait(waiting, members[0], lambda e: e["reason"] in ("UpgradeLockIncomplete", "DeadlineExceeded"))
         if self.random.random() < 0.5:
             assert {e["phase"] for e in self.await_end(self.whole([other]), [other])} == {"Healthy"}
+        if how == "late":  # a slow machine may need all of it to verify them
+            ended = [self.chronicle.wait(waiting, m, lambda e: e["phase"] in OVER) for m in members[:n]]
+            assert {e["phase"] for e in ended} == {"Rejected"}, ended
+            assert {e["reason"] for e in ended} <= {"UpgradeLockIncomplete", "DeadlineExceeded"}, ended
+            return
         if how == "newer":
             assert {e["phase"] for e in self.await_end(self.whole([family]), [family])} == {"Healthy"}
             return
@@ -155,11 +155,13 @@ class Weather:
 
 
 def test_no_request_sees_a_mixed_set(make, etcd, capsys):
+    with capsys.disabled():
+        print(f"\n  GRAYLING_STORM_SEED={SEED}", flush=True)
     g = make(etcd).start()
     g.deploy("observer", OBSERVER)
     with Chronicle(g) as chronicle:
         w = Weather(g, chronicle, SEED)
-        w.await_end(w.whole(w.families), w.families)
+        w.await_end(w.whole(w.families, strategy={"bake": "1ms"}), w.families)  # nobody calls yet
         over = time.monotonic() + SECONDS
         with Storm(w.families, connections=2, seconds=SECONDS + 300) as storm:
             while time.monotonic() < over:
@@ -171,7 +173,7 @@ def test_no_request_sees_a_mixed_set(make, etcd, capsys):
             w.assert_converged()
             result = storm.end()
         with capsys.disabled():
-            print(f"\n  seed {SEED}: {result['requests']} requests, {sum(len(s) for s in result['seen'].values())} sets seen, "
+            print(f"  {result['requests']} requests, {sum(len(s) for s in result['seen'].values())} sets seen, "
                   f"{dict(sorted(w.done.items()))}", flush=True)
     assert result["n_bad"] == 0, f"seed {SEED}: {json.dumps(result['bad'], indent=1)}\n{g.log()}"
     for f in w.families:
