@@ -29,6 +29,7 @@
 #define GR_ABI_SYMBOLS_TOLD 64 // of those that two files do not have in common; the rest is counted
 #define GR_INIT_USEC_MAX (10ull * 1000000) // load+init in the worker
 #define GR_MODULES_MAX 256                 // per service; gates are a bitset of this size
+#define GR_CONTRACTS_MAX 1024              // kept in memory: four of each module
 #define GR_INSTANCES_MAX 512               // loaded versions, statistics slots
 #define GR_METHODS_MAX 32                  // per module
 #define GR_STATE_IMPORTS_MAX 64            // schema numbers that one contract may list

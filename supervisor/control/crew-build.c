@@ -93,6 +93,7 @@ static void on_seated(void *u, int slot, const struct gr_error *e)
 // What the contract promises is known again after a start.
 static void tell_contract(struct gr_manager *m, const struct seat *s, const struct gr_verified *v)
 {
+    (void)gr_contracts_keep(&m->contracts, gr_verified_digest(v), gr_verified_contract(v));
     size_t member = 0;
     struct gr_rollout *r = gr_manager_find_rollout(m, s->rollout, &s->module, &member);
     if (s->role == ROLE_CANDIDATE && r)

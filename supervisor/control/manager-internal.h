@@ -1,5 +1,6 @@
 // What the manager's files share. Private to control/manager*.c, crew.c and status-writer.c.
 #pragma once
+#include "control/contracts.h"
 #include "control/control-api.h"
 #include "control/intents.h"
 #include "control/listeners.h"
@@ -81,6 +82,7 @@ struct gr_manager {
     size_t n_rollouts;
     struct gr_rollout *ended[GR_ROLLOUTS_MAX]; // to be freed at the next turn
     size_t n_ended;
+    struct gr_contracts contracts;
     struct gr_rollout_env env;
     struct gr_rollout_ops ops;
     sd_event_source *advance; // deferred: begin what can begin, free what has ended
@@ -181,6 +183,15 @@ void gr_manager_reload_convictions(struct gr_manager *m);
 bool gr_manager_is_waiting(const struct gr_manager *m);
 // The member changes the configuration and keeps the code.
 bool gr_member_reconfigures(const struct gr_rollout_member *mem);
+
+// manager-lock.c
+// What a release declares, from memory or from its store file. NULL: it is not known, since the
+// store lacks it. Borrowed for this turn of the loop.
+const struct gr_contract *gr_manager_contract(struct gr_manager *m, const struct gr_desired *d);
+// Does the rollout have all that its members' upgrade locks ask for? Takes along what older ones
+// that wait bring. WAIT: UpgradeLockIncomplete; REFUSE: what waits for it goes up other steps.
+enum gr_resolve_verdict gr_manager_lock(struct gr_manager *m, struct gr_rollout *r,
+                                        struct gr_admission *ret);
 
 // manager-intents.c
 // Fails: as gr_intents_new() and gr_intents_follow().

@@ -21,6 +21,8 @@ static void add_station(struct gr_manager *m, unsigned station, uint64_t took_us
 
 static void op_verified(void *u, const struct gr_verified *v)
 {
+    struct gr_manager *m = u;
+    (void)gr_contracts_keep(&m->contracts, gr_verified_digest(v), gr_verified_contract(v));
     for (unsigned s = 0; s < GR_VERIFY_STATIONS; s++) {
         uint64_t took = gr_verified_station_usec(v, (enum gr_verify_station)s);
         if (took > 0) // 0: skipped, the store had it

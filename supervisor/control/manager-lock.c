@@ -1,0 +1,172 @@
+// Upgrade locks among rollouts: whom a rollout waits for, and which older one that waits too it
+// takes along. The rule itself is state/lock.h's.
+#include "base/log.h"
+#include "control/manager-internal.h"
+#include "state/lock.h"
+#include "state/plan-ladder.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct lock_set { // what is in force, and what changes
+    size_t n, n_missing;
+    struct gr_lock_module modules[2 * GR_MODULES_MAX];
+    struct gr_lock_tie missing[2 * GR_MODULES_MAX];
+};
+
+// --- contracts
+// ------------------------------------------------------------------------------------
+
+const struct gr_contract *gr_manager_contract(struct gr_manager *m, const struct gr_desired *d)
+{
+    const struct gr_contract *c = gr_contracts_find(&m->contracts, &d->digest);
+    struct gr_verified *v GR_CLEANUP(gr_verified_freep) = NULL;
+    struct gr_error e = {0};
+    if (c)
+        return c;
+    if (gr_verified_reopen(m->verifier, &d->module, &d->version, &d->digest, &v, &e) < 0) {
+        gr_log(GR_LOG_DEBUG, "the contract of %s %s is not known: %s", d->module.s, d->version.text,
+               e.message);
+        return NULL;
+    }
+    return gr_contracts_keep(&m->contracts, &d->digest, gr_verified_contract(v));
+}
+
+// --- what a rollout is tied to
+// --------------------------------------------------------------------
+
+static const struct gr_wish *wish_of(const struct gr_manager *m, const struct gr_name *module)
+{
+    for (size_t i = 0; i < m->now.n; i++)
+        if (gr_name_equal(&m->now.wishes[i].module, module))
+            return &m->now.wishes[i];
+    return NULL;
+}
+
+// Written in the same transaction as a part of the rollout, it asks for what serves: so it is meant
+// to stay. And what came into force later than the rollout was asked for has changed with it.
+static bool stays(const struct gr_manager *m, const struct gr_rollout *r,
+                  const struct gr_committed *row)
+{
+    const struct gr_wish *w = wish_of(m, &row->module);
+    bool as_it_is = w && w->desired && gr_desired_same_release(row->release, w->desired);
+    int64_t oldest = INT64_MAX;
+    for (size_t i = 0; i < gr_rollout_row(r)->n; i++) {
+        int64_t revision = gr_rollout_revision(r, i);
+        if (as_it_is && w->mod_revision == revision)
+            return true;
+        if (revision < oldest)
+            oldest = revision;
+    }
+    return row->release->mod_revision > oldest;
+}
+
+static void look(struct gr_manager *m, const struct gr_rollout *r, struct lock_set *s)
+{
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    s->n = 0;
+    for (size_t i = 0; i < m->table.n && s->n < GR_COUNT(s->modules); i++) {
+        const struct gr_committed *c = &m->table.rows[i];
+        struct gr_lock_module *x = &s->modules[s->n++];
+        *x = (struct gr_lock_module){.module = c->module.s,
+                                     .in_force = true,
+                                     .before = gr_manager_contract(m, c->release),
+                                     .stays = stays(m, r, c)};
+        for (size_t k = 0; k < row->n; k++)
+            if (gr_name_equal(&row->members[k].module, &c->module)) {
+                x->changes = true;
+                x->after = gr_rollout_contract(r, k);
+            }
+    }
+    s->n_missing = gr_lock_missing(s->modules, s->n, s->missing);
+}
+
+// --- taking along
+// ---------------------------------------------------------------------------------
+
+static bool names_missing(const struct lock_set *s, const struct gr_rollout *r)
+{
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    for (size_t i = 0; i < s->n_missing; i++)
+        for (size_t k = 0; k < row->n; k++)
+            if (strcmp(s->modules[s->missing[i].missing].module, row->members[k].module.s) == 0)
+                return true;
+    return false;
+}
+
+// One that waits, is older, and brings what r lacks.
+static struct gr_rollout *find_older(struct gr_manager *m, const struct lock_set *s,
+                                     const struct gr_rollout *r)
+{
+    for (size_t i = 0; i < m->n_rollouts && m->rollouts[i] != r; i++)
+        if (gr_rollout_is_awaiting(m->rollouts[i]) && names_missing(s, m->rollouts[i]))
+            return m->rollouts[i];
+    return NULL;
+}
+
+static const struct gr_desired *laddered(const struct gr_rollout *r)
+{
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    for (size_t i = 0; i < row->n; i++)
+        if (row->members[i].to && row->members[i].to->strategy.n_steps)
+            return row->members[i].to;
+    return NULL;
+}
+
+// All go up one ladder, as those of one transaction do.
+static bool fit(const struct gr_rollout *r, const struct gr_rollout *older, struct gr_error *why)
+{
+    const struct gr_desired *a = laddered(r), *b = laddered(older);
+    if (!a || !b || gr_plan_same_steps(&a->strategy, &b->strategy))
+        return true;
+    gr_error_set(why, -EINVAL, GR_REASON_DOCUMENT_INVALID,
+                 "strategy.steps: %s and %s declare different steps; expected the same ones, since "
+                 "their upgrade lock releases them together, with rollout %" PRId64
+                 ". Write the same steps",
+                 a->module.s, b->module.s, gr_rollout_row(older)->id);
+    return false;
+}
+
+static void say(const struct lock_set *s, const struct gr_rollout *r, struct gr_error *why)
+{
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    char what[200], text[GR_MESSAGE_MAX];
+    size_t because = s->missing[0].because;
+    for (size_t i = 1; i < s->n_missing && !s->modules[because].changes; i++)
+        because = s->missing[i].because;
+    const char *version = "";
+    for (size_t i = 0; i < row->n; i++)
+        if (strcmp(row->members[i].module.s, s->modules[because].module) == 0 && row->members[i].to)
+            version = row->members[i].to->version.text;
+    snprintf(what, sizeof what, "%s%s%.100s%s", s->modules[because].module, *version ? " " : "",
+             version, *version ? "" : "'s removal");
+    gr_lock_say(s->modules, s->missing, s->n_missing, what, text, sizeof text);
+    gr_error_set_retryable(why, -EAGAIN, GR_REASON_UPGRADE_LOCK_INCOMPLETE, "%s", text);
+}
+
+enum gr_resolve_verdict gr_manager_lock(struct gr_manager *m, struct gr_rollout *r,
+                                        struct gr_admission *ret)
+{
+    struct lock_set *s GR_AUTO_FREE = calloc(1, sizeof *s);
+    if (!s) {
+        gr_error_set(&ret->why, -ENOMEM, GR_REASON_INTERNAL, "out of memory");
+        return GR_RESOLVE_REFUSE;
+    }
+    for (;;) {
+        look(m, r, s);
+        struct gr_rollout *older = s->n_missing ? find_older(m, s, r) : NULL;
+        if (!older)
+            break;
+        if (!fit(r, older, &ret->why))
+            return GR_RESOLVE_REFUSE;
+        if (gr_rollout_absorb(r, older) < 0) {
+            gr_error_set(&ret->why, -ENOMEM, GR_REASON_INTERNAL, "out of memory");
+            return GR_RESOLVE_REFUSE;
+        }
+    }
+    if (!s->n_missing)
+        return GR_RESOLVE_GO;
+    say(s, r, &ret->why);
+    return GR_RESOLVE_WAIT;
+}
