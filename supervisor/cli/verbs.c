@@ -25,6 +25,10 @@
     {                                                                                              \
         0, "step", "N", "refuse unless it stands at this step (where it is now)"                   \
     }
+#define ONE_WAY_BACK                                                                               \
+    {                                                                                              \
+        0, "one-way", NULL, "although that version cannot take the state, which is lost then"      \
+    }
 #define FILES                                                                                      \
     {                                                                                              \
         'f', "file", "FILE", "a document; may repeat; - is standard input"                         \
@@ -65,6 +69,7 @@ static const struct gr_option publish_options[] = {
 static const struct gr_option promote_options[] = {
     {0, "full", NULL, "past all further steps, to all of the traffic"},
     {0, "over-bad-stable", NULL, "although the verdict says that stable is no better"},
+    {0, "one-way", NULL, "although the version before cannot take the state back"},
     SEEN_ROLLOUT,
     SEEN_STEP,
     LOCAL,
@@ -75,10 +80,11 @@ static const struct gr_option promote_options[] = {
 };
 static const struct gr_option rollout_options[] = {SEEN_ROLLOUT, SEEN_STEP, LOCAL, IF_REVISION,
                                                    DRY_RUN,      REASON,    {0}};
-static const struct gr_option abort_options[] = {SEEN_ROLLOUT, LOCAL,  IF_REVISION,
-                                                 DRY_RUN,      REASON, {0}};
+static const struct gr_option abort_options[] = {ONE_WAY_BACK, SEEN_ROLLOUT, LOCAL, IF_REVISION,
+                                                 DRY_RUN,      REASON,       {0}};
 static const struct gr_option undo_options[] = {
     {0, "to", "VERSION", "not the last good version but this one"},
+    ONE_WAY_BACK,
     LOCAL,
     IF_REVISION,
     DRY_RUN,

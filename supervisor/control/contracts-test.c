@@ -1,73 +1,93 @@
-// The memory of contracts: what is kept is found by its digest, and what is older than the cap goes
-// first.
+// The cache of contracts: what is asked for stays, and nothing grows.
 #include "base/limits.h"
 #include "control/contracts.h"
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-static struct gr_digest digest(unsigned n)
+static struct gr_digest digest_of(unsigned n)
 {
-    struct gr_digest d;
-    char text[GR_DIGEST_TEXT_MAX];
-    snprintf(text, sizeof text, "sha256:%064x", n);
-    assert_int_equal(gr_digest_parse(text, &d), 0);
+    struct gr_digest d = {.bytes = {(uint8_t)n, (uint8_t)(n >> 8), 7}};
     return d;
 }
-static struct gr_contract *contract(unsigned minor)
+
+static struct gr_contract *contract_of(unsigned n)
 {
-    char text[256];
+    char text[512];
     struct gr_contract *c = NULL;
+    struct gr_error e = {0};
     snprintf(text, sizeof text,
-             "{\"module\":\"pay\",\"version\":\"1.%u.0\",\"abi\":{\"major\":1,\"minor\":0},"
-             "\"provides\":[{\"interface\":\"com.example.Pay\",\"version\":\"1.0.0\","
-             "\"methods\":{\"Do\":{}}}]}",
-             minor);
-    assert_int_equal(gr_contract_parse(text, strlen(text), &c, NULL), 0);
+             "{\"abi\":{\"major\":1,\"minor\":0},\"module\":\"pay\",\"version\":\"1.%u.0\","
+             "\"provides\":[{\"interface\":\"com.example.pay.PayService\",\"version\":\"1.0.0\","
+             "\"methods\":{\"Charge\":{\"idempotent\":true}}}]}",
+             n);
+    if (gr_contract_parse(text, strlen(text), &c, &e) < 0)
+        fail_msg("%s", e.message);
     return c;
 }
 
-static void what_is_kept_is_a_copy_by_its_digest(void **state)
+static void put(struct gr_contracts *s, unsigned n)
 {
-    (void)state;
-    GR_CLEANUP(gr_contracts_done) struct gr_contracts all = {0};
-    struct gr_digest one = digest(1), two = digest(2);
-    GR_CLEANUP(gr_contract_freep) struct gr_contract *c = contract(1), *other = contract(2);
-    assert_null(gr_contracts_find(&all, &one));
-    const struct gr_contract *kept = gr_contracts_keep(&all, &one, c);
-    assert_ptr_not_equal(kept, c);
-    assert_string_equal(kept->version.text, "1.1.0");
-    assert_ptr_equal(gr_contracts_keep(&all, &one, other), kept); // a digest has one contract
-    assert_ptr_equal(gr_contracts_find(&all, &one), kept);
-    assert_null(gr_contracts_find(&all, &two));
+    struct gr_contract *c = contract_of(n);
+    struct gr_digest d = digest_of(n);
+    assert_int_equal(gr_contracts_put(s, &d, c), 0);
+    gr_contract_free(c); // it keeps a copy
 }
 
-static void the_oldest_goes_first(void **state)
+static void assert_known(struct gr_contracts *s, unsigned n, bool known)
+{
+    char version[32];
+    struct gr_digest d = digest_of(n);
+    const struct gr_contract *c = gr_contracts_find(s, &d);
+    assert_int_equal(c != NULL, known);
+    snprintf(version, sizeof version, "1.%u.0", n);
+    if (known)
+        assert_string_equal(c->version.text, version);
+}
+
+static void what_was_put_is_found(void **state)
 {
     (void)state;
-    GR_CLEANUP(gr_contracts_done) struct gr_contracts all = {0};
-    GR_CLEANUP(gr_contract_freep) struct gr_contract *c = contract(1);
-    for (unsigned i = 0; i <= GR_CONTRACTS_MAX; i++) {
-        struct gr_digest d = digest(i);
-        assert_non_null(gr_contracts_keep(&all, &d, c));
-    }
-    struct gr_digest first = digest(0), second = digest(1), last = digest(GR_CONTRACTS_MAX);
-    assert_null(gr_contracts_find(&all, &first));
-    assert_non_null(gr_contracts_find(&all, &second));
-    assert_non_null(gr_contracts_find(&all, &last));
-    assert_int_equal(all.n, GR_CONTRACTS_MAX);
+    struct gr_contracts *s = NULL;
+    assert_int_equal(gr_contracts_new(&s), 0);
+    assert_known(s, 1, false);
+    put(s, 1);
+    put(s, 1);
+    put(s, 2);
+    assert_known(s, 1, true);
+    assert_known(s, 2, true);
+    const struct gr_contract bare = {.sla_error_rate = -1};
+    struct gr_digest d = digest_of(3);
+    assert_int_equal(gr_contracts_put(s, &d, &bare), -EINVAL);
+    assert_known(s, 3, false);
+    gr_contracts_free(s);
+}
+
+static void what_nobody_asks_for_goes_first(void **state)
+{
+    (void)state;
+    struct gr_contracts *s = NULL;
+    assert_int_equal(gr_contracts_new(&s), 0);
+    for (unsigned n = 0; n < GR_CONTRACTS_KEPT; n++)
+        put(s, n);
+    assert_known(s, 0, true); // asked for just now
+    put(s, GR_CONTRACTS_KEPT);
+    assert_known(s, 0, true);
+    assert_known(s, 1, false);
+    assert_known(s, GR_CONTRACTS_KEPT, true);
+    gr_contracts_free(s);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_kept_is_a_copy_by_its_digest),
-        cmocka_unit_test(the_oldest_goes_first),
+        cmocka_unit_test(what_was_put_is_found),
+        cmocka_unit_test(what_nobody_asks_for_goes_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

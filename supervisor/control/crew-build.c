@@ -107,9 +107,9 @@ static void on_seated(void *u, int slot, const struct gr_error *e)
 // What the contract promises is known again after a start.
 static void tell_contract(struct gr_manager *m, const struct seat *s, const struct gr_verified *v)
 {
-    (void)gr_contracts_keep(&m->contracts, gr_verified_digest(v), gr_verified_contract(v));
     size_t member = 0;
     struct gr_rollout *r = gr_manager_find_rollout(m, s->rollout, &s->module, &member);
+    gr_manager_keep_contract(m, v);
     if (s->role == ROLE_CANDIDATE && r)
         gr_rollout_set_contract(r, member, gr_verified_contract(v));
 }
@@ -284,7 +284,7 @@ static void load_all(struct gr_hosted *h, struct wanted *all, size_t n, const st
     struct gr_set set;
     size_t order[GR_MODULES_MAX];
     for (size_t i = 0; i < n; i++)
-        if (!gr_contracts_find(&m->contracts, &all[i].release->digest))
+        if (!gr_contracts_find(m->contracts, &all[i].release->digest))
             open_file(m, &all[i]);
     gr_manager_set(m, r, d, &set);
     bool ordered = gr_resolve_order(set.contracts, set.n, order) == 0;

@@ -18,6 +18,7 @@ struct gr_place {
     struct gr_name module;
     int stable, previous, candidate; // slots; -1: none
     int64_t rollout;                 // whose version the candidate is
+    bool one_way;  // in an order: state that cannot be handed to the stable version may be lost
     int64_t batch; // of an order only: the rollout that stable came with, beside others
     // what the stable version, and the one before it, had shown in workers before this one
     struct gr_arm_sample carried, previous_carried;
@@ -63,6 +64,7 @@ struct gr_manager {
     struct gr_journal *journal;
     struct gr_transport *transport;
     struct gr_verifier *verifier;
+    struct gr_contracts *contracts;
     struct gr_source *source;
     struct gr_source_health health;
     struct gr_intents *intents; // NULL: the source is a directory
@@ -82,7 +84,6 @@ struct gr_manager {
     size_t n_rollouts;
     struct gr_rollout *ended[GR_ROLLOUTS_MAX]; // to be freed at the next turn
     size_t n_ended;
-    struct gr_contracts contracts;
     struct gr_rollout_env env;
     struct gr_rollout_ops ops;
     sd_event_source *advance; // deferred: begin what can begin, free what has ended
@@ -153,6 +154,11 @@ void gr_manager_collect_store(struct gr_manager *m);
 bool gr_manager_row_names(const struct gr_committed *row, const struct gr_digest *digest);
 
 // manager-ops.c
+// Keeps what a verified release declares, for gr_manager_contract().
+void gr_manager_keep_contract(struct gr_manager *m, const struct gr_verified *v);
+// What a release declares, from memory or from its store file; borrowed for this turn of the loop.
+// NULL: it is not known, since the store lacks it (or d is NULL).
+const struct gr_contract *gr_manager_contract(struct gr_manager *m, const struct gr_desired *d);
 void gr_manager_worker_ops(struct gr_rollout_ops *ret); // what a rollout does to the worker
 // A worker that is being built with what is not wanted any more must not come up.
 void gr_manager_rebuild_starting(struct gr_manager *m);
@@ -207,9 +213,6 @@ enum gr_resolve_verdict gr_manager_resolve(struct gr_manager *m, struct gr_rollo
                                            struct gr_admission *ret);
 
 // manager-lock.c
-// What a release declares, from memory or from its store file. NULL: it is not known, since the
-// store lacks it. Borrowed for this turn of the loop.
-const struct gr_contract *gr_manager_contract(struct gr_manager *m, const struct gr_desired *d);
 // Does the rollout have all that its members' upgrade locks ask for? Takes along what older ones
 // that wait bring. WAIT: UpgradeLockIncomplete; REFUSE: what waits for it goes up other steps.
 enum gr_resolve_verdict gr_manager_lock(struct gr_manager *m, struct gr_rollout *r,
@@ -236,8 +239,8 @@ struct gr_rollout *gr_manager_newest_open(struct gr_manager *m, const struct gr_
 // As gr_control_ops.abort and .undo.
 int gr_manager_abort(struct gr_manager *m, const struct gr_name *module, const struct gr_order *o,
                      cJSON **ret, struct gr_error *e);
-int gr_manager_undo(struct gr_manager *m, const char *module, const char *to, const char *actor,
-                    const char *reason, cJSON **ret, struct gr_error *e);
+int gr_manager_undo(struct gr_manager *m, const char *module, const char *to,
+                    const struct gr_order *o, cJSON **ret, struct gr_error *e);
 
 // crew.c
 int gr_crew_start(struct gr_manager *m, struct gr_error *e);

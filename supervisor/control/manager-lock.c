@@ -15,24 +15,6 @@ struct lock_set { // what is in force, and what changes
     struct gr_lock_tie missing[2 * GR_MODULES_MAX];
 };
 
-// --- contracts
-// ------------------------------------------------------------------------------------
-
-const struct gr_contract *gr_manager_contract(struct gr_manager *m, const struct gr_desired *d)
-{
-    const struct gr_contract *c = gr_contracts_find(&m->contracts, &d->digest);
-    struct gr_verified *v GR_CLEANUP(gr_verified_freep) = NULL;
-    struct gr_error e = {0};
-    if (c)
-        return c;
-    if (gr_verified_reopen(m->verifier, &d->module, &d->version, &d->digest, &v, &e) < 0) {
-        gr_log(GR_LOG_DEBUG, "the contract of %s %s is not known: %s", d->module.s, d->version.text,
-               e.message);
-        return NULL;
-    }
-    return gr_contracts_keep(&m->contracts, &d->digest, gr_verified_contract(v));
-}
-
 // --- what a rollout is tied to
 // --------------------------------------------------------------------
 

@@ -27,6 +27,8 @@ void gr_table_add_place(cJSON *order, const struct gr_place *p)
     cJSON_AddStringToObject(o, "module", p->module.s);
     cJSON_AddNumberToObject(o, "stable", p->stable);
     cJSON_AddNumberToObject(o, "rescue", p->previous);
+    if (p->one_way)
+        cJSON_AddTrueToObject(o, "one_way");
     if (p->batch)
         gr_json_add_int(o, "batch", p->batch);
     if (p->candidate >= 0) {
