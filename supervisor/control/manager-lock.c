@@ -1,5 +1,6 @@
 // Upgrade locks among rollouts: whom a rollout waits for, and which older one that waits too it
 // takes along. The rule itself is state/lock.h's.
+#include "base/buf.h"
 #include "base/log.h"
 #include "control/manager-internal.h"
 #include "state/lock.h"
@@ -11,19 +12,24 @@
 
 struct lock_set { // what is in force, and what changes
     size_t n, n_missing;
-    struct gr_lock_module modules[2 * GR_MODULES_MAX];
-    struct gr_lock_tie missing[2 * GR_MODULES_MAX];
+    struct gr_lock_module modules[GR_MODULES_MAX];
+    struct gr_lock_tie missing[GR_MODULES_MAX];
 };
 
 // --- what a rollout is tied to
 // --------------------------------------------------------------------
 
-static const struct gr_wish *wish_of(const struct gr_manager *m, const struct gr_name *module)
+static const struct gr_wish *wish_of(const struct gr_wishes *w, const struct gr_name *module)
 {
-    for (size_t i = 0; i < m->now.n; i++)
-        if (gr_name_equal(&m->now.wishes[i].module, module))
-            return &m->now.wishes[i];
+    for (size_t i = 0; i < w->n; i++)
+        if (gr_name_equal(&w->wishes[i].module, module))
+            return &w->wishes[i];
     return NULL;
+}
+
+static bool asks_for_it(const struct gr_wish *w, const struct gr_committed *row)
+{
+    return w && w->desired && gr_desired_same_release(row->release, w->desired);
 }
 
 // Written in the same transaction as a part of the rollout, it asks for what serves: so it is meant
@@ -31,8 +37,8 @@ static const struct gr_wish *wish_of(const struct gr_manager *m, const struct gr
 static bool stays(const struct gr_manager *m, const struct gr_rollout *r,
                   const struct gr_committed *row)
 {
-    const struct gr_wish *w = wish_of(m, &row->module);
-    bool as_it_is = w && w->desired && gr_desired_same_release(row->release, w->desired);
+    const struct gr_wish *w = wish_of(&m->now, &row->module);
+    bool as_it_is = asks_for_it(w, row);
     int64_t oldest = INT64_MAX;
     for (size_t i = 0; i < gr_rollout_row(r)->n; i++) {
         int64_t revision = gr_rollout_revision(r, i);
@@ -44,23 +50,43 @@ static bool stays(const struct gr_manager *m, const struct gr_rollout *r,
     return row->release->mod_revision > oldest;
 }
 
-static void look(struct gr_manager *m, const struct gr_rollout *r, struct lock_set *s)
+// Nothing changes yet. The order is the table's; what is not in force yet is tied to nobody.
+static void put_table(struct gr_manager *m, struct lock_set *s)
+{
+    *s = (struct lock_set){0};
+    for (size_t i = 0; i < m->table.n && s->n < GR_COUNT(s->modules); i++)
+        s->modules[s->n++] =
+            (struct gr_lock_module){.module = m->table.rows[i].module.s,
+                                    .in_force = true,
+                                    .before = gr_manager_contract(m, m->table.rows[i].release)};
+}
+
+static struct gr_lock_module *find(struct lock_set *s, const struct gr_name *module)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->modules[i].module, module->s) == 0)
+            return &s->modules[i];
+    return NULL;
+}
+
+static void put_changes(struct lock_set *s, const struct gr_rollout *r)
 {
     const struct gr_rollout_row *row = gr_rollout_row(r);
-    s->n = 0;
-    for (size_t i = 0; i < m->table.n && s->n < GR_COUNT(s->modules); i++) {
-        const struct gr_committed *c = &m->table.rows[i];
-        struct gr_lock_module *x = &s->modules[s->n++];
-        *x = (struct gr_lock_module){.module = c->module.s,
-                                     .in_force = true,
-                                     .before = gr_manager_contract(m, c->release),
-                                     .stays = stays(m, r, c)};
-        for (size_t k = 0; k < row->n; k++)
-            if (gr_name_equal(&row->members[k].module, &c->module)) {
-                x->changes = true;
-                x->after = gr_rollout_contract(r, k);
-            }
+    for (size_t i = 0; i < row->n; i++) {
+        struct gr_lock_module *x = find(s, &row->members[i].module);
+        if (x) {
+            x->changes = true;
+            x->after = gr_rollout_contract(r, i);
+        }
     }
+}
+
+static void look(struct gr_manager *m, const struct gr_rollout *r, struct lock_set *s)
+{
+    put_table(m, s);
+    put_changes(s, r);
+    for (size_t i = 0; i < s->n; i++)
+        s->modules[i].stays = stays(m, r, &m->table.rows[i]);
     s->n_missing = gr_lock_missing(s->modules, s->n, s->missing);
 }
 
@@ -77,8 +103,8 @@ static bool names_missing(const struct lock_set *s, const struct gr_rollout *r)
     return false;
 }
 
-// One that waits, is older, and brings what r lacks.
-static struct gr_rollout *find_older(struct gr_manager *m, const struct lock_set *s,
+// One that waits, is older than r (NULL: any), and brings what is missing.
+static struct gr_rollout *find_older(const struct gr_manager *m, const struct lock_set *s,
                                      const struct gr_rollout *r)
 {
     for (size_t i = 0; i < m->n_rollouts && m->rollouts[i] != r; i++)
@@ -151,4 +177,84 @@ enum gr_resolve_verdict gr_manager_lock(struct gr_manager *m, struct gr_rollout 
         return GR_RESOLVE_GO;
     say(s, r, &ret->why);
     return GR_RESOLVE_WAIT;
+}
+
+// --- before there are bytes
+// -----------------------------------------------------------------------
+
+static void put_plan(struct gr_manager *m, const struct gr_wishes *now, const struct gr_plan *p,
+                     struct lock_set *s)
+{
+    put_table(m, s);
+    for (size_t i = 0; i < s->n; i++) {
+        const struct gr_committed *row = &m->table.rows[i];
+        const struct gr_wish *w = wish_of(now, &row->module);
+        s->modules[i].stays = asks_for_it(w, row) && w->mod_revision == p->rollout;
+    }
+    for (size_t i = 0; i < p->n; i++) {
+        struct gr_lock_module *x = find(s, &p->items[i].module);
+        if (x) {
+            x->changes = true;
+            x->after =
+                p->items[i].to ? gr_contracts_find(m->contracts, &p->items[i].to->digest) : NULL;
+        }
+    }
+    s->n_missing = gr_lock_missing(s->modules, s->n, s->missing);
+}
+
+static int note_one(struct gr_manager *m, struct lock_set *s, struct gr_buf *b)
+{
+    struct gr_rollout *older;
+    char text[GR_MESSAGE_MAX];
+    int k = 0;
+    while (k == 0 && (older = find_older(m, s, NULL))) {
+        const struct gr_rollout_row *row = gr_rollout_row(older);
+        k = gr_buf_printf(b, "takes along rollout %" PRId64 ", which waits (", row->id);
+        for (size_t i = 0; k == 0 && i < row->n; i++)
+            k = gr_buf_printf(b, "%s%s %s", i ? ", " : "", row->members[i].module.s,
+                              row->members[i].to ? row->members[i].to->version.text : "removed");
+        if (k == 0)
+            k = gr_buf_printf(b, "). ");
+        put_changes(s, older);
+        s->n_missing = gr_lock_missing(s->modules, s->n, s->missing);
+    }
+    if (k < 0 || !s->n_missing)
+        return k;
+    const char *what = s->modules[s->missing[0].because].module;
+    gr_lock_say(s->modules, s->missing, s->n_missing, what, text, sizeof text);
+    return gr_buf_printf(b, "as the contracts in force say, %s", text);
+}
+
+void gr_manager_note_locks(struct gr_manager *m, const struct gr_wishes *now, struct gr_plans *p)
+{
+    struct lock_set *s GR_AUTO_FREE = malloc(sizeof *s);
+    for (size_t i = 0; s && i < p->n; i++) {
+        struct gr_buf b GR_AUTO_BUF = GR_BUF(16 * 1024);
+        if (p->plans[i].refused)
+            continue;
+        put_plan(m, now, &p->plans[i], s);
+        if (note_one(m, s, &b) == 0 && b.len)
+            p->plans[i].waits = gr_buf_take(&b, NULL);
+    }
+}
+
+// --- the way back of a release
+// --------------------------------------------------------------------
+
+size_t gr_manager_locked_with(struct gr_manager *m, const struct gr_name *module,
+                              const struct gr_desired *to, const struct gr_committed **ret)
+{
+    struct lock_set *s GR_AUTO_FREE = malloc(sizeof *s);
+    if (!s)
+        return 0;
+    put_table(m, s);
+    struct gr_lock_module *x = find(s, module);
+    if (!x)
+        return 0;
+    x->changes = true;
+    x->after = to ? gr_manager_contract(m, to) : NULL;
+    s->n_missing = gr_lock_missing(s->modules, s->n, s->missing);
+    for (size_t i = 0; i < s->n_missing; i++)
+        ret[i] = &m->table.rows[s->missing[i].missing];
+    return s->n_missing;
 }
