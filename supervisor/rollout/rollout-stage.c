@@ -197,6 +197,9 @@ void gr_rollout_swap_forward(struct gr_rollout *r)
 static void swap_answered(struct gr_rollout *r, const struct gr_error *why)
 {
     bool lost = why && why->code == -ECONNRESET;
+    if (why) // nothing was exchanged: the way back needs no freeze, which might fail as this one
+             // did
+        r->swap_asked = false;
     if (lost && gr_rollout_is_stepping(r)) { // the next worker has the candidates: then again
         gr_steps_lost(r);
         return;
