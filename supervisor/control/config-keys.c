@@ -1,6 +1,7 @@
 // Owns the list of keys: reads a value into its field, and prints the whole.
 #include "control/config-keys.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/utf8.h"
 #include "control/config-value.h"
@@ -26,6 +27,7 @@ enum kind {
     LISTEN,
     COUNT,
     SIZE,
+    DURATION,
     BOOL
 };
 
@@ -39,6 +41,7 @@ static const struct key {
     {"Service", "Instance", NAME, AT(instance)},
     {"Service", "StateDirectory", DIRECTORY, AT(state_dir)},
     {"Service", "RuntimeDirectory", DIRECTORY, AT(runtime_dir)},
+    {"Service", "StableAfter", DURATION, AT(stable_after_usec)},
     {"Source", "Etcd", ENDPOINTS, AT(endpoints)},
     {"Source", "Directory", DIRECTORY, AT(directory)},
     {"Etcd", "User", TEXT, AT(etcd_user)},
@@ -204,6 +207,15 @@ static int set_size(const struct assignment *a)
     return k;
 }
 
+static int set_duration(const struct assignment *a, uint64_t *at)
+{
+    uint64_t usec = 0;
+    if (gr_duration_parse(a->value, &usec) < 0 || usec > GR_START_STABLE_USEC_MAX)
+        return refuse(a, a->value, "no duration; expected one up to 1h, like 10s");
+    *at = usec;
+    return 0;
+}
+
 static int set_threads(const struct assignment *a)
 {
     uint64_t n = 0;
@@ -256,6 +268,8 @@ static int set_value(const struct assignment *a, bool first_from_here)
         return set_threads(a);
     case SIZE:
         return set_size(a);
+    case DURATION:
+        return set_duration(a, at);
     case BOOL:
         return gr_config_parse_bool(a->value, at) < 0
                    ? refuse(a, a->value, "neither yes nor no; expected one of them")
@@ -369,6 +383,7 @@ static int print_key(const struct gr_config *c, const struct key *key, struct gr
 {
     const void *at = (const char *)c + key->offset;
     const char *text = is_text(key->kind) ? *(char *const *)at : NULL;
+    char duration[32];
     switch (key->kind) {
     case TEXT:
     case DIRECTORY:
@@ -387,6 +402,9 @@ static int print_key(const struct gr_config *c, const struct key *key, struct gr
         return gr_buf_printf(b, "%s=%u\n", key->name, c->threads);
     case SIZE:
         return gr_buf_printf(b, "%s=%llu\n", key->name, (unsigned long long)c->max_bytes);
+    case DURATION:
+        return gr_buf_printf(b, "%s=%s\n", key->name,
+                             gr_duration_format(c->stable_after_usec, duration));
     case BOOL:
         return gr_buf_printf(b, "%s=%s\n", key->name, c->sealed_modules ? "yes" : "no");
     }

@@ -103,8 +103,12 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
                         e.message);
         if (was_active)
             m->active = NULL;
+        if (was_active)
+            gr_start_worker_lost(m);
         if (b.r)
             gr_rollout_restore_without_worker(b.r, b.member, &e);
+        else if (!b.place)
+            gr_start_worker_died(h, d, e.message);
         if (!m->stopping)
             respawn(m, h);
         if (h->state == GR_HOSTED_STARTING && m->deaths_in_a_row >= DEATHS_WITH_CANDIDATES_MAX &&
