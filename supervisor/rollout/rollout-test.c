@@ -587,6 +587,31 @@ static void the_numbers_outlive_an_orderly_end(void **state)
     assert_true(total == 3 && known == 2);
 }
 
+static void a_restart_before_the_first_look_judges_too(void **state)
+{
+    (void)state;
+    begin_and_stage("{\"steps\":[{\"weight\":50},{\"pause\":{}},{\"weight\":100}]}");
+    answer(ROUTE);
+    assert_at(GR_PHASE_PAUSED, 1);
+    restart();
+    traffic(400, 200);
+    later(250 * MSEC);
+    answer(BACK);
+    assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_ERROR_RATE_REGRESSED);
+}
+
+static void a_restart_before_the_first_look_at_the_bake_judges_too(void **state)
+{
+    (void)state;
+    begin_and_stage("{\"bake\":\"1h\"}");
+    answer(FORWARD);
+    restart();
+    traffic(4000, 2000);
+    later(250 * MSEC);
+    answer(BACK);
+    assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_ERROR_RATE_REGRESSED);
+}
+
 #define PATIENT                                                                                    \
     "{\"steps\":[{\"weight\":10},{\"pause\":{}},{\"weight\":100}],\"on_failure\":\"pause\","       \
     "\"deadline\":\"1h\",\"bake\":\"1m\"}"
@@ -1110,6 +1135,8 @@ int main(void)
         T(a_budget_spent_in_two_workers_ends_it),
         T(the_budget_goes_on_in_the_bake),
         T(the_numbers_outlive_an_orderly_end),
+        T(a_restart_before_the_first_look_judges_too),
+        T(a_restart_before_the_first_look_at_the_bake_judges_too),
         T(a_failure_can_wait_for_a_person),
         T(a_failure_that_a_person_sends_back_is_convicted),
         T(a_person_may_overrule_a_failure),
