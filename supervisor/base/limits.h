@@ -34,6 +34,8 @@
 #define GR_STATE_IMPORTS_MAX 64            // schema numbers that one contract may list
 #define GR_THREADS_MAX 64                  // dispatch threads
 #define GR_CALL_DEPTH_MAX 8                // module to module
+#define GR_STATE_BYTES_MAX (1ull << 30)    // of one memory object in which a module keeps state
+#define GR_STATE_OBJECTS_MAX 16            // of them held by one version
 #define GR_PARKED_MAX 8192                 // requests waiting for a gate; beyond: unavailable
 #define GR_REQUEST_BYTES_MAX (4u << 20)
 #define GR_RESPONSE_BYTES_MAX (16u << 20)

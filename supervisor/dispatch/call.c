@@ -228,7 +228,7 @@ static __attribute__((noinline)) bool answer_batch(struct attempt *a, struct gr_
     *view |= GR_BATCH_USED;
     if (answer_in_force(a, ret))
         return true;
-    if (t->shadow)
+    if (t->shadow || record->stateful)
         return false;
     if ((before & GR_BATCH_USED) || !can_rescue(a)) {
         t->broken = record->member.stable;
@@ -265,7 +265,10 @@ static bool keep_place(struct gr_thread *t, const struct gr_route *route, bool *
 static bool sees_candidate(struct gr_thread *t, const struct gr_route *route, bool *ret_kept)
 {
     return (gr_cohort(t, route->record) & GR_COHORT_CANDIDATE) &&
-           route->candidate_method != GR_METHOD_NONE && keep_place(t, route, ret_kept);
+           route->candidate_method != GR_METHOD_NONE &&
+           !atomic_load_explicit(&route->record->member.candidate->unsettled,
+                                 memory_order_acquire) &&
+           keep_place(t, route, ret_kept);
 }
 
 static void answer_nobody(const struct gr_member *m, char *message, struct gr_served *ret)
