@@ -262,13 +262,11 @@ static bool keep_place(struct gr_thread *t, const struct gr_route *route, bool *
     return false;
 }
 
-static bool sees_candidate(struct gr_thread *t, const struct gr_route *route, bool *ret_kept)
+bool gr_sees_candidate(struct gr_thread *t, const struct gr_route *route)
 {
     return (gr_cohort(t, route->record) & GR_COHORT_CANDIDATE) &&
            route->candidate_method != GR_METHOD_NONE &&
-           !atomic_load_explicit(&route->record->member.candidate->unsettled,
-                                 memory_order_acquire) &&
-           keep_place(t, route, ret_kept);
+           !atomic_load_explicit(&route->record->member.candidate->unsettled, memory_order_acquire);
 }
 
 static void answer_nobody(const struct gr_member *m, char *message, struct gr_served *ret)
@@ -294,7 +292,7 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
     uint64_t start = now_nsec();
     bool candidate = false, kept = false;
     if (__builtin_expect(member->gray != NULL, 0)) {
-        candidate = sees_candidate(t, route, &kept);
+        candidate = gr_sees_candidate(t, route) && keep_place(t, route, &kept);
         if (!candidate && route->method == GR_METHOD_NONE) {
             answer_nobody(member, message, ret);
             return;
