@@ -100,6 +100,7 @@
 #define GR_SHADOW_QUEUE_BYTES_MAX (16ull << 20) // ... and what they hold
 #define GR_SHADOW_LAG_USEC_MAX 1000000ull       // an older copy is dropped
 #define GR_SHADOW_NOISE_EVERY 8                 // of so many copies stable answers one again
+#define GR_HARMS_MAX 1024 // harm budgets at once, and of rollouts that ended lately
 
 // contracts of releases that were verified or loaded
 #define GR_CONTRACTS_KEPT (4 * GR_MODULES_MAX)

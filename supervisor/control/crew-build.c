@@ -300,6 +300,18 @@ static void on_table_set(void *u, const cJSON *reply, const struct gr_error *e)
         gr_worker_kill(h->worker);
 }
 
+// What is on trial has the budget that is left of it, wherever it was counted.
+static void put_on_trial(struct gr_hosted *h, const struct gr_rollout *r)
+{
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    bool on_trial = gr_rollout_is_gray(r) || row->phase == GR_PHASE_BAKING;
+    for (size_t i = 0; on_trial && i < row->n; i++) {
+        struct gr_place *p = gr_hosted_place(h, &row->members[i].module);
+        if (p)
+            p->harm = gr_manager_harm(h->manager, r, i);
+    }
+}
+
 static void add_place(struct gr_hosted *h, const struct gr_place *place, cJSON *order)
 {
     const struct gr_manager *m = h->manager;
@@ -323,6 +335,8 @@ static void all_loaded(struct gr_hosted *h)
         gr_worker_kill(h->worker);
         return;
     }
+    for (size_t i = 0; i < m->n_rollouts; i++)
+        put_on_trial(h, m->rollouts[i]);
     cJSON *order = gr_table_order("swap", m->table.number, GR_FREEZE_BUDGET_DEFAULT_USEC);
     for (size_t i = 0; i < h->n_places; i++)
         add_place(h, &h->places[i], order);

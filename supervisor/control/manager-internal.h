@@ -19,6 +19,7 @@ struct gr_place {
     struct gr_name module;
     int stable, previous, candidate; // slots; -1: none
     int64_t rollout;                 // whose version the candidate is
+    int harm;                        // budget of the version on trial; -1: none
     bool one_way;  // in an order: state that cannot be handed to the stable version may be lost
     int64_t batch; // of an order only: the rollout that stable came with, beside others
     // what the stable version, and the one before it, had shown in workers before this one
@@ -86,7 +87,9 @@ struct gr_manager {
     struct gr_control *control;
     struct gr_listeners listeners;
     struct gr_orphans orphans; // until the first worker serves
-    char *config_text;         // for the control socket
+    struct gr_harms *harms;    // what the workers count bad answers in
+    int harms_fd;
+    char *config_text; // for the control socket
     // state
     struct gr_table_rows table;
     struct gr_wishes before, now;
@@ -212,6 +215,14 @@ void gr_manager_rebuild_starting(struct gr_manager *m);
 void gr_place_join_batch(struct gr_place *p, const struct gr_rollout_row *row);
 // What a slot's version has shown in worker h.
 struct gr_arm_sample gr_hosted_arm(struct gr_hosted *h, int slot);
+
+// manager-harm.c
+GR_MUST_CHECK int gr_manager_open_harms(struct gr_manager *m, struct gr_error *e);
+void gr_manager_close_harms(struct gr_manager *m);
+// The number of the budget of a rollout's member, which begins with the first call; -1: none.
+int gr_manager_harm(struct gr_manager *m, const struct gr_rollout *r, size_t member);
+uint64_t gr_manager_harmed(void *manager, const struct gr_rollout *r, size_t member); // the op
+void gr_manager_on_harm(struct gr_manager *m, const cJSON *message);
 
 // table-message.c
 // `set` and `rollouts` are arrays of the order that they are added to.

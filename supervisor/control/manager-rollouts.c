@@ -171,6 +171,7 @@ static void op_ended(void *u, struct gr_rollout *r)
                 m->rollouts[k - 1] = m->rollouts[k];
             m->n_rollouts--;
             m->ended[m->n_ended++] = r;
+            gr_harms_close(m->harms, gr_rollout_row(r)->id);
             break;
         }
     gr_manager_advance(m);

@@ -352,6 +352,8 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
     if (k == 0)
         gr_orphans_adopt(m->config, &m->orphans, &adopted);
     if (k == 0)
+        k = gr_manager_open_harms(m, e);
+    if (k == 0)
         k = gr_listeners_open(m->config, &adopted, &m->listeners, e);
     if (k == 0) {
         gr_manager_init_ops(m);
@@ -405,6 +407,7 @@ void gr_manager_free(struct gr_manager *m)
         gr_orphans_release(&m->orphans);
     gr_orphans_leave(&m->orphans); // a start that failed must not end what serves
     gr_listeners_done(&m->listeners);
+    gr_manager_close_harms(m);
     gr_table_rows_done(&m->table);
     wishes_done(&m->before);
     wishes_done(&m->now);
