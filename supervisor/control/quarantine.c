@@ -31,7 +31,8 @@ struct gr_quarantine {
     size_t next;               // of what may have to be written
     bool again;                // from the first one
     sd_event_source *retry;
-    bool seen; // etcd answered once: what it lacks is known
+    sd_event_source *look; // whether what was written is there
+    bool seen;             // etcd answered once: what it lacks is known
     size_t n;
     struct known *known;
     char trouble[GR_MESSAGE_MAX];
@@ -223,6 +224,24 @@ static void try_later(struct gr_quarantine *q, const char *why)
         gr_log(GR_LOG_ERROR, "no timer for the quarantine keys");
 }
 
+static int on_look(sd_event_source *s, uint64_t usec, void *u)
+{
+    (void)s, (void)usec;
+    struct gr_quarantine *q = u;
+    q->look = sd_event_source_disable_unref(q->look);
+    gr_quarantine_touch(q);
+    return 0;
+}
+
+// What is deleted before the source has read it leaves no trace in a snapshot: nothing has changed
+// then. So each write is compared once more with what is there.
+static void look_later(struct gr_quarantine *q)
+{
+    if (!q->look && sd_event_add_time_relative(q->event, &q->look, CLOCK_MONOTONIC, RETRY_USEC,
+                                               RETRY_USEC / 4, on_look, q) < 0)
+        gr_log(GR_LOG_ERROR, "no timer for the quarantine keys");
+}
+
 // A comparison that did not hold: somebody else wrote, and the next snapshot says what.
 static void on_written(void *u, const struct gr_etcd_result *r)
 {
@@ -230,8 +249,9 @@ static void on_written(void *u, const struct gr_etcd_result *r)
     q->call = NULL;
     if (r->error.reason != GR_REASON_NONE)
         try_later(q, r->error.message);
-    else
-        pump(q);
+    else if (r->succeeded)
+        look_later(q);
+    pump(q);
 }
 
 static void write_key(struct gr_quarantine *q, const struct gr_digest *d, cJSON *take)
@@ -345,6 +365,7 @@ void gr_quarantine_free(struct gr_quarantine *q)
         return;
     gr_source_free(q->source);
     sd_event_source_disable_unref(q->retry);
+    sd_event_source_disable_unref(q->look);
     gr_etcd_cancel(q->call);
     gr_etcd_free(q->etcd);
     free(q->known);
