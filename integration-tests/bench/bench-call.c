@@ -1,9 +1,9 @@
 // What a call costs, in nanoseconds: bare into the module, through the pinned table, and the whole
-// way with guard, statistics and answer; what the decision of a gray release adds; and how long it
-// takes to route a candidate out while calls run. Prints tables; asserts nothing about time.
+// way with guard, statistics and answer; from module to module; what the decision of a gray release
+// adds; and how long it takes to route a candidate out while calls run. Prints tables; asserts
+// nothing about time.
 //
-//   bench-call [DIRECTORY]      of echo-1.0.0.so and echo-1.0.1.so; default:
-//   $GRAYLING_BUILD/modules
+//   bench-call [BUILD]      default: $GRAYLING_BUILD, or here; of its modules and test modules
 #include "dispatch/internal.h"
 #include <dlfcn.h>
 #include <pthread.h>
@@ -15,6 +15,7 @@
 #define CALLS 1000000u
 #define THREADS_MAX 2
 #define EXCHANGES 2000
+#define NESTED 8 // calls from module to module in one request
 
 struct bench {
     struct gr_dispatch *d;
@@ -23,7 +24,7 @@ struct bench {
     const struct grayling_module *block; // for the bare call
     void *self;
     struct grayling_host host;
-    struct grayling_request request;
+    struct grayling_request request, to_herald;
 };
 
 struct runner {
@@ -78,6 +79,28 @@ static void loop_whole(struct runner *r)
         if (gr_dispatch_call(r->t, &b->request, &response) == GR_CALL_DONE)
             gr_response_done(b->d, &response);
     }
+}
+
+// Requests to herald, which calls scribe's Echo once for each byte of the payload: as many calls to
+// scribe as the other loops make, each answered as echo answers.
+static void loop_herald(struct runner *r, uint64_t nested)
+{
+    struct grayling_request request = r->b->to_herald;
+    struct gr_response response;
+    request.payload.size = nested;
+    for (unsigned i = 0; i < CALLS / NESTED; i++)
+        if (gr_dispatch_call(r->t, &request, &response) == GR_CALL_DONE)
+            gr_response_done(r->b->d, &response);
+}
+
+static void loop_nested(struct runner *r)
+{
+    loop_herald(r, NESTED);
+}
+
+static void loop_without(struct runner *r)
+{
+    loop_herald(r, 0);
 }
 
 static void loop_until_stopped(struct runner *r)
@@ -189,16 +212,34 @@ static void measure_exchanges(struct bench *b)
 
 // --- set-up ------------------------------------------------------------------------------------
 
-static int load(struct bench *b, const char *directory, const char *file, unsigned slot,
+static int load(struct bench *b, const char *build, const char *file, unsigned slot,
                 struct gr_instance **ret, struct gr_error *e)
 {
     char path[4096 + 32];
-    snprintf(path, sizeof(path), "%s/%s.so", directory, file);
+    snprintf(path, sizeof(path), "%s/%s.so", build, file);
     struct gr_load l = {.path = path, .fd = -1, .slot = slot};
     return gr_instance_load(b->d, &l, ret, e);
 }
 
-static int prepare(struct bench *b, const char *directory, struct gr_error *e)
+// Two modules that nothing else here calls.
+static int prepare_nested(struct bench *b, const char *build, struct gr_error *e)
+{
+    struct gr_instance *herald, *scribe;
+    struct gr_swap_result result;
+    int r = load(b, build, "tests/modules/herald-1.0.0", 2, &herald, e);
+    if (r == 0)
+        r = load(b, build, "tests/modules/scribe-1.0.0", 3, &scribe, e);
+    if (r < 0)
+        return r;
+    const struct gr_change changes[] = {{.module = "herald", .stable = herald},
+                                        {.module = "scribe", .stable = scribe}};
+    b->to_herald = b->request;
+    b->to_herald.interface_name = gr_instance_contract(herald)->provides[0].name;
+    b->to_herald.method_name = "Repeat";
+    return gr_dispatch_route(b->d, changes, GR_COUNT(changes), &result, e);
+}
+
+static int prepare(struct bench *b, const char *build, struct gr_error *e)
 {
     static const struct grayling_header headers[] = {
         {"host", "127.0.0.1:8080"}, {"user-agent", "bench/1.0"}, {"x-user-id", "user-4711"}};
@@ -207,9 +248,9 @@ static int prepare(struct bench *b, const char *directory, struct gr_error *e)
     if (r == 0)
         r = gr_guard_install(b->d);
     if (r == 0)
-        r = load(b, directory, "echo-1.0.0", 0, &b->stable, e);
+        r = load(b, build, "modules/echo-1.0.0", 0, &b->stable, e);
     if (r == 0)
-        r = load(b, directory, "echo-1.0.1", 1, &b->candidate, e);
+        r = load(b, build, "modules/echo-1.0.1", 1, &b->candidate, e);
     if (r < 0)
         return r;
     const struct gr_contract_interface *face = &gr_instance_contract(b->stable)->provides[0];
@@ -225,7 +266,21 @@ static int prepare(struct bench *b, const char *directory, struct gr_error *e)
         .payload = {"sixteen bytes...", 16},
         .request_id = "0af7651916cd43dd8448eb211c80319c",
     };
-    return r;
+    return prepare_nested(b, build, e);
+}
+
+static void print_row(const char *name, double one, double two)
+{
+    printf("%-44s %10.1f %10.1f\n", name, one, two);
+}
+
+// What one more call from module to module adds to a request.
+static void print_nested(struct bench *b)
+{
+    double ns[2];
+    for (unsigned i = 0; i < 2; i++)
+        ns[i] = measure(b, loop_nested, i + 1) - measure(b, loop_without, i + 1);
+    print_row("from module to module: host->call()", ns[0], ns[1]);
 }
 
 static struct gr_harm *open_budget(const struct bench *b)
@@ -270,12 +325,10 @@ int main(int argc, char **argv)
         {"... with a harm budget", loop_whole, &all, true},
         {"... by a rule, regular expression", loop_whole, &regex, false},
     };
-    char directory[4096];
-    const char *build = getenv("GRAYLING_BUILD");
-    snprintf(directory, sizeof(directory), "%s/modules", build ? build : ".");
+    const char *build = argc > 1 ? argv[1] : getenv("GRAYLING_BUILD");
     static struct bench b;
     struct gr_error e = {0};
-    if (prepare(&b, argc > 1 ? argv[1] : directory, &e) < 0) {
+    if (prepare(&b, build ? build : ".", &e) < 0) {
         fprintf(stderr, "bench-call: %s\n", e.message);
         return 1;
     }
@@ -283,8 +336,9 @@ int main(int argc, char **argv)
     printf("%-44s %10s %10s\n", "nanoseconds a call", "1 thread", "2 threads");
     for (size_t i = 0; i < GR_COUNT(ways); i++) {
         route(&b, ways[i].rule, ways[i].budget ? budget : NULL);
-        printf("%-44s %10.1f %10.1f\n", ways[i].name, measure(&b, ways[i].loop, 1),
-               measure(&b, ways[i].loop, 2));
+        print_row(ways[i].name, measure(&b, ways[i].loop, 1), measure(&b, ways[i].loop, 2));
+        if (ways[i].loop == loop_whole && ways[i - 1].loop != loop_whole)
+            print_nested(&b);
     }
     measure_exchanges(&b);
     gr_dispatch_free(b.d);

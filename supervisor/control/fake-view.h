@@ -29,6 +29,7 @@ static inline void gr_fake_version(struct gr_view_version *v, const char *versio
 static inline void gr_fake_counters(struct gr_counters *c)
 {
     *c = (struct gr_counters){.requests = {[0] = 990, [3] = 4, [13] = 6},
+                              .nested = {[0] = 90, [13] = 5},
                               .in_flight = 2,
                               .faults = 1,
                               .faults_by = {[GR_FAULT_ASSERT] = 1},
@@ -101,4 +102,10 @@ static inline void gr_fake_view_init(struct gr_fake_view *f)
     f->view.source.revision = 42;
     f->view.source.cluster_id = 0xcdf818194e3a8c32;
     f->view.gauges.freeze.count[gr_histogram_bucket(30000)] = 7;
+    f->view.gauges.handover.count[gr_histogram_bucket(2000000)] = 3;
+    f->view.gauges.handover_sum_usec = 6000;
+    f->view.gauges.handovers_ok = 2;
+    f->view.gauges.handovers_failed = 1;
+    f->view.gauges.handover_bytes = 3072;
+    f->view.gauges.handover_last_bytes = 2048;
 }

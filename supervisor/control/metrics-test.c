@@ -51,6 +51,32 @@ static void test_values(void **state)
     assert_null(strstr(text, "# EOF"));
 }
 
+static void test_calls_of_other_modules_are_told_apart(void **state)
+{
+    (void)state;
+    GR_AUTO_FREE char *text = render(&fake.view, GR_METRICS_PROMETHEUS);
+    assert_line(text, "# TYPE grayling_requests_nested_total counter");
+    assert_line(text,
+                "grayling_requests_nested_total{module=\"pay\",version=\"1.1.0\",code=\"ok\"} 90");
+    assert_line(
+        text,
+        "grayling_requests_nested_total{module=\"pay\",version=\"1.1.0\",code=\"internal\"} 5");
+    assert_null(strstr(text, "nested_total{module=\"pay\",version=\"1.1.0\",code=\"invalid"));
+}
+
+static void test_state_that_changed_hands(void **state)
+{
+    (void)state;
+    GR_AUTO_FREE char *text = render(&fake.view, GR_METRICS_PROMETHEUS);
+    assert_line(text, "grayling_state_handovers_total{result=\"ok\"} 2");
+    assert_line(text, "grayling_state_handovers_total{result=\"failed\"} 1");
+    assert_line(text, "grayling_state_handover_duration_seconds_bucket{le=\"0.001\"} 0");
+    assert_line(text, "grayling_state_handover_duration_seconds_bucket{le=\"0.0025\"} 3");
+    assert_line(text, "grayling_state_handover_duration_seconds_sum 0.006");
+    assert_line(text, "grayling_state_handover_bytes_total 3072");
+    assert_line(text, "grayling_state_handover_last_bytes 2048");
+}
+
 static void test_histogram_is_cumulative(void **state)
 {
     (void)state;
@@ -192,6 +218,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_calls_of_other_modules_are_told_apart),
+        cmocka_unit_test(test_state_that_changed_hands),
         cmocka_unit_test(test_histogram_is_cumulative),
         cmocka_unit_test(test_stations_of_a_release),
         cmocka_unit_test(test_openmetrics),

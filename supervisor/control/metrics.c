@@ -78,8 +78,10 @@ struct row { // one (module, version): the same version in two roles (a changed 
 
 static void counters_add(struct gr_counters *into, const struct gr_counters *c)
 {
-    for (size_t i = 0; i < GR_CODES; i++)
+    for (size_t i = 0; i < GR_CODES; i++) {
         into->requests[i] += c->requests[i];
+        into->nested[i] += c->nested[i];
+    }
     for (size_t i = 0; i < GR_HISTOGRAM_BUCKETS; i++)
         into->latency.count[i] += c->latency.count[i];
     into->in_flight += c->in_flight;
@@ -179,17 +181,29 @@ static void histogram(struct writer *w, const char *name, const char *labels,
     sample(w, metric, labels, (double)count);
 }
 
+// Codes that were seen, and ok.
+static void by_code(struct writer *w, const char *name, const struct row *row,
+                    const uint64_t counts[GR_CODES])
+{
+    char labels[LABELS_MAX + 64];
+    memcpy(labels, row->labels, row->labels_len + 1);
+    for (unsigned code = 0; code < GR_CODES; code++)
+        if (code == 0 || counts[code]) {
+            label(labels, sizeof labels, row->labels_len, "code", gr_code_name(code));
+            sample(w, name, labels, (double)counts[code]);
+        }
+}
+
 static void requests(struct writer *w, struct row *rows, size_t n)
 {
-    family(w, "requests_total", "counter", "Calls answered, by version and status code.");
+    family(w, "requests_total", "counter",
+           "Calls answered, clients' and other modules', by version and status code.");
     for (size_t i = 0; i < n; i++)
-        for (unsigned code = 0; code < GR_CODES; code++)
-            if (code == 0 || rows[i].sum.requests[code]) {
-                char labels[LABELS_MAX + 64];
-                memcpy(labels, rows[i].labels, rows[i].labels_len + 1);
-                label(labels, sizeof labels, rows[i].labels_len, "code", gr_code_name(code));
-                sample(w, "requests_total", labels, (double)rows[i].sum.requests[code]);
-            }
+        by_code(w, "requests_total", &rows[i], rows[i].sum.requests);
+    family(w, "requests_nested_total", "counter",
+           "Of requests_total, the calls that another module made.");
+    for (size_t i = 0; i < n; i++)
+        by_code(w, "requests_nested_total", &rows[i], rows[i].sum.nested);
     family(w, "request_duration_seconds", "histogram", "Time inside the module, by version.");
     for (size_t i = 0; i < n; i++)
         histogram(w, "request_duration_seconds", rows[i].labels, &rows[i].sum.latency,
@@ -303,6 +317,21 @@ static void infos(struct writer *w, const struct gr_view *v)
 // --- the host as a whole
 // -----------------------------------------------------------------------------------------------
 
+static void handovers(struct writer *w, const struct gr_worker_gauges *g)
+{
+    family(w, "state_handovers_total", "counter",
+           "Swaps under which state was to change hands, by outcome.");
+    sample(w, "state_handovers_total", "result=\"ok\"", (double)g->handovers_ok);
+    sample(w, "state_handovers_total", "result=\"failed\"", (double)g->handovers_failed);
+    family(w, "state_handover_duration_seconds", "histogram",
+           "All hooks of one swap together, within its freeze; failed ones too.");
+    histogram(w, "state_handover_duration_seconds", "", &g->handover, g->handover_sum_usec * 1000);
+    single(w, "state_handover_bytes_total", "counter", "State that changed hands.",
+           (double)g->handover_bytes);
+    single(w, "state_handover_last_bytes", "gauge", "State that the last swap handed over.",
+           (double)g->handover_last_bytes);
+}
+
 static void gauges(struct writer *w, const struct gr_view *v)
 {
     const struct gr_worker_gauges *g = &v->gauges;
@@ -405,6 +434,7 @@ int gr_metrics_format(const struct gr_view *v, enum gr_metrics_dialect d, struct
     shadows(&w, rows, n);
     observed(&w, v);
     gauges(&w, v);
+    handovers(&w, &v->gauges);
     stations(&w, v);
     source(&w, v);
     series(&w, v);

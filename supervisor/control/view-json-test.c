@@ -200,6 +200,7 @@ static void test_everything(void **state)
                 *stable = gr_json_get(pay, "stable");
     assert_string_equal(text(pay, "module"), "pay");
     assert_int_equal((int)gr_json_get(stable, "requests")->valuedouble, 1000);
+    assert_int_equal((int)gr_json_get(stable, "nested")->valuedouble, 95);
     assert_int_equal((int)gr_json_get(stable, "errors")->valuedouble, 6);
     assert_int_equal((int)gr_json_get(gr_json_get(stable, "codes"), "internal")->valuedouble, 6);
     assert_null(gr_json_get(gr_json_get(stable, "codes"), "aborted"));

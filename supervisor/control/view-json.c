@@ -14,6 +14,7 @@ static bool add_counters(cJSON *o, const struct gr_counters *c)
     cJSON *codes = cJSON_AddObjectToObject(o, "codes");
     bool ok =
         codes && gr_json_add_uint(o, "requests", gr_counters_total(c)) &&
+        gr_json_add_uint(o, "nested", gr_counters_nested(c)) &&
         gr_json_add_uint(o, "errors", gr_counters_server_errors(c)) &&
         gr_json_add_uint(o, "in_flight", c->in_flight) &&
         gr_json_add_uint(o, "faults", c->faults) && gr_json_add_uint(o, "rescued", c->rescued) &&
@@ -347,6 +348,7 @@ static bool add_worker(cJSON *o, const struct gr_view *v)
            gr_json_add_uint(j, "handovers_failed", g->handovers_failed) &&
            gr_json_add_uint(j, "handover_last_usec", g->handover_last_usec) &&
            gr_json_add_uint(j, "handover_last_bytes", g->handover_last_bytes) &&
+           gr_json_add_uint(j, "handover_bytes", g->handover_bytes) &&
            cJSON_AddNumberToObject(j, "freeze_p99_usec",
                                    (double)gr_histogram_quantile_nsec(&g->freeze, 0.99) / 1000) &&
            gr_json_add_uint(j, "loaded", v->loaded) && gr_json_add_uint(j, "pinned", v->pinned);

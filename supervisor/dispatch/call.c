@@ -59,6 +59,12 @@ static void note_fault(struct grayling_call *c, struct gr_stats_row *row)
                              });
 }
 
+static void forget_passed(struct grayling_call *c)
+{
+    c->passed = 0;
+    c->message[0] = 0;
+}
+
 // false: it faulted. *ret_code is one of gRPC's codes otherwise.
 static bool run(struct grayling_call *c, uint64_t start_nsec, int32_t *ret_code)
 {
@@ -74,10 +80,13 @@ static bool run(struct grayling_call *c, uint64_t start_nsec, int32_t *ret_code)
     gr_stats_pop(t->inside, c->depth);
     if (code < 0 || code >= GR_CODES)
         code = GRAYLING_UNKNOWN;
+    if (__builtin_expect(c->passed != 0, 0) && (!sound || c->passed != code))
+        forget_passed(c); // what a callee said is no reason of this end
     uint64_t end = now_nsec();
     uint64_t deadline = c->request->deadline_usec;
     if (__builtin_expect(!t->shadow, 1))
-        gr_stats_record(row, code, end - start_nsec, deadline != 0 && end / 1000 > deadline);
+        gr_stats_record(row, code, end - start_nsec, deadline != 0 && end / 1000 > deadline,
+                        c->depth > 0);
     *ret_code = code;
     return sound;
 }
@@ -86,8 +95,7 @@ static bool run(struct grayling_call *c, uint64_t start_nsec, int32_t *ret_code)
 
 static void say(char *message, const char *text)
 {
-    if (message)
-        snprintf(message, sizeof(((struct gr_response *)0)->message), "%s", text);
+    snprintf(message, GR_SENTENCE_BYTES, "%s", text);
 }
 
 static uint64_t earlier_deadline(uint64_t asked, uint64_t declared, uint64_t now_usec)
@@ -110,6 +118,7 @@ static inline bool answer_by(struct attempt *a, struct gr_instance *by, uint16_t
                              struct gr_served *ret)
 {
     a->call.instance = by;
+    a->call.passed = 0;
     a->request.method = method;
     ret->by = by;
     ret->ran = true;
@@ -334,6 +343,7 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
         a.call.answer = NULL;
     }
     ret->answer = a.call.answer;
+    ret->passed = a.call.passed != 0;
 }
 
 // --- the outermost call ------------------------------------------------------------------------

@@ -97,8 +97,8 @@ static int32_t host_respond_take(struct grayling_call *call, struct grayling_byt
 
 static void host_fail(struct grayling_call *call, const char *message)
 {
-    if (call->message)
-        snprintf(call->message, sizeof(((struct gr_response *)0)->message), "%s", message);
+    snprintf(call->message, GR_SENTENCE_BYTES, "%s", message);
+    call->passed = 0;
 }
 
 static uint64_t host_time_left_usec(struct grayling_call *call)
@@ -155,6 +155,26 @@ static bool fits(const struct grayling_call *call, const struct gr_route *route,
     return !need || !v || gr_range_matches(&need->range, v);
 }
 
+// Why a call did not end well, for whoever called the caller, unless that one says something of its
+// own: it is theirs only if the caller ends with the same code.
+static int32_t pass_on(struct grayling_call *call, int32_t code, const char *why)
+{
+    if (why[0] && (call->passed != 0 || !call->message[0])) {
+        snprintf(call->message, GR_SENTENCE_BYTES, "%s", why);
+        call->passed = code;
+    }
+    return code;
+}
+
+// The same of a call that reached nobody.
+static int32_t pass_on_refusal(struct grayling_call *call, int32_t code, const char *interface_name,
+                               const char *method_name, const char *why)
+{
+    char all[GR_SENTENCE_BYTES];
+    snprintf(all, sizeof(all), "%.127s/%.63s was not called: %s", interface_name, method_name, why);
+    return pass_on(call, code, all);
+}
+
 static int32_t call_route(struct grayling_call *call, const struct gr_route *route,
                           struct grayling_bytes payload, struct grayling_bytes *ret)
 {
@@ -163,14 +183,28 @@ static int32_t call_route(struct grayling_call *call, const struct gr_route *rou
     request.method_name = route->method_name;
     request.payload = payload;
     struct gr_served served;
-    gr_serve(call->thread, route, &request, call->depth + 1, NULL, &served);
+    char why[GR_SENTENCE_BYTES];
+    why[0] = 0;
+    gr_serve(call->thread, route, &request, call->depth + 1, why, &served);
     if (served.answer) {
         served.answer->next = call->kept;
         call->kept = served.answer;
         *ret = (struct grayling_bytes){served.answer->data, served.answer->size};
     }
-    return served.code;
+    if (__builtin_expect(served.code == GRAYLING_OK, 1))
+        return served.code;
+    if (served.passed || !why[0])
+        return pass_on(call, served.code, why);
+    char all[GR_SENTENCE_BYTES + 196];
+    snprintf(all, sizeof(all), "%.127s/%.63s: %s", route->interface_name, route->method_name, why);
+    return pass_on(call, served.code, all);
 }
+
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+static const char too_deep[] = "the request is " TEXT(
+    GR_CALL_DEPTH_MAX) " modules deep already, "
+                       "which is the most; one of them has to call less far down";
 
 static int32_t host_call(struct grayling_call *call, const char *interface_name,
                          const char *method_name, struct grayling_bytes payload,
@@ -178,17 +212,20 @@ static int32_t host_call(struct grayling_call *call, const char *interface_name,
 {
     *ret = (struct grayling_bytes){0};
     if (call->depth + 1 >= GR_CALL_DEPTH_MAX)
-        return GRAYLING_RESOURCE_EXHAUSTED;
+        return pass_on_refusal(call, GRAYLING_RESOURCE_EXHAUSTED, interface_name, method_name,
+                               too_deep);
     // Undeclared needs are in nobody's reach: answering them would let a call run through a freeze,
     // and even the names of what is out of reach may be gone with its version.
     const struct gr_contract_need *need;
     if (!is_declared(call, interface_name, &need))
-        return GRAYLING_UNIMPLEMENTED;
+        return pass_on_refusal(call, GRAYLING_UNIMPLEMENTED, interface_name, method_name,
+                               "the caller's contract does not name the interface");
     const struct gr_route *route =
         gr_table_find(call->record->table, gr_route_hash(interface_name, method_name),
                       interface_name, method_name);
     if (!route || !fits(call, route, need))
-        return GRAYLING_UNIMPLEMENTED;
+        return pass_on_refusal(call, GRAYLING_UNIMPLEMENTED, interface_name, method_name,
+                               "no module here provides it in a version that the caller can use");
     // The host's own code and a callee's release functions run disarmed: a fault in them is not the
     // caller's.
     struct gr_guard_self *guard = call->thread->guard;

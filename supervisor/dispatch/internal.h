@@ -248,8 +248,11 @@ struct grayling_call { // one version at work on one request
     unsigned depth;
     struct gr_answer *answer;
     struct gr_answer *kept; // of callees: valid until handle() returns
-    char *message;          // 256 bytes of the response; NULL: nobody reads it
+    char *message;          // GR_SENTENCE_BYTES of them; "": it has said nothing
+    int32_t passed; // `message` is of a callee that ended with this code; 0: of this version
 };
+
+#define GR_SENTENCE_BYTES sizeof(((struct gr_response *)0)->message)
 
 struct gr_served { // who answered what
     int32_t code;
@@ -257,6 +260,7 @@ struct gr_served { // who answered what
     bool rescued, candidate;
     bool failed; // `by` faulted
     bool ran;    // a version of the module said so, not the library in its place
+    bool passed; // the sentence comes from further down
     struct gr_answer *answer;
 };
 // Does this request see the candidate of a record that has one, and does it have the method?

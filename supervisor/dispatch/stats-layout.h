@@ -14,6 +14,7 @@
 
 struct gr_stats_row { // one thread's share of one version
     _Alignas(128) _Atomic uint64_t requests[GR_CODES];
+    _Atomic uint64_t nested[GR_CODES]; // of them: by other modules
     _Atomic uint64_t faults[GR_FAULT_KINDS], rescued, timeouts, latency_sum_nsec;
     _Atomic uint64_t latency[GR_HISTOGRAM_BUCKETS];
     _Atomic uint64_t shadow[sizeof(struct gr_shadow_counters) / sizeof(uint64_t)]; // in its order
@@ -53,7 +54,8 @@ struct gr_stats_gauges {
     _Atomic uint64_t patterns_given_up;
     _Atomic uint64_t swaps_ok, swaps_failed, freeze_last_usec;
     _Atomic uint64_t handovers_ok, handovers_failed, handover_last_usec, handover_last_bytes;
-    _Atomic uint64_t freeze[GR_HISTOGRAM_BUCKETS];
+    _Atomic uint64_t handover_bytes, handover_sum_usec;
+    _Atomic uint64_t freeze[GR_HISTOGRAM_BUCKETS], handover[GR_HISTOGRAM_BUCKETS];
 };
 
 struct gr_stats_segment {
@@ -125,9 +127,12 @@ static inline void gr_stats_pop(struct gr_stats_inside *in, unsigned depth)
     atomic_store_explicit(&in->depth, depth, memory_order_release);
 }
 
-static inline void gr_stats_record(struct gr_stats_row *row, int32_t code, uint64_t nsec, bool late)
+static inline void gr_stats_record(struct gr_stats_row *row, int32_t code, uint64_t nsec, bool late,
+                                   bool nested)
 {
     gr_stats_raise(&row->requests[code], 1);
+    if (nested)
+        gr_stats_raise(&row->nested[code], 1);
     gr_stats_raise(&row->latency_sum_nsec, nsec);
     gr_stats_raise(&row->latency[gr_histogram_bucket(nsec)], 1);
     if (late)

@@ -42,9 +42,9 @@ static void test_counts_of_rows_add_up(void **state)
         unsigned row;
         assert_int_equal(gr_stats_claim_row(s->worker, &row), 0);
         assert_int_equal(row, i);
-        gr_stats_record(&s->worker->seg->rows[3][row], 0, 1000, false);
-        gr_stats_record(&s->worker->seg->rows[3][row], 13, 2000, true);
-        gr_stats_record(&s->worker->seg->rows[3][row], 5, 10, false);
+        gr_stats_record(&s->worker->seg->rows[3][row], 0, 1000, false, false);
+        gr_stats_record(&s->worker->seg->rows[3][row], 13, 2000, true, true);
+        gr_stats_record(&s->worker->seg->rows[3][row], 5, 10, false, false);
     }
     struct gr_counters c;
     gr_stats_read(s->supervisor, 3, &c);
@@ -60,8 +60,8 @@ static void test_bind_starts_from_zero(void **state)
     struct sides *s = *state;
     unsigned row;
     assert_int_equal(gr_stats_claim_row(s->worker, &row), 0);
-    gr_stats_record(&s->worker->seg->rows[3][row], 0, 1000, false);
-    gr_stats_record(&s->worker->seg->rows[4][row], 0, 1000, false);
+    gr_stats_record(&s->worker->seg->rows[3][row], 0, 1000, false, false);
+    gr_stats_record(&s->worker->seg->rows[4][row], 0, 1000, false, false);
     gr_stats_count(s->worker, 3, "charged", 1);
     gr_stats_bind(s->supervisor, 3, "pay", "1.1.0");
     struct gr_counters c;

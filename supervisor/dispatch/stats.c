@@ -236,8 +236,10 @@ void gr_stats_read(const struct gr_stats *s, unsigned slot, struct gr_counters *
     uint32_t rows = LOAD(s->seg->rows_used);
     for (uint32_t i = 0; i < rows; i++) {
         const struct gr_stats_row *row = &s->seg->rows[slot][i];
-        for (unsigned c = 0; c < GR_CODES; c++)
+        for (unsigned c = 0; c < GR_CODES; c++) {
             ret->requests[c] += LOAD(row->requests[c]);
+            ret->nested[c] += LOAD(row->nested[c]);
+        }
         for (unsigned k = 0; k < GR_FAULT_KINDS; k++) {
             ret->faults_by[k] += LOAD(row->faults[k]);
             ret->faults += LOAD(row->faults[k]);
@@ -270,6 +272,14 @@ uint64_t gr_counters_total(const struct gr_counters *c)
     uint64_t n = 0;
     for (unsigned i = 0; i < GR_CODES; i++)
         n += c->requests[i];
+    return n;
+}
+
+uint64_t gr_counters_nested(const struct gr_counters *c)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < GR_CODES; i++)
+        n += c->nested[i];
     return n;
 }
 
@@ -364,9 +374,13 @@ void gr_stats_gauges(const struct gr_stats *s, struct gr_worker_gauges *ret)
         .handovers_failed = LOAD(g->handovers_failed),
         .handover_last_usec = LOAD(g->handover_last_usec),
         .handover_last_bytes = LOAD(g->handover_last_bytes),
+        .handover_bytes = LOAD(g->handover_bytes),
+        .handover_sum_usec = LOAD(g->handover_sum_usec),
     };
-    for (unsigned b = 0; b < GR_HISTOGRAM_BUCKETS; b++)
+    for (unsigned b = 0; b < GR_HISTOGRAM_BUCKETS; b++) {
         ret->freeze.count[b] = LOAD(g->freeze[b]);
+        ret->handover.count[b] = LOAD(g->handover[b]);
+    }
 }
 
 void gr_stats_parked_add(struct gr_stats *s, int64_t delta)
@@ -409,4 +423,8 @@ void gr_stats_handover(struct gr_stats *s, uint64_t usec, uint64_t bytes, bool o
     ADD(*(ok ? &g->handovers_ok : &g->handovers_failed), 1);
     STORE(g->handover_last_usec, usec);
     STORE(g->handover_last_bytes, bytes);
+    ADD(g->handover_sum_usec, usec);
+    ADD(g->handover[gr_histogram_bucket(usec * 1000)], 1);
+    if (ok)
+        ADD(g->handover_bytes, bytes);
 }

@@ -43,6 +43,7 @@ struct gr_shadow_counters {  // copies of real requests, which count nowhere els
 };
 struct gr_counters { // sums over threads of one version (slot); monotonic while the slot is bound
     uint64_t requests[GR_CODES];
+    uint64_t nested[GR_CODES]; // of `requests`: those that another module made
     uint64_t in_flight;
     uint64_t faults, rescued, timeouts;
     uint64_t faults_by[GR_FAULT_KINDS]; // `faults` is their sum
@@ -57,6 +58,7 @@ void gr_stats_bind(struct gr_stats *s, unsigned slot, const char *module, const 
 // 14, 15, 2 and 4 are the server's fault.
 void gr_stats_read(const struct gr_stats *s, unsigned slot, struct gr_counters *ret);
 uint64_t gr_counters_total(const struct gr_counters *c);
+uint64_t gr_counters_nested(const struct gr_counters *c);
 bool gr_code_is_server_error(int32_t code);
 uint64_t gr_counters_server_errors(
     const struct gr_counters *c); // codes unknown, deadline_exceeded, internal, unavailable,
@@ -111,7 +113,9 @@ struct gr_worker_gauges {
     uint64_t swaps_ok, swaps_failed, freeze_last_usec;
     uint64_t handovers_ok, handovers_failed; // exchanges under which state was to change hands
     uint64_t handover_last_usec, handover_last_bytes;
-    struct gr_histogram freeze; // nsec
+    uint64_t handover_bytes; // of all that succeeded
+    uint64_t handover_sum_usec;
+    struct gr_histogram freeze, handover; // nsec
 };
 void gr_stats_gauges(const struct gr_stats *s, struct gr_worker_gauges *ret);
 // Worker side.

@@ -37,8 +37,30 @@ struct culprit {
     unsigned thread, row;
     char method[64], request_id[40];
     struct gr_name module;
+    char callee[64]; // the method that runs now, when that is another's; "": it is not
+    struct gr_name callee_module;
     uint64_t started_usec;
 };
+
+static struct gr_name module_in_slot(const struct gr_dispatch *d, unsigned slot)
+{
+    for (const struct gr_instance *i = d->instances; i; i = i->next)
+        if (i->slot == slot)
+            return i->contract->module;
+    return (struct gr_name){""};
+}
+
+// Who spends the time need not be who was asked.
+static void note_innermost(const struct gr_dispatch *d, const struct gr_thread *t, uint32_t depth,
+                           struct culprit *c)
+{
+    c->callee[0] = 0;
+    if (depth < 2 || depth > GR_CALL_DEPTH_MAX)
+        return;
+    uint32_t frame = atomic_load(&t->inside->frames[depth - 1]);
+    snprintf(c->callee, sizeof(c->callee), "%s", gr_stats_frame_method(d->stats->seg, frame));
+    c->callee_module = module_in_slot(d, frame >> 16);
+}
 
 // A call blocks the freeze when what it entered can reach a closed gate. The last one found is who
 // is blamed.
@@ -57,6 +79,7 @@ static bool call_in_reach(struct gr_dispatch *d, void *arg)
         uint32_t frame = depth > 0 ? atomic_load(&t->inside->frames[0]) : UINT32_MAX;
         snprintf(c->method, sizeof(c->method), "%s", gr_stats_frame_method(d->stats->seg, frame));
         gr_stats_request_id(d->stats->seg, t->row, c->request_id);
+        note_innermost(d, t, depth, c);
         return true;
     }
     return false;
@@ -68,17 +91,21 @@ static int drain_gates(struct gr_dispatch *d, const struct gr_gates *gates, cons
     struct culprit c = {.gates = *gates};
     if (gr_drain(d, call_in_reach, &c, (struct gr_mono){start.usec + budget_usec}) == 0)
         return 0;
-    char budget[32], ran[32];
+    char budget[32], ran[32], callee[192] = "";
+    if (c.callee[0])
+        snprintf(callee, sizeof(callee), ", now in its call of module %s, method %s",
+                 c.callee_module.s, c.callee);
     uint64_t now = gr_mono_now().usec;
     return gr_error_set_retryable(
         e, -ETIMEDOUT, GR_REASON_FREEZE_TIMEOUT,
         "asked to freeze %s within %s, but thread %u was still inside module %s, method %s, "
         "request \"%s\", "
-        "for %s; nothing has changed: raise freeze_budget above the longest call, or shorten that "
+        "for %s%s; nothing has changed: raise freeze_budget above the longest call, or shorten "
+        "that "
         "call",
         what, gr_duration_format(budget_usec, budget), c.thread, c.module.s,
         c.method[0] ? c.method : "(starting)", c.request_id,
-        gr_duration_format(now > c.started_usec ? now - c.started_usec : 0, ran));
+        gr_duration_format(now > c.started_usec ? now - c.started_usec : 0, ran), callee);
 }
 
 static bool inside_call(const struct gr_dispatch *d)

@@ -30,6 +30,14 @@ static void must_unload(struct fixture *f, struct gr_instance *i)
     assert_int_equal(gr_instance_unload(f->d, i, 60 * SECOND), 0);
 }
 
+static uint64_t counted(const struct gr_histogram *h)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < GR_HISTOGRAM_BUCKETS; i++)
+        n += h->count[i];
+    return n;
+}
+
 // --- there and back ----------------------------------------------------------------------------
 
 static void test_there_and_back(void **state)
@@ -57,6 +65,8 @@ static void test_there_and_back(void **state)
     gr_stats_gauges(f->stats, &g);
     assert_int_equal(g.handovers_ok, 2);
     assert_int_equal(g.handovers_failed, 0);
+    assert_int_equal(g.handover_bytes, 2 * sizeof(uint64_t));
+    assert_int_equal(counted(&g.handover), 2);
     must_unload(f, t.version[1]);
     assert_int_equal(number_of(f, KEEPER, "Get"), 5);
 }
@@ -93,6 +103,8 @@ static void test_a_hook_that_refuses(void **state)
     struct gr_worker_gauges g;
     gr_stats_gauges(f->stats, &g);
     assert_int_equal(g.handovers_failed, 3);
+    assert_int_equal(g.handover_bytes, sizeof(uint64_t)); // of what succeeded
+    assert_int_equal(counted(&g.handover), 4);
     assert_int_equal(gr_dispatch_pinned(f->d), 0);
 }
 
