@@ -1,6 +1,7 @@
 // Owns the list of keys: reads a value into its field, and prints the whole.
 #include "control/config-keys.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/utf8.h"
 #include "control/config-value.h"
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #define PRINT_BYTES_MAX (1u << 20)
+#define DURATION_USEC_MAX (24 * 3600 * GR_USEC_PER_SEC)
 #define NEAR 3 // edits up to which another key is worth suggesting
 
 enum kind {
@@ -25,6 +27,8 @@ enum kind {
     ENDPOINTS,
     LISTEN,
     COUNT,
+    FAULTS,
+    DURATION,
     SIZE,
     BOOL
 };
@@ -48,6 +52,9 @@ static const struct key {
     {"Etcd", "KeyFile", CREDENTIAL, AT(etcd_key_file)},
     {"Dispatch", "Listen", LISTEN, AT(listen)},
     {"Dispatch", "Threads", COUNT, AT(threads)},
+    {"Dispatch", "BreakerFaults", FAULTS, AT(breaker.faults)},
+    {"Dispatch", "BreakerWindow", DURATION, AT(breaker.window_usec)},
+    {"Dispatch", "BreakerBackoff", DURATION, AT(breaker.backoff_usec)},
     {"Admin", "Listen", ADDRESS, AT(admin_listen)},
     {"Artifacts", "AllowSchemes", SCHEMES, AT(allow_schemes)},
     {"Artifacts", "AllowHosts", TEXT, AT(allow_hosts)},
@@ -204,12 +211,21 @@ static int set_size(const struct assignment *a)
     return k;
 }
 
-static int set_threads(const struct assignment *a)
+static int set_count(const struct assignment *a, uint64_t max, unsigned *at)
 {
     uint64_t n = 0;
-    int k = set_number(a, GR_THREADS_MAX, &n);
-    a->config->threads = (unsigned)n;
+    int k = set_number(a, max, &n);
+    *at = (unsigned)n;
     return k;
+}
+
+static int set_duration(const struct assignment *a, uint64_t *at)
+{
+    uint64_t usec = 0;
+    if (gr_duration_parse(a->value, &usec) < 0 || usec == 0 || usec > DURATION_USEC_MAX)
+        return refuse(a, a->value, "no duration; expected one like 60s or 5m, up to 24h");
+    *at = usec;
+    return 0;
 }
 
 // A value of --set wins over those of the files; among themselves they add up.
@@ -253,7 +269,11 @@ static int set_value(const struct assignment *a, bool first_from_here)
     case LISTEN:
         return set_listen(a, first_from_here);
     case COUNT:
-        return set_threads(a);
+        return set_count(a, GR_THREADS_MAX, at);
+    case FAULTS:
+        return set_count(a, GR_BREAKER_FAULTS_MAX, at);
+    case DURATION:
+        return set_duration(a, at);
     case SIZE:
         return set_size(a);
     case BOOL:
@@ -369,6 +389,7 @@ static int print_key(const struct gr_config *c, const struct key *key, struct gr
 {
     const void *at = (const char *)c + key->offset;
     const char *text = is_text(key->kind) ? *(char *const *)at : NULL;
+    char duration[32];
     switch (key->kind) {
     case TEXT:
     case DIRECTORY:
@@ -384,7 +405,11 @@ static int print_key(const struct gr_config *c, const struct key *key, struct gr
     case LISTEN:
         return print_listen(c, key->name, b);
     case COUNT:
-        return gr_buf_printf(b, "%s=%u\n", key->name, c->threads);
+    case FAULTS:
+        return gr_buf_printf(b, "%s=%u\n", key->name, *(const unsigned *)at);
+    case DURATION:
+        return gr_buf_printf(b, "%s=%s\n", key->name,
+                             gr_duration_format(*(const uint64_t *)at, duration));
     case SIZE:
         return gr_buf_printf(b, "%s=%llu\n", key->name, (unsigned long long)c->max_bytes);
     case BOOL:

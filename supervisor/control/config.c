@@ -159,6 +159,7 @@ static struct gr_config *config_new(void)
     if (!c)
         return NULL;
     c->max_bytes = GR_ARTIFACT_BYTES_DEFAULT;
+    c->breaker = GR_BREAKER_POLICY_DEFAULT;
     if (gr_config_set_text(&c->admin_listen, "127.0.0.1:9464") == 0) // an empty one means none
         return c;
     gr_config_free(c);
