@@ -1,5 +1,5 @@
-// Facts of a real module, and of thousands of damaged copies of it: whatever the bytes, an answer
-// and no step outside of them (the sanitizers watch).
+// Facts of real modules of this machine and of another, and of thousands of damaged copies:
+// whatever the bytes, an answer and no step outside of them (the sanitizers watch).
 #include "verifier/elf-facts.h"
 #include "verifier/elf-policy.h"
 #include "verifier/testing/harness.h"
@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-static uint8_t *module;
-static size_t module_len;
+static uint8_t *module, *foreign; // foreign: NULL where there is no cross compiler
+static size_t module_len, foreign_len;
 
 static uint64_t random_state = 20261124;
 
@@ -29,11 +29,13 @@ static uint64_t random_next(void) // xorshift64*
 static bool judge(const uint8_t *bytes, size_t len)
 {
     struct gr_elf_facts f;
-    struct gr_elf_host host = gr_elf_host_here();
     uint8_t *exact = malloc(len ? len : 1);
     assert_non_null(exact);
     memcpy(exact, bytes, len);
     assert_int_equal(gr_elf_facts_read(exact, len, &f), 0);
+    struct gr_elf_host host = gr_elf_host_here();
+    if (f.machine_known) // a host of its machine
+        host.machine = f.machine;
     struct gr_error verdict = {0};
     bool admitted = gr_elf_policy_admits(&f, &host, &verdict);
     assert_int_equal(admitted, verdict.reason == GR_REASON_NONE);
@@ -41,6 +43,8 @@ static bool judge(const uint8_t *bytes, size_t len)
     size_t sum = f.soname ? strlen(f.soname) : 0;
     for (size_t i = 0; i < f.n_imports; i++)
         sum += strlen(f.imports[i]);
+    for (size_t i = 0; i < f.n_exports; i++)
+        sum += strlen(f.exports[i]);
     for (size_t i = 0; i < f.contract_len; i++)
         sum += (size_t)f.contract[i];
     for (size_t i = 0; i < f.build_id_len; i++)
@@ -51,39 +55,78 @@ static bool judge(const uint8_t *bytes, size_t len)
     return admitted;
 }
 
-static void a_module_is_described(void **state)
+static void describe(const uint8_t *bytes, size_t len, uint16_t machine)
 {
     struct gr_elf_facts f;
-    (void)state;
-    assert_int_equal(gr_elf_facts_read(module, module_len, &f), 0);
-    assert_true(f.is_elf && f.has_dynamic && f.has_entry);
+    assert_int_equal(gr_elf_facts_read(bytes, len, &f), 0);
+    assert_true(f.is_elf && f.has_dynamic && f.has_entry && f.machine_known);
     assert_null(f.defect);
     assert_int_equal(f.type, ET_DYN);
-    assert_int_equal(f.machine, gr_elf_host_machine());
+    assert_int_equal(f.machine, machine);
     assert_false(f.has_interpreter || f.exec_stack || f.write_and_exec || f.text_relocations);
     assert_false(f.rpath || f.runpath || f.nodelete || f.ifunc || f.gnu_unique || f.static_tls);
+    assert_false(f.foreign_relocation);
+    assert_int_equal(f.n_exports, 1);
+    assert_string_equal(f.exports[0], "grayling_module_entry");
     assert_true(f.contract_len > 0 && f.contract[0] == '{');
     assert_int_equal(f.build_id_len, 20);
     gr_elf_facts_done(&f);
-    assert_true(judge(module, module_len));
+    assert_true(judge(bytes, len));
+}
+
+static void a_module_is_described(void **state)
+{
+    (void)state;
+    describe(module, module_len, gr_elf_host_machine());
+}
+
+static void so_is_one_of_another_machine(void **state)
+{
+    (void)state;
+    if (!foreign)
+        skip();
+    describe(foreign, foreign_len, EM_AARCH64);
+}
+
+// The loader needs no section headers, so neither does anything here.
+static void section_headers_are_not_needed(void **state)
+{
+    uint8_t *copy = malloc(module_len);
+    Elf64_Ehdr header;
+    (void)state;
+    assert_non_null(copy);
+    memcpy(copy, module, module_len);
+    memcpy(&header, copy, sizeof header);
+    memset(copy + header.e_shoff, 0xff, (size_t)header.e_shnum * header.e_shentsize);
+    header.e_shoff = header.e_shnum = header.e_shstrndx = 0;
+    memcpy(copy, &header, sizeof header);
+    describe(copy, module_len, gr_elf_host_machine());
+    free(copy);
+}
+
+static void damage(const uint8_t *bytes, size_t len)
+{
+    uint8_t *copy = malloc(len);
+    size_t admitted = 0;
+    assert_non_null(copy);
+    for (int round = 0; round < 6000; round++) {
+        // a third each: anywhere, in the headers, in the first pages, where the dynamic tables are
+        size_t span = round % 3 == 0 ? len : round % 3 == 1 ? 64 + 12 * 56 : 8192;
+        memcpy(copy, bytes, len);
+        for (uint64_t n = 1 + random_next() % 8; n; n--)
+            copy[random_next() % (span < len ? span : len)] = (uint8_t)random_next();
+        admitted += judge(copy, len);
+    }
+    assert_true(admitted < 6000); // the damage reached what is judged
+    free(copy);
 }
 
 static void damaged_modules_are_survived(void **state)
 {
-    uint8_t *copy = malloc(module_len);
-    size_t admitted = 0;
     (void)state;
-    assert_non_null(copy);
-    for (int round = 0; round < 6000; round++) {
-        // a third each: anywhere, in the headers, in the first pages, where the dynamic tables are
-        size_t span = round % 3 == 0 ? module_len : round % 3 == 1 ? 64 + 12 * 56 : 8192;
-        memcpy(copy, module, module_len);
-        for (uint64_t n = 1 + random_next() % 8; n; n--)
-            copy[random_next() % (span < module_len ? span : module_len)] = (uint8_t)random_next();
-        admitted += judge(copy, module_len);
-    }
-    assert_true(admitted < 6000); // the damage reached what is judged
-    free(copy);
+    damage(module, module_len);
+    if (foreign)
+        damage(foreign, foreign_len);
 }
 
 static void truncated_modules_are_refused(void **state)
@@ -96,23 +139,31 @@ static void truncated_modules_are_refused(void **state)
     assert_false(judge(module, 0));
 }
 
+static uint8_t *load(const char *name, size_t *ret_len)
+{
+    GR_AUTO_FREE char *path = test_built(name);
+    FILE *f = path ? fopen(path, "rb") : NULL;
+    if (!f)
+        return NULL;
+    uint8_t *bytes = malloc(1u << 20);
+    *ret_len = bytes ? fread(bytes, 1, 1u << 20, f) : 0;
+    fclose(f);
+    return bytes;
+}
+
 static int set_up(void **state)
 {
-    GR_AUTO_FREE char *path = test_built("modules/echo-1.0.0.so");
-    FILE *f = path ? fopen(path, "rb") : NULL;
     (void)state;
-    if (!f)
-        return -1;
-    module = malloc(1u << 20);
-    module_len = module ? fread(module, 1, 1u << 20, f) : 0;
-    fclose(f);
-    return module_len > 4096 ? 0 : -1;
+    module = load("modules/echo-1.0.0.so", &module_len);
+    foreign = load("modules/faulty-aarch64-1.0.0.so", &foreign_len);
+    return module && module_len > 4096 ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
     free(module);
+    free(foreign);
     return 0;
 }
 
@@ -120,6 +171,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_module_is_described),
+        cmocka_unit_test(so_is_one_of_another_machine),
+        cmocka_unit_test(section_headers_are_not_needed),
         cmocka_unit_test(damaged_modules_are_survived),
         cmocka_unit_test(truncated_modules_are_refused),
     };

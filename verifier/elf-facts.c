@@ -95,13 +95,22 @@ static bool in_executable(const struct gr_elf_image *im, uint64_t address)
     return p && p->p_flags & PF_X;
 }
 
+static bool is_visible(const Elf64_Sym *s)
+{
+    unsigned visibility = ELF64_ST_VISIBILITY(s->st_other);
+    return ELF64_ST_BIND(s->st_info) != STB_LOCAL &&
+           (visibility == STV_DEFAULT || visibility == STV_PROTECTED);
+}
+
 static int read_symbols(struct gr_elf_image *im, size_t named, struct gr_elf_facts *f)
 {
     size_t n;
     const Elf64_Sym *syms = gr_elf_image_symbols(im, named, &n);
     if (!syms)
         return 0;
-    if (!(f->imports = calloc(n + 1, sizeof *f->imports)))
+    f->imports = calloc(n + 1, sizeof *f->imports);
+    f->exports = calloc(n + 1, sizeof *f->exports);
+    if (!f->imports || !f->exports)
         return -ENOMEM;
     for (size_t i = 1; i < n && !im->defect; i++) {
         const char *name = gr_elf_image_string(im, syms[i].st_name);
@@ -112,10 +121,13 @@ static int read_symbols(struct gr_elf_image *im, size_t named, struct gr_elf_fac
         if (syms[i].st_shndx == SHN_UNDEF) {
             if (name[0])
                 f->imports[f->n_imports++] = name;
-        } else if (strcmp(name, ENTRY_SYMBOL) == 0) {
+            continue;
+        }
+        if (name[0] && is_visible(&syms[i]))
+            f->exports[f->n_exports++] = name;
+        if (strcmp(name, ENTRY_SYMBOL) == 0)
             f->has_entry =
                 ELF64_ST_TYPE(syms[i].st_info) == STT_FUNC && in_executable(im, syms[i].st_value);
-        }
     }
     return 0;
 }
@@ -239,8 +251,8 @@ int gr_elf_facts_read(const void *bytes, size_t len, struct gr_elf_facts *ret)
         return r;
     f.type = im.ehdr.e_type;
     f.machine = im.ehdr.e_machine;
-    if (!im.defect && f.elf_class == ELFCLASS64 && f.data == ELFDATA2LSB &&
-        f.machine == gr_elf_host_machine()) {
+    f.machine_known = gr_elf_image_knows(f.machine);
+    if (!im.defect && f.elf_class == ELFCLASS64 && f.data == ELFDATA2LSB && f.machine_known) {
         gr_elf_image_read_headers(&im);
         read_segments(&im, &f);
         if (!im.defect)
@@ -261,5 +273,6 @@ int gr_elf_facts_read(const void *bytes, size_t len, struct gr_elf_facts *ret)
 void gr_elf_facts_done(struct gr_elf_facts *f)
 {
     free(f->imports);
+    free(f->exports);
     *f = (struct gr_elf_facts){0};
 }

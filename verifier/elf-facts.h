@@ -14,7 +14,9 @@ struct gr_elf_facts {
                         // file"); NULL: nothing
     uint8_t elf_class, data, osabi;
     uint16_t type, machine;
-    // the rest is read for the host's class and byte order only, and as far as no defect was found
+    bool machine_known;
+    // the rest is read for 64-bit little-endian files of known machines (x86-64, aarch64),
+    // whichever the host is, and as far as no defect was found
     bool has_interpreter, has_dynamic, exec_stack, write_and_exec, text_relocations;
     bool has_tls, static_tls, gnu_unique, ifunc;
     bool rpath, runpath, filter, audit, nodelete, global, initfirst, noopen;
@@ -25,6 +27,8 @@ struct gr_elf_facts {
     const char *soname;                    // NULL: none
     size_t n_imports;
     const char **imports; // undefined symbols' names
+    size_t n_exports;
+    const char **exports; // names of defined ones that others may bind to
     const char *glibc;    // newest GLIBC_x.y version that is needed ("GLIBC_2.34"); NULL: none
     bool glibc_private;   // needs GLIBC_PRIVATE
     const char *contract; // JSON of the contract note, not terminated; NULL: none

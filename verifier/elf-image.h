@@ -39,6 +39,8 @@ const void *gr_elf_image_at(struct gr_elf_image *im, uint64_t address, uint64_t 
 // A terminated string of the dynamic string table; NULL and a defect when it lies outside.
 const char *gr_elf_image_string(struct gr_elf_image *im, uint64_t offset);
 
+// Whether its relocations are known, and with them all that is read here.
+bool gr_elf_image_knows(uint16_t machine);
 struct gr_elf_relocs {
     bool irelative, tp_offset, into_text, foreign;
     size_t n_symbols; // one more than the largest symbol number that is named

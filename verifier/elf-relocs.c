@@ -5,33 +5,50 @@
 
 enum kind { PLAIN, TP_OFFSET, IRELATIVE, FOREIGN };
 
-#if defined(__x86_64__)
-static const struct {
+struct reloc {
     uint32_t type;
     enum kind kind;
-} KINDS[] = {
+};
+
+static const struct reloc X86_64[] = {
     {R_X86_64_NONE, PLAIN},          {R_X86_64_64, PLAIN},       {R_X86_64_GLOB_DAT, PLAIN},
     {R_X86_64_JUMP_SLOT, PLAIN},     {R_X86_64_RELATIVE, PLAIN}, {R_X86_64_DTPMOD64, PLAIN},
     {R_X86_64_DTPOFF64, PLAIN},      {R_X86_64_TLSDESC, PLAIN},  {R_X86_64_TPOFF64, TP_OFFSET},
     {R_X86_64_IRELATIVE, IRELATIVE},
 };
-#else
-static const struct {
-    uint32_t type;
-    enum kind kind;
-} KINDS[] = {
+static const struct reloc AARCH64[] = {
     {R_AARCH64_NONE, PLAIN},          {R_AARCH64_ABS64, PLAIN},    {R_AARCH64_GLOB_DAT, PLAIN},
     {R_AARCH64_JUMP_SLOT, PLAIN},     {R_AARCH64_RELATIVE, PLAIN}, {R_AARCH64_TLS_DTPMOD, PLAIN},
     {R_AARCH64_TLS_DTPREL, PLAIN},    {R_AARCH64_TLSDESC, PLAIN},  {R_AARCH64_TLS_TPREL, TP_OFFSET},
     {R_AARCH64_IRELATIVE, IRELATIVE},
 };
-#endif
+static const struct machine {
+    uint16_t number;
+    const struct reloc *relocs;
+    size_t n;
+} MACHINES[] = {
+    {EM_X86_64, X86_64, GR_COUNT(X86_64)},
+    {EM_AARCH64, AARCH64, GR_COUNT(AARCH64)},
+};
 
-static enum kind kind_of(uint32_t type)
+static const struct machine *find_machine(uint16_t number)
 {
-    for (size_t i = 0; i < GR_COUNT(KINDS); i++)
-        if (KINDS[i].type == type)
-            return KINDS[i].kind;
+    for (size_t i = 0; i < GR_COUNT(MACHINES); i++)
+        if (MACHINES[i].number == number)
+            return &MACHINES[i];
+    return NULL;
+}
+
+bool gr_elf_image_knows(uint16_t machine)
+{
+    return find_machine(machine) != NULL;
+}
+
+static enum kind kind_of(const struct machine *m, uint32_t type)
+{
+    for (size_t i = 0; m && i < m->n; i++)
+        if (m->relocs[i].type == type)
+            return m->relocs[i].kind;
     return FOREIGN;
 }
 
@@ -48,8 +65,9 @@ static void read_table(struct gr_elf_image *im, int64_t table, int64_t bytes,
         im->defect = "its relocation table has an impossible shape";
         return;
     }
+    const struct machine *machine = find_machine(im->ehdr.e_machine);
     for (size_t i = 0; i < size / sizeof *rela; i++) {
-        enum kind kind = kind_of((uint32_t)ELF64_R_TYPE(rela[i].r_info));
+        enum kind kind = kind_of(machine, (uint32_t)ELF64_R_TYPE(rela[i].r_info));
         ret->irelative |= kind == IRELATIVE;
         ret->tp_offset |= kind == TP_OFFSET;
         ret->foreign |= kind == FOREIGN;

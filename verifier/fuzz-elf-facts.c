@@ -16,14 +16,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct gr_error verdict = {0};
     if (gr_elf_facts_read(data, size, &f) < 0)
         return 0;
+    if (f.machine_known) // a host of its machine, so that the rules behind are reached
+        host.machine = f.machine;
     if (gr_elf_policy_admits(&f, &host, &verdict) != (verdict.reason == GR_REASON_NONE))
         abort();
     size_t sum = f.soname ? strlen(f.soname) : 0;
     for (size_t i = 0; i < f.n_imports; i++)
         sum += strlen(f.imports[i]);
+    for (size_t i = 0; i < f.n_exports; i++)
+        sum += strlen(f.exports[i]);
     for (size_t i = 0; i < f.n_needed; i++)
         sum += strlen(f.needed[i]);
-    if (sum > (f.n_imports + f.n_needed + 1) * size) // every name lies in the file
+    if (sum > (f.n_imports + f.n_exports + f.n_needed + 1) * size) // every name lies in the file
         abort();
     if (f.contract && gr_contract_parse(f.contract, f.contract_len, &contract, NULL) == 0)
         gr_contract_free(contract);

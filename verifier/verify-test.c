@@ -399,6 +399,11 @@ static void files_are_inspected_without_running(void **state)
     assert_string_equal(i.type, "DYN");
     assert_int_equal(strlen(i.build_id), 40);
     assert_string_equal(i.contract->module.s, "pay");
+    assert_int_equal(i.own_verdict.reason, GR_REASON_NONE);
+    assert_int_equal(i.n_exports, 1);
+    assert_string_equal(i.exports[0], "grayling_module_entry");
+    assert_int_equal(i.n_traits, 0);
+    assert_true(i.glibc[0] == '2' && i.soname[0] == '\0');
     gr_inspection_done(&i);
     snprintf(path, sizeof path, "%s/faulty-ctor-exit-1.0.0.so", modules_dir);
     assert_int_equal(gr_inspect_file(path, &i, &e), 0);

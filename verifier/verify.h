@@ -105,15 +105,22 @@ uint64_t gr_verified_station_usec(const struct gr_verified *v,
 // `keep`. Returns how many were removed, or negative errno.
 int gr_verifier_collect(struct gr_verifier *v, const struct gr_digest *keep, size_t n_keep);
 
-// For grayctl verify and inspect: everything about one file without running any of it. Blocks.
+// For grayctl verify, inspect and abi-diff: everything about one file without running any of it,
+// for the machines whose files are known (x86-64, aarch64), whichever this host is. Blocks.
 struct gr_inspection {
     struct gr_digest digest;
     uint64_t bytes;
     char machine[16], build_id[64], type[8];
+    char glibc[32], soname[64];   // newest version of the C library that it needs; "": none
     struct gr_contract *contract; // NULL: none
     size_t n_needed;
     char (*needed)[64];
-    struct gr_error verdict; // reason NONE: admissible on this host
+    size_t n_exports;
+    char **exports; // sorted
+    size_t n_traits;
+    const char *traits[GR_ELF_TRAITS_MAX]; // what is uncommon about it: "static TLS", "RPATH"
+    struct gr_error verdict;               // reason NONE: admissible on this host
+    struct gr_error own_verdict;           // the same for a host of the file's machine
 };
 GR_MUST_CHECK int gr_inspect_file(const char *path, struct gr_inspection *ret, struct gr_error *e);
 void gr_inspection_done(struct gr_inspection *i);

@@ -1,22 +1,22 @@
-// The frame of the faulty module: reads {"mode": "..."}, answers Poke with {} and, at the mode's
-// moment, lets the mode act. Members besides mode: every, after, share, code, usec (see faulty.h).
+// The frame of the faulty module: reads {"mode": "..."}, answers each method with {}, or with its
+// version and the set that it is of, and, at the mode's moment, lets the mode act. Members besides
+// mode: every, after, share, code, usec, set, worker_only (see faulty.h).
 #include "faulty.h"
 #include <stdio.h>
 
 #define MYRIAD 10000
 #define USEC_MAX 60000000
 #define AFTER_MAX 1000000
+#define SET_MAX 1000000
 
 static bool read_config(struct faulty *f, const struct grayling_bytes *config,
                         char why[JSON_WHY_MAX])
 {
-    enum { MODE, EVERY, SHARE, CODE, USEC, AFTER, FIELDS };
+    enum { MODE, EVERY, SHARE, CODE, USEC, AFTER, SET, WORKER_ONLY, FIELDS };
     static const int64_t least[FIELDS] = {[EVERY] = 1, [CODE] = 1};
-    static const int64_t most[FIELDS] = {[EVERY] = MYRIAD,
-                                         [SHARE] = MYRIAD,
-                                         [CODE] = GRAYLING_UNAUTHENTICATED,
-                                         [USEC] = USEC_MAX,
-                                         [AFTER] = AFTER_MAX};
+    static const int64_t most[FIELDS] = {
+        [EVERY] = MYRIAD,  [SHARE] = MYRIAD,    [CODE] = GRAYLING_UNAUTHENTICATED,
+        [USEC] = USEC_MAX, [AFTER] = AFTER_MAX, [SET] = SET_MAX};
     struct json_field fields[FIELDS] = {
         [MODE] = {.name = "mode", .type = JSON_TEXT},
         [EVERY] = {.name = "every", .type = JSON_INTEGER},
@@ -24,10 +24,12 @@ static bool read_config(struct faulty *f, const struct grayling_bytes *config,
         [CODE] = {.name = "code", .type = JSON_INTEGER},
         [USEC] = {.name = "usec", .type = JSON_INTEGER},
         [AFTER] = {.name = "after", .type = JSON_INTEGER},
+        [SET] = {.name = "set", .type = JSON_INTEGER},
+        [WORKER_ONLY] = {.name = "worker_only", .type = JSON_BOOLEAN},
     };
     if (!json_read(config->data, config->size, fields, FIELDS, JSON_REFUSE_UNKNOWN, why))
         return false;
-    for (int i = EVERY; i < FIELDS; i++)
+    for (int i = EVERY; i <= SET; i++)
         if (fields[i].present && (fields[i].integer < least[i] || fields[i].integer > most[i])) {
             snprintf(why, JSON_WHY_MAX, "config.%s must be from %lld to %lld, not %lld.",
                      fields[i].name, (long long)least[i], (long long)most[i],
@@ -46,6 +48,9 @@ static bool read_config(struct faulty *f, const struct grayling_bytes *config,
     f->code = fields[CODE].present ? (int32_t)fields[CODE].integer : GRAYLING_INTERNAL;
     f->usec = (uint64_t)fields[USEC].integer;
     f->after = (uint64_t)fields[AFTER].integer;
+    f->set = fields[SET].integer;
+    f->tells = fields[SET].present;
+    f->worker_only = fields[WORKER_ONLY].boolean;
     return true;
 }
 
@@ -66,6 +71,8 @@ static int32_t init(const struct grayling_host *host, const struct grayling_init
         host->log(host, GRAYLING_LOG_ERROR, why);
         code = GRAYLING_INVALID_ARGUMENT;
     } else {
+        if (f->worker_only && init->preflight)
+            f->mode = faulty_find_mode("none");
         code = act_at(f, FAULTY_INIT, NULL);
     }
     if (code == GRAYLING_OK)
@@ -88,7 +95,12 @@ static int32_t handle(void *self, struct grayling_call *call,
     uint64_t number = atomic_fetch_add(&f->calls, 1) + 1;
     bool acts = number > f->after && number % f->every == 0;
     int32_t code = acts ? act_at(f, FAULTY_HANDLE, call) : GRAYLING_OK;
-    return code == GRAYLING_OK ? respond_text(f->host, call, "{}") : code;
+    if (code != GRAYLING_OK)
+        return code;
+    if (!f->tells)
+        return respond_text(f->host, call, "{}");
+    return respond_text(f->host, call, "{\"version\":\"%s\",\"set\":%lld}", GRAYLING_MODULE_VERSION,
+                        (long long)f->set);
 }
 
 static void destroy(void *self)

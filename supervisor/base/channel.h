@@ -12,7 +12,8 @@
 //       -> {"type":"loaded","id","instance":SLOT,"load_usec":N}
 //        | {"type":"failed","id","reason","message","retryable"}
 //   {"type":"swap"|"route","id","table":N,"budget_usec":N,
-//    "set":[{"module","stable":SLOT|-1,"rescue":SLOT|-1,"candidate":SLOT|-1,"rollout":N}...],
+//    "set":[{"module","stable":SLOT|-1,"rescue":SLOT|-1,"candidate":SLOT|-1,"rollout":N,
+//           "batch":N}...],
 //    "remove":["module"...],
 //    "rollouts":[{"rollout":N,"salt":"16 hex digits","weight":0..10000,"shadow":0..10000,
 //                 "sticky":"header:x-user-id","match":[...],"shadow_ignore":["$.at"...]}...]}

@@ -25,6 +25,8 @@
 #define GR_ELF_SEGMENTS_MAX 64
 #define GR_ELF_NEEDED_MAX 64
 #define GR_ELF_SYMBOLS_MAX 1000000
+#define GR_ELF_TRAITS_MAX 20
+#define GR_ABI_SYMBOLS_TOLD 64 // of those that two files do not have in common; the rest is counted
 #define GR_INIT_USEC_MAX (10ull * 1000000) // load+init in the worker
 #define GR_MODULES_MAX 256                 // per service; gates are a bitset of this size
 #define GR_INSTANCES_MAX 512               // loaded versions, statistics slots
@@ -93,3 +95,11 @@
 #define GR_SHADOW_QUEUE_BYTES_MAX (16ull << 20) // ... and what they hold
 #define GR_SHADOW_LAG_USEC_MAX 1000000ull       // an older copy is dropped
 #define GR_SHADOW_NOISE_EVERY 8                 // of so many copies stable answers one again
+
+// contracts of releases that were verified or loaded
+#define GR_CONTRACTS_KEPT (4 * GR_MODULES_MAX)
+
+#define GR_BACK_AGAIN_USEC 10000ull       // until a way back whose hand-over failed is tried again;
+#define GR_BACK_AGAIN_USEC_MAX 5000000ull // doubles up to this
+#define GR_BACK_TRIES_QUIET 5             // so many before it is told
+#define GR_BACK_TRIES_MAX 8               // for calls that do not end

@@ -156,6 +156,8 @@ static int read_partial(struct reader *r, struct partial *ret)
         size_t digits = open ? 0 : strspn(r->p, DIGITS);
         if (!open && digits == 0)
             return refuse(r, r->p, "a number, x or *");
+        if (!open && partial.given < i)
+            return refuse(r, r->p, "no number behind one that is left open");
         if (open && partial.given > i)
             partial.given = i;
         len += snprintf(whole + len, sizeof whole - (size_t)len, "%s%.*s", i ? "." : "",

@@ -53,7 +53,24 @@ static void pauses(void **state)
     assert_shown("{\"pause\":{\"hold\":\"step\",\"requests_left\":7}}", "pause", "7 requests left");
     assert_shown("{\"pause\":{\"hold\":\"undecided\"}}", "pause",
                  "until the verdict is Successful");
+    assert_shown("{\"pause\":{\"hold\":\"one-way\"}}", "pause",
+                 "until a person agrees: there is no way back");
     assert_shown("{\"pause\":null}", "pause", "");
+}
+
+static void doors(void **state)
+{
+    (void)state;
+    assert_shown("{\"one_way\":{\"door\":\"closed\",\"message\":\"pay 2 cannot\"}}", "one_way",
+                 "not agreed to yet: pay 2 cannot");
+    assert_shown("{\"one_way\":{\"door\":\"open\",\"message\":\"pay 2 cannot\"}}", "one_way",
+                 "agreed to: pay 2 cannot");
+    assert_shown("{\"one_way\":null}", "one_way", "");
+    char text[512];
+    GR_AUTO_JSON cJSON *m = cJSON_Parse("{\"module\":\"pay\",\"rollout\":{\"phase\":\"Baking\","
+                                        "\"pause\":null,\"one_way\":{\"door\":\"open\"}}}");
+    gr_explain_next_of(m, text, sizeof text);
+    assert_non_null(strstr(text, "grayctl abort pay --one-way"));
 }
 
 static void each_state_has_a_next_command(void **state)
@@ -73,6 +90,9 @@ static void each_state_has_a_next_command(void **state)
         {"Paused", "", "person", "grayctl resume pay"},
         {"Paused", "", "undecided", "grayctl promote pay --full"},
         {"Paused", "", "failure", "grayctl abort pay"},
+        {"Paused", "", "one-way", "grayctl promote pay --one-way"},
+        {"Baking", "", "no-way-back", "grayctl abort pay --one-way"},
+        {"Baking", "", "failure", "grayctl abort pay --one-way"},
         {"Paused", "", "bad-stable", "grayctl promote pay --over-bad-stable"},
         {"Progressing", "", "", "grayctl abort pay"},
         {"Baking", "", "", "grayctl abort pay"},
@@ -92,6 +112,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_and_shares),
         cmocka_unit_test(pauses),
+        cmocka_unit_test(doors),
         cmocka_unit_test(each_state_has_a_next_command),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,6 +84,8 @@ static void say_pause(const cJSON *r, char *buf, size_t cap)
         snprintf(buf, cap, "until a person decides: stable is bad too");
     else if (!strcmp(hold, "failure"))
         snprintf(buf, cap, "until a person decides: it failed");
+    else if (!strcmp(hold, "one-way"))
+        snprintf(buf, cap, "until a person agrees: there is no way back");
     else if (cJSON_IsTrue(gr_output_find(r, "pause.gate")))
         snprintf(buf, cap, "until promote");
     else if (usec && requests)
@@ -92,6 +94,14 @@ static void say_pause(const cJSON *r, char *buf, size_t cap)
         snprintf(buf, cap, "%s left", left);
     else if (requests)
         snprintf(buf, cap, "%" PRIu64 " requests left", requests);
+}
+
+static void say_door(const cJSON *r, char *buf, size_t cap)
+{
+    bool open = !strcmp(gr_output_text(r, "one_way.door"), "open");
+    if (has(r, "one_way"))
+        snprintf(buf, cap, "%s: %.400s", open ? "agreed to" : "not agreed to yet",
+                 gr_output_text(r, "one_way.message"));
 }
 
 static void say_intent(const cJSON *m, char *buf, size_t cap)
@@ -166,10 +176,11 @@ void gr_explain_add_shown(cJSON *module)
         const char *name;
         void (*say)(const cJSON *o, char *buf, size_t cap);
         bool of_module;
-    } lines[] = {{"step", say_step, false},    {"weight", say_weight, false},
-                 {"pause", say_pause, false},  {"intent", say_intent, true},
-                 {"faults", say_faults, true}, {"breaker", say_breaker, true},
-                 {"fault", say_fault, true},   {"backtrace", say_backtrace, true}};
+    } lines[] = {{"step", say_step, false},         {"weight", say_weight, false},
+                 {"pause", say_pause, false},       {"one_way", say_door, false},
+                 {"intent", say_intent, true},      {"faults", say_faults, true},
+                 {"breaker", say_breaker, true},    {"fault", say_fault, true},
+                 {"backtrace", say_backtrace, true}};
     for (size_t i = 0; shown && i < GR_COUNT(lines); i++) {
         char text[1024] = "";
         lines[i].say(lines[i].of_module ? module : r, text, sizeof text);
@@ -222,6 +233,18 @@ void gr_explain_next(const char *module, const char *phase, const char *reason, 
     else if (!strcmp(hold, "bad-stable"))
         snprintf(buf, cap, "grayctl promote %s --over-bad-stable, or grayctl abort %s", module,
                  module);
+    else if (!strcmp(hold, "failure") && !strcmp(phase, "Baking"))
+        snprintf(buf, cap,
+                 "publish a mended build, which takes its state over; or grayctl abort %s "
+                 "--one-way, or keep it: grayctl promote %s --full",
+                 module, module);
+    else if (!strcmp(hold, "one-way"))
+        snprintf(buf, cap, "grayctl promote %s --one-way, or grayctl abort %s", module, module);
+    else if (!strcmp(hold, "no-way-back"))
+        snprintf(buf, cap,
+                 "grayctl status %s --wait; it has no way back that keeps its state, grayctl abort "
+                 "%s --one-way goes without it",
+                 module, module);
     else if (!strcmp(hold, "failure"))
         snprintf(buf, cap, "grayctl abort %s, or overrule it: grayctl promote %s --full", module,
                  module);
@@ -244,8 +267,10 @@ void gr_explain_next(const char *module, const char *phase, const char *reason, 
 void gr_explain_next_of(const cJSON *m, char *buf, size_t cap)
 {
     bool person = *gr_output_text(m, "rollout.held_by");
-    const char *phase = gr_output_text(m, "rollout.phase");
+    const char *phase = gr_output_text(m, "rollout.phase"),
+               *hold = gr_output_text(m, "rollout.pause.hold");
+    if (!*hold && !strcmp(phase, "Baking") && has(m, "rollout.one_way"))
+        hold = "no-way-back";
     gr_explain_next(gr_output_text(m, "module"), *phase ? phase : "Healthy",
-                    gr_output_text(m, "reason"),
-                    person ? "person" : gr_output_text(m, "rollout.pause.hold"), buf, cap);
+                    gr_output_text(m, "reason"), person ? "person" : hold, buf, cap);
 }

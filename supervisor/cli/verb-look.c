@@ -78,6 +78,7 @@ enum gr_exit gr_verb_get(struct gr_cli *cli, const struct gr_args *args)
         {"Step", "shown.step", GR_CELL_TEXT, false},
         {"Weight", "shown.weight", GR_CELL_TEXT, false},
         {"Pause", "shown.pause", GR_CELL_TEXT, false},
+        {"One way", "shown.one_way", GR_CELL_TEXT, false},
         {"Verdict", "verdict.sentence", GR_CELL_TEXT, false},
         {"Last order", "shown.intent", GR_CELL_TEXT, false},
         {"Revision", "observed_revision", GR_CELL_TEXT, false},

@@ -44,7 +44,8 @@ static int make_order(struct gr_cli *cli, const struct gr_args *args, enum gr_or
                          .rollout = -1,
                          .step = -1,
                          .full = gr_args_has(args, "full"),
-                         .over_bad_stable = gr_args_has(args, "over-bad-stable")};
+                         .over_bad_stable = gr_args_has(args, "over-bad-stable"),
+                         .one_way = gr_args_has(args, "one-way")};
     int r = gr_args_number(args, "rollout", &o.rollout, e);
     if (r >= 0)
         r = gr_args_number(args, "step", &o.step, e);
@@ -195,6 +196,7 @@ static void say_now(struct gr_cli *cli, const char *module)
         {"Step", "shown.step", GR_CELL_TEXT, false},
         {"Weight", "shown.weight", GR_CELL_TEXT, false},
         {"Pause", "shown.pause", GR_CELL_TEXT, false},
+        {"One way", "shown.one_way", GR_CELL_TEXT, false},
         {"Candidate", "candidate.version", GR_CELL_TEXT, false},
         {"Version", "stable.version", GR_CELL_TEXT, false},
         {"Message", "message", GR_CELL_TEXT, false},

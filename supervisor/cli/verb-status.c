@@ -206,6 +206,7 @@ static void print_module(struct gr_cli *cli, cJSON *m)
         {"Step", "shown.step", GR_CELL_TEXT, false},
         {"Weight", "shown.weight", GR_CELL_TEXT, false},
         {"Pause", "shown.pause", GR_CELL_TEXT, false},
+        {"One way", "shown.one_way", GR_CELL_TEXT, false},
         {"Verdict", "verdict.sentence", GR_CELL_TEXT, false},
         {"Reason", "reason", GR_CELL_TEXT, false},
         {"Message", "message", GR_CELL_TEXT, false},

@@ -163,6 +163,8 @@ enum gr_exit gr_verb_undo(struct gr_cli *cli, const struct gr_args *args)
     body = gr_cli_command(args);
     if (to)
         cJSON_AddStringToObject(body, "to", to);
+    if (gr_args_has(args, "one-way"))
+        cJSON_AddTrueToObject(body, "one_way");
     if (gr_cli_post(cli, path, body, &answer, &e) < 0)
         return gr_cli_fail(cli, &e);
     say_gone_back(cli, module, answer);
@@ -186,6 +188,8 @@ enum gr_exit gr_verb_abort(struct gr_cli *cli, const struct gr_args *args)
     cJSON *body = gr_cli_command(args);
     if (rollout >= 0)
         cJSON_AddNumberToObject(body, "rollout", (double)rollout);
+    if (gr_args_has(args, "one-way"))
+        cJSON_AddTrueToObject(body, "one_way");
     if (gr_cli_post(cli, path, body, &answer, &e) < 0)
         return gr_cli_fail(cli, &e);
     gr_cli_say(cli, "%s: rollout %.0f is taken back", module,

@@ -25,6 +25,10 @@
     {                                                                                              \
         0, "step", "N", "refuse unless it stands at this step (where it is now)"                   \
     }
+#define ONE_WAY_BACK                                                                               \
+    {                                                                                              \
+        0, "one-way", NULL, "although that version cannot take the state, which is lost then"      \
+    }
 #define FILES                                                                                      \
     {                                                                                              \
         'f', "file", "FILE", "a document; may repeat; - is standard input"                         \
@@ -65,6 +69,7 @@ static const struct gr_option publish_options[] = {
 static const struct gr_option promote_options[] = {
     {0, "full", NULL, "past all further steps, to all of the traffic"},
     {0, "over-bad-stable", NULL, "although the verdict says that stable is no better"},
+    {0, "one-way", NULL, "although the version before cannot take the state back"},
     SEEN_ROLLOUT,
     SEEN_STEP,
     LOCAL,
@@ -75,10 +80,11 @@ static const struct gr_option promote_options[] = {
 };
 static const struct gr_option rollout_options[] = {SEEN_ROLLOUT, SEEN_STEP, LOCAL, IF_REVISION,
                                                    DRY_RUN,      REASON,    {0}};
-static const struct gr_option abort_options[] = {SEEN_ROLLOUT, LOCAL,  IF_REVISION,
-                                                 DRY_RUN,      REASON, {0}};
+static const struct gr_option abort_options[] = {ONE_WAY_BACK, SEEN_ROLLOUT, LOCAL, IF_REVISION,
+                                                 DRY_RUN,      REASON,       {0}};
 static const struct gr_option undo_options[] = {
     {0, "to", "VERSION", "not the last good version but this one"},
+    ONE_WAY_BACK,
     LOCAL,
     IF_REVISION,
     DRY_RUN,
@@ -156,6 +162,10 @@ const struct gr_verb gr_verbs[] = {
      "  grayctl verify pay-1.1.0.so --expect sha256:...\n", 1, 1, verify_options, gr_verb_verify},
     {"inspect", "FILE.so", "What a file declares about itself",
      "  grayctl inspect pay-1.1.0.so -o json\n", 1, 1, NULL, gr_verb_inspect},
+    {"abi-diff", "A.so B.so", "Can B take the place of A? Runs none of either",
+     "  grayctl abi-diff pay-1.0.0.so pay-1.1.0.so\n"
+     "  grayctl abi-diff pay-1.0.0.so pay-1.1.0.so -o json\n",
+     2, 2, NULL, gr_verb_abi_diff},
     {"worker", "replace", "A fresh worker, without losing a request",
      "  grayctl worker replace --reason 'new libc'\n", 1, 1, reason_options, gr_verb_worker},
     {"freeze", "MODULE... --for DURATION", "Let requests wait", "  grayctl freeze pay --for 30s\n",

@@ -24,7 +24,7 @@ static struct world {
     struct gr_journal *journal;
     struct gr_control *control;
     struct gr_fake_view fake;
-    char frozen[96], undone[64], undone_to[64], actor[64];
+    char frozen[96], undone[64], undone_to[64];
     struct gr_digest lifted;
     struct gr_order ordered;
     int refuse; // what the next operation returns
@@ -51,15 +51,15 @@ static const char *config(void *u)
     return "[Service]\nName=order\n";
 }
 
-static int undo(void *u, const char *module, const char *to, const char *actor, const char *reason,
-                cJSON **ret, struct gr_error *e)
+static int undo(void *u, const char *module, const char *to, const struct gr_order *o, cJSON **ret,
+                struct gr_error *e)
 {
-    (void)u, (void)reason;
+    (void)u;
     if (w.refuse)
         return gr_error_set(e, w.refuse, GR_REASON_NONE, "there is no %s to undo", module);
     snprintf(w.undone, sizeof w.undone, "%s", module);
     snprintf(w.undone_to, sizeof w.undone_to, "%s", to ? to : "last good");
-    snprintf(w.actor, sizeof w.actor, "%s", actor);
+    w.ordered = *o;
     *ret = cJSON_Parse("{\"module\":\"pay\"}");
     return 0;
 }
@@ -275,7 +275,12 @@ static void test_undo(void **state)
     assert_string_equal(text(ok, "module"), "pay");
     assert_string_equal(w.undone, "pay");
     assert_string_equal(w.undone_to, "1.0.0");
-    assert_string_equal(w.actor, "alice");
+    assert_string_equal(w.ordered.actor, "alice");
+    assert_int_equal(w.ordered.verb, GR_ORDER_ABORT);
+    assert_int_equal(w.ordered.rollout, -1); // whichever it is
+    assert_false(w.ordered.one_way);
+    assert_status("POST", "/v1/modules/pay/undo", "{\"one_way\":true}", 200);
+    assert_true(w.ordered.one_way);
     GR_AUTO_JSON cJSON *unknown =
         ask_json("POST", "/v1/modules/pay/undo", "{\"too\":\"1.0.0\"}", 400);
     assert_string_equal(text(unknown, "reason"), "DocumentInvalid");

@@ -29,8 +29,9 @@ struct gr_control_ops {
     // nothing before), `document` that of the module: the operator's command writes them. Of a
     // rollout in progress an undo is the abort; one that is on its way back is left alone, and
     // "message" says so.
-    int (*undo)(void *u, const char *module, const char *to, const char *actor, const char *reason,
-                cJSON **ret, struct gr_error *e);
+    // The order is an abort's: actor, reason, and whether the state may be left behind.
+    int (*undo)(void *u, const char *module, const char *to, const struct gr_order *o, cJSON **ret,
+                struct gr_error *e);
     // The newest rollout of the module obeys; see gr_rollout_steer() and gr_manager_retry().
     int (*steer)(void *u, const struct gr_name *module, const struct gr_order *o,
                  struct gr_error *e);

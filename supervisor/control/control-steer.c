@@ -35,7 +35,7 @@ static int take_number(const cJSON *body, const char *field, int64_t *ret, struc
 static int order_parse(const struct gr_http_request *q, struct gr_order *o, struct gr_error *e)
 {
     static const char *const allowed[] = {"actor", "reason",          "rollout", "step",
-                                          "full",  "over_bad_stable", NULL};
+                                          "full",  "over_bad_stable", "one_way", NULL};
     GR_AUTO_JSON cJSON *body = NULL;
     const char *text = q->body_len ? q->body : "{}";
     int k = gr_json_parse(text, q->body_len ? q->body_len : 2, ORDER_BYTES_MAX, &body, e);
@@ -53,6 +53,8 @@ static int order_parse(const struct gr_http_request *q, struct gr_order *o, stru
         k = gr_json_bool(body, "", "full", GR_JSON_OPTIONAL, &o->full, e);
     if (k == 0)
         k = gr_json_bool(body, "", "over_bad_stable", GR_JSON_OPTIONAL, &o->over_bad_stable, e);
+    if (k == 0)
+        k = gr_json_bool(body, "", "one_way", GR_JSON_OPTIONAL, &o->one_way, e);
     return k;
 }
 

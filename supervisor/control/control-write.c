@@ -57,8 +57,9 @@ static const char *const reasoned[] = {"actor", "reason", NULL};
 void gr_post_undo(struct gr_control *c, const struct gr_http_request *q, const char *arg,
                   struct gr_http_reply *ret)
 {
-    static const char *const allowed[] = {"to", "actor", "reason", NULL};
+    static const char *const allowed[] = {"to", "one_way", "actor", "reason", NULL};
     GR_CLEANUP(command_done) struct command k = {0};
+    struct gr_order o = {.verb = GR_ORDER_ABORT, .rollout = -1, .step = -1};
     struct gr_error e = {0};
     const char *to = NULL;
     cJSON *result = NULL;
@@ -66,7 +67,11 @@ void gr_post_undo(struct gr_control *c, const struct gr_http_request *q, const c
         return;
     int r = gr_json_string(k.body, "", "to", GR_JSON_OPTIONAL, &to, &e);
     if (r >= 0)
-        r = c->ops.undo(c->ops.userdata, arg, to, k.actor, k.reason, &result, &e);
+        r = gr_json_bool(k.body, "", "one_way", GR_JSON_OPTIONAL, &o.one_way, &e);
+    snprintf(o.actor, sizeof o.actor, "%s", k.actor);
+    snprintf(o.reason, sizeof o.reason, "%s", k.reason);
+    if (r >= 0)
+        r = c->ops.undo(c->ops.userdata, arg, to, &o, &result, &e);
     if (r < 0)
         reply_result(r, &e, ret);
     else

@@ -95,6 +95,7 @@ static void tell_contract(struct gr_manager *m, const struct seat *s, const stru
 {
     size_t member = 0;
     struct gr_rollout *r = gr_manager_find_rollout(m, s->rollout, &s->module, &member);
+    gr_manager_keep_contract(m, v);
     if (s->role == ROLE_CANDIDATE && r)
         gr_rollout_set_contract(r, member, gr_verified_contract(v));
 }
@@ -219,6 +220,18 @@ static void on_table_set(void *u, const cJSON *reply, const struct gr_error *e)
         gr_worker_kill(h->worker);
 }
 
+static void add_place(struct gr_hosted *h, const struct gr_place *place, cJSON *order)
+{
+    const struct gr_manager *m = h->manager;
+    struct gr_place p = *place;
+    for (size_t i = 0; i < m->n_rollouts; i++)
+        if (gr_rollout_row(m->rollouts[i])->phase == GR_PHASE_BAKING &&
+            gr_rollout_names(m->rollouts[i], &p.module))
+            gr_place_join_batch(&p, gr_rollout_row(m->rollouts[i]));
+    if (p.stable >= 0 || p.candidate >= 0)
+        gr_table_add_place(order, &p);
+}
+
 static void all_loaded(struct gr_hosted *h)
 {
     struct gr_manager *m = h->manager;
@@ -232,8 +245,7 @@ static void all_loaded(struct gr_hosted *h)
     }
     cJSON *order = gr_table_order("swap", m->table.number, GR_FREEZE_BUDGET_DEFAULT_USEC);
     for (size_t i = 0; i < h->n_places; i++)
-        if (h->places[i].stable >= 0 || h->places[i].candidate >= 0)
-            gr_table_add_place(order, &h->places[i]);
+        add_place(h, &h->places[i], order);
     for (size_t i = 0; i < m->n_rollouts; i++)
         if (gr_rollout_is_gray(m->rollouts[i]))
             gr_table_add_rollout(order, m->rollouts[i]);

@@ -65,10 +65,10 @@ static int op_abort(void *u, const struct gr_name *module, const struct gr_order
     return gr_manager_abort(u, module, o, ret, e);
 }
 
-static int op_undo(void *u, const char *module, const char *to, const char *actor,
-                   const char *reason, cJSON **ret, struct gr_error *e)
+static int op_undo(void *u, const char *module, const char *to, const struct gr_order *o,
+                   cJSON **ret, struct gr_error *e)
 {
-    return gr_manager_undo(u, module, to, actor, reason, ret, e);
+    return gr_manager_undo(u, module, to, o, ret, e);
 }
 
 static int op_lift(void *u, const struct gr_digest *digest, const char *actor, const char *reason,

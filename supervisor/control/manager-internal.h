@@ -1,5 +1,6 @@
 // What the manager's files share. Private to control/manager*.c, crew.c and status-writer.c.
 #pragma once
+#include "control/contracts.h"
 #include "control/control-api.h"
 #include "control/fault-book.h"
 #include "control/intents.h"
@@ -18,6 +19,8 @@ struct gr_place {
     struct gr_name module;
     int stable, previous, candidate; // slots; -1: none
     int64_t rollout;                 // whose version the candidate is
+    bool one_way;  // in an order: state that cannot be handed to the stable version may be lost
+    int64_t batch; // of an order only: the rollout that stable came with, beside others
     // what the stable version, and the one before it, had shown in workers before this one
     struct gr_arm_sample carried, previous_carried;
 };
@@ -64,6 +67,7 @@ struct gr_manager {
     struct gr_journal *journal;
     struct gr_transport *transport;
     struct gr_verifier *verifier;
+    struct gr_contracts *contracts;
     struct gr_source *source;
     struct gr_source_health health;
     struct gr_intents *intents; // NULL: the source is a directory
@@ -158,9 +162,18 @@ void gr_manager_collect_store(struct gr_manager *m);
 bool gr_manager_row_names(const struct gr_committed *row, const struct gr_digest *digest);
 
 // manager-ops.c
+// Keeps what a verified release declares, for gr_manager_contract().
+void gr_manager_keep_contract(struct gr_manager *m, const struct gr_verified *v);
+// What a release declares, when its bytes were verified or loaded since the start; borrowed until
+// the next one is kept. NULL: not known (or d is NULL).
+const struct gr_contract *gr_manager_contract(struct gr_manager *m, const struct gr_desired *d);
 void gr_manager_worker_ops(struct gr_rollout_ops *ret); // what a rollout does to the worker
 // A worker that is being built with what is not wanted any more must not come up.
 void gr_manager_rebuild_starting(struct gr_manager *m);
+// For an order: `p`, a member of `row`, is in force with the others of its batch. A request that a
+// fault sends back sees all of them as they were; where one was removed that cannot be shown, and
+// nobody answers in place of what faults.
+void gr_place_join_batch(struct gr_place *p, const struct gr_rollout_row *row);
 // What a slot's version has shown in worker h.
 struct gr_arm_sample gr_hosted_arm(struct gr_hosted *h, int slot);
 
@@ -206,8 +219,8 @@ struct gr_rollout *gr_manager_newest_open(struct gr_manager *m, const struct gr_
 // As gr_control_ops.abort and .undo.
 int gr_manager_abort(struct gr_manager *m, const struct gr_name *module, const struct gr_order *o,
                      cJSON **ret, struct gr_error *e);
-int gr_manager_undo(struct gr_manager *m, const char *module, const char *to, const char *actor,
-                    const char *reason, cJSON **ret, struct gr_error *e);
+int gr_manager_undo(struct gr_manager *m, const char *module, const char *to,
+                    const struct gr_order *o, cJSON **ret, struct gr_error *e);
 
 // crew.c
 int gr_crew_start(struct gr_manager *m, struct gr_error *e);

@@ -19,13 +19,33 @@ static void add_station(struct gr_manager *m, unsigned station, uint64_t took_us
     s->sum_nsec += took_usec * 1000;
 }
 
+void gr_manager_keep_contract(struct gr_manager *m, const struct gr_verified *v)
+{
+    int k = gr_contracts_put(m->contracts, gr_verified_digest(v), gr_verified_contract(v));
+    if (k < 0)
+        gr_log(GR_LOG_ERROR, "the contract of %s %s could not be kept: %s",
+               gr_verified_module(v)->s, gr_verified_version(v)->text, strerror(-k));
+}
+
+const struct gr_contract *gr_manager_contract(struct gr_manager *m, const struct gr_desired *d)
+{
+    return d ? gr_contracts_find(m->contracts, &d->digest) : NULL;
+}
+
 static void op_verified(void *u, const struct gr_verified *v)
 {
+    gr_manager_keep_contract(u, v);
     for (unsigned s = 0; s < GR_VERIFY_STATIONS; s++) {
         uint64_t took = gr_verified_station_usec(v, (enum gr_verify_station)s);
         if (took > 0) // 0: skipped, the store had it
             add_station(u, s, took);
     }
+}
+
+static const struct gr_contract *op_in_force(void *u, const struct gr_name *module)
+{
+    const struct gr_committed *row = gr_manager_row(u, module);
+    return row ? gr_manager_contract(u, row->release) : NULL;
 }
 
 struct staging {
@@ -108,7 +128,7 @@ static void on_answer(void *u, const cJSON *reply, const struct gr_error *e)
         a.manager->tally[reply ? GR_TALLY_SWAP_OK : GR_TALLY_SWAP_FAILED]++;
     if (reply && a.swaps && !a.back)
         tell_freeze(a.manager, a.rollout, reply);
-    if (!reply && a.back) {
+    if (!reply && a.back && !gr_rollout_tries_back_again(a.rollout, e)) {
         if (a.manager->active)
             a.manager->active->tainted = true;
         gr_manager_replace_worker(a.manager, "the way back inside it failed");
@@ -144,6 +164,16 @@ static uint64_t freeze_budget(const struct gr_rollout_row *row, enum gr_directio
     return budget ? budget : GR_FREEZE_BUDGET_DEFAULT_USEC; // removals only
 }
 
+void gr_place_join_batch(struct gr_place *p, const struct gr_rollout_row *row)
+{
+    bool removes = false;
+    for (size_t i = 0; i < row->n; i++)
+        removes |= !row->members[i].to;
+    p->batch = row->n > 1 ? row->id : 0;
+    if (p->batch && removes)
+        p->previous = -1;
+}
+
 // The place of a member as direction d makes it; `swapped`: the rollout's table is committed.
 static struct gr_place place_as(struct gr_manager *m, struct gr_rollout *r, size_t i,
                                 enum gr_direction d)
@@ -155,9 +185,11 @@ static struct gr_place place_as(struct gr_manager *m, struct gr_rollout *r, size
     if (d == GR_FORWARD) {
         p.stable = mem->to ? gr_rollout_slot(r, i) : -1;
         p.previous = now && mem->to ? now->stable : -1;
+        gr_place_join_batch(&p, row);
     } else if (now) {
         p.stable = d == GR_BACK && row->gray.swapped ? now->previous : now->stable;
     }
+    p.one_way = d != GR_SETTLE && gr_rollout_is_one_way(r, i, d);
     return p;
 }
 
@@ -182,7 +214,8 @@ static int op_swap(void *u, struct gr_rollout *r, enum gr_direction d)
         return -ECONNRESET;
     const struct gr_rollout_row *row = gr_rollout_row(r);
     // what was never in force goes without a freeze
-    bool routes = d == GR_BACK && gr_rollout_ladder(r) && !row->gray.swapped;
+    bool routes =
+        d == GR_BACK && gr_rollout_ladder(r) && !row->gray.swapped && !gr_rollout_swap_was_asked(r);
     return ask(m, r, order_as(m, r, d, routes ? "route" : "swap"),
                (struct asking){.swaps = !routes, .back = d == GR_BACK}, freeze_budget(row, d));
 }
@@ -369,6 +402,7 @@ static void op_history(void *u, struct gr_rollout *r, size_t member, struct gr_a
 void gr_manager_worker_ops(struct gr_rollout_ops *ret)
 {
     ret->verified = op_verified;
+    ret->in_force = op_in_force;
     ret->stage = op_stage;
     ret->unstage = op_unstage;
     ret->can_stage = op_can_stage;

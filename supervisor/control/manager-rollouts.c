@@ -203,18 +203,32 @@ static bool asks_back(const struct gr_rollout_row *newer, const struct gr_rollou
     return meets;
 }
 
-static void take_back(struct gr_rollout *older, const struct gr_rollout_row *newer)
+// Where state would be lost by that and the documents do not agree to it, the newer one is refused.
+static void take_back(struct gr_rollout *older, struct gr_rollout *by)
 {
+    const struct gr_rollout_row *newer = gr_rollout_row(by);
     const struct gr_desired *d = newer->members[0].to;
     struct gr_order o = {.verb = GR_ORDER_ABORT, .rollout = gr_rollout_row(older)->id, .step = -1};
     struct gr_error e = {0};
     for (size_t i = 0; i < newer->n && !(d && d->actor[0]); i++)
         d = newer->members[i].to;
+    for (size_t i = 0; i < newer->n; i++)
+        o.one_way |= newer->members[i].to && newer->members[i].to->one_way;
     snprintf(o.actor, sizeof o.actor, "%s", d ? d->actor : "");
     snprintf(o.reason, sizeof o.reason, "%s",
              d && d->reason[0] ? d->reason : "the version before is desired again");
-    if (gr_rollout_steer(older, &o, &e) < 0) // on its way back already
+    int k = gr_rollout_steer(older, &o, &e);
+    if (k == -EPERM) {
+        gr_error_set(
+            &e, k, GR_REASON_STATE_HANDOVER_FAILED,
+            "the version before is desired again, and %.300s cannot be taken back without "
+            "a loss: %.400s. Write a newer release, or, if the state may go, grayctl abort "
+            "--one-way or \"one_way\": true in the document",
+            gr_rollout_row(older)->members[0].module.s, gr_rollout_row(older)->gray.door_why);
+        gr_rollout_fail(by, newer->n, &e);
+    } else if (k < 0) { // on its way back already
         gr_log(GR_LOG_DEBUG, "%s", e.message);
+    }
 }
 
 // Newer wins: older rollouts of the same modules are superseded; the newer one begins when they
@@ -237,7 +251,7 @@ int gr_manager_advance_rollouts(struct gr_manager *m)
                 if (gr_rollout_names(m->rollouts[k], &row->members[j].module)) {
                     size_t before = m->n_rollouts;
                     if (asks_back(row, gr_rollout_row(m->rollouts[k])))
-                        take_back(m->rollouts[k], row);
+                        take_back(m->rollouts[k], r);
                     else
                         gr_rollout_supersede(m->rollouts[k], row->id);
                     if (m->n_rollouts != before)

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "control/json-add.h"
 #include "control/manager-internal.h"
+#include "state/passage.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,34 +28,40 @@ static bool add_version(cJSON *o, const char *key, const struct gr_desired *d)
                         cJSON_AddStringToObject(v, "hash", gr_digest_format(&d->digest, hash))));
 }
 
-static cJSON *document_of(const struct gr_desired *d) // NULL: null
+// The document agrees to a loss of state when this order does, whatever it said then.
+static cJSON *document_of(const struct gr_desired *d, const struct gr_order *o) // d NULL: null
 {
     char *text GR_AUTO_FREE = d ? gr_desired_format(d) : NULL;
-    return d ? (text ? cJSON_Parse(text) : NULL) : cJSON_CreateNull();
+    cJSON *j = text ? cJSON_Parse(text) : NULL;
+    if (!d)
+        return cJSON_CreateNull();
+    cJSON_DeleteItemFromObjectCaseSensitive(j, "one_way");
+    return gr_json_whole(j, j && (!o->one_way || cJSON_AddTrueToObject(j, "one_way")));
 }
 
 static bool add_documents(cJSON *o, const struct gr_name *module, const struct gr_desired *to,
-                          const struct gr_rollout_row *row)
+                          const struct gr_rollout_row *row, const struct gr_order *order)
 {
     cJSON *all = cJSON_AddObjectToObject(o, "documents");
-    bool ok = all && gr_json_add(o, "document", document_of(to)) &&
-              gr_json_add(all, module->s, document_of(to));
+    bool ok = all && gr_json_add(o, "document", document_of(to, order)) &&
+              gr_json_add(all, module->s, document_of(to, order));
     for (size_t i = 0; ok && row && i < row->n; i++)
         if (!gr_name_equal(&row->members[i].module, module))
-            ok = gr_json_add(all, row->members[i].module.s, document_of(row->members[i].from));
+            ok = gr_json_add(all, row->members[i].module.s,
+                             document_of(row->members[i].from, order));
     return ok;
 }
 
 // `row`: the rollout that is taken back; NULL: none is.
 static int answer(const struct gr_name *module, const struct gr_desired *from,
                   const struct gr_desired *to, const struct gr_rollout_row *row,
-                  const char *message, cJSON **ret, struct gr_error *e)
+                  const struct gr_order *order, cJSON **ret, struct gr_error *e)
 {
     cJSON *o = cJSON_CreateObject();
     bool ok = o && cJSON_AddStringToObject(o, "module", module->s) &&
               (!row || gr_json_add_int(o, "rollout", row->id)) && add_version(o, "from", from) &&
-              add_version(o, "to", to) && gr_json_add_text(o, "message", message) &&
-              add_documents(o, module, to, row);
+              add_version(o, "to", to) && gr_json_add_text(o, "message", NULL) &&
+              add_documents(o, module, to, row, order);
     *ret = gr_json_whole(o, ok);
     return *ret ? 0 : gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory");
 }
@@ -80,7 +87,7 @@ int gr_manager_abort(struct gr_manager *m, const struct gr_name *module, const s
         return gr_manager_steer(m, module, o, e);
     const struct gr_rollout_row *row = gr_rollout_row(r);
     const struct gr_rollout_member *mem = member_of(row, module);
-    int k = answer(module, mem->to, mem->from, row, NULL, &said, e);
+    int k = answer(module, mem->to, mem->from, row, o, &said, e);
     if (k == 0)
         k = gr_rollout_steer(r, o, e);
     if (k < 0)
@@ -99,7 +106,7 @@ static int undo_rollout(struct gr_rollout *r, const struct gr_name *module,
     const struct gr_rollout_member *mem = member_of(row, module);
     struct gr_error why = {0};
     cJSON *said = NULL;
-    int k = answer(module, mem->to, to ? to : mem->from, row, NULL, &said, e);
+    int k = answer(module, mem->to, to ? to : mem->from, row, o, &said, e);
     if (k == 0)
         k = gr_rollout_steer(r, o, &why);
     if (k == -EALREADY) { // on its way back: there is nothing to do but to say so
@@ -186,11 +193,39 @@ static int find_before(struct gr_manager *m, const struct gr_committed *row,
     return k;
 }
 
-int gr_manager_undo(struct gr_manager *m, const char *module, const char *to, const char *actor,
-                    const char *reason, cJSON **ret, struct gr_error *e)
+// What the release declares, though it was not loaded since the start; NULL: the store has it no
+// more.
+static const struct gr_contract *find_contract(struct gr_manager *m, const struct gr_desired *d)
+{
+    const struct gr_contract *c = gr_manager_contract(m, d);
+    struct gr_verified *v GR_CLEANUP(gr_verified_freep) = NULL;
+    struct gr_error e = {0};
+    if (c || gr_verified_reopen(m->verifier, &d->module, &d->version, &d->digest, &v, &e) < 0)
+        return c;
+    gr_manager_keep_contract(m, v);
+    return gr_manager_contract(m, d);
+}
+
+// The rollout that follows would be refused: better said before anything is written.
+static int undo_release(struct gr_manager *m, const struct gr_committed *row,
+                        const struct gr_desired *target, const struct gr_order *o, cJSON **ret,
+                        struct gr_error *e)
+{
+    struct gr_passage p;
+    const struct gr_contract *to = find_contract(m, target);
+    gr_passage_find(gr_manager_contract(m, row->release), to, &p);
+    if (p.handover == GR_HANDOVER_IMPOSSIBLE && !o->one_way)
+        return gr_error_set(e, -EPERM, GR_REASON_STATE_HANDOVER_FAILED,
+                            "undo of %s is not done: %s; expected an order that agrees to that: "
+                            "grayctl undo %s --one-way",
+                            row->module.s, p.why, row->module.s);
+    return answer(&row->module, row->release, target, NULL, o, ret, e);
+}
+
+int gr_manager_undo(struct gr_manager *m, const char *module, const char *to,
+                    const struct gr_order *o, cJSON **ret, struct gr_error *e)
 {
     struct gr_desired *target GR_CLEANUP(gr_desired_freep) = NULL;
-    struct gr_order o = {.verb = GR_ORDER_ABORT, .rollout = -1, .step = -1};
     struct gr_name name;
     bool named = gr_name_parse(module, strlen(module), &name) == 0;
     const struct gr_committed *row = named ? gr_manager_row(m, &name) : NULL;
@@ -206,8 +241,5 @@ int gr_manager_undo(struct gr_manager *m, const char *module, const char *to, co
         k = find_before(m, row, &target, e);
     if (k < 0)
         return k;
-    snprintf(o.actor, sizeof o.actor, "%s", actor ? actor : "");
-    snprintf(o.reason, sizeof o.reason, "%s", reason ? reason : "");
-    return r ? undo_rollout(r, &name, target, &o, ret, e)
-             : answer(&name, row->release, target, NULL, NULL, ret, e);
+    return r ? undo_rollout(r, &name, target, o, ret, e) : undo_release(m, row, target, o, ret, e);
 }

@@ -69,7 +69,9 @@ static const char *module_phase(const struct gr_rollout *r, const struct gr_comm
                                 const struct gr_told *t)
 {
     if (r)
-        return gr_rollout_row(r)->phase == GR_PHASE_PAUSED ? "Paused" : "Progressing";
+        return gr_rollout_is_stuck(r)                        ? "Degraded"
+               : gr_rollout_row(r)->phase == GR_PHASE_PAUSED ? "Paused"
+                                                             : "Progressing";
     bool bad = lacks(row, t);
     bad |= t && (t->phase == GR_PHASE_REJECTED || t->phase == GR_PHASE_ROLLED_BACK ||
                  (t->phase == GR_PHASE_COUNT && t->reason));
@@ -95,6 +97,8 @@ static void fill_gray(struct gr_rollout *r, size_t member, struct gr_view_gray *
                                .gate = left.gate,
                                .hold = row->gray.hold,
                                .held_by = row->gray.held_by,
+                               .door = row->gray.door,
+                               .door_why = row->gray.door_why,
                                .order = &row->gray.order};
     gr_rollout_measure(r); // as of now, not of the last look
     gr_rollout_share(r, member, &g->seen_candidate, &g->seen_stable);

@@ -27,6 +27,10 @@ void gr_table_add_place(cJSON *order, const struct gr_place *p)
     cJSON_AddStringToObject(o, "module", p->module.s);
     cJSON_AddNumberToObject(o, "stable", p->stable);
     cJSON_AddNumberToObject(o, "rescue", p->previous);
+    if (p->one_way)
+        cJSON_AddTrueToObject(o, "one_way");
+    if (p->batch)
+        gr_json_add_int(o, "batch", p->batch);
     if (p->candidate >= 0) {
         cJSON_AddNumberToObject(o, "candidate", p->candidate);
         gr_json_add_int(o, "rollout", p->rollout);

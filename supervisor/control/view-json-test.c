@@ -157,6 +157,8 @@ static void test_a_rollout_says_where_it_is(void **state)
                                    .pause_requests_left = 9,
                                    .hold = GR_HOLD_STEP,
                                    .held_by = "alice",
+                                   .door = GR_DOOR_CLOSED,
+                                   .door_why = "pay 2 cannot",
                                    .order = &order};
     GR_AUTO_JSON cJSON *o = gr_view_module_to_json(&m);
     const cJSON *r = gr_json_get(o, "rollout"), *list = gr_json_get(r, "steps");
@@ -168,6 +170,8 @@ static void test_a_rollout_says_where_it_is(void **state)
     assert_string_equal(text(gr_json_get(r, "pause"), "hold"), "step");
     assert_true(gr_json_get(gr_json_get(r, "pause"), "requests_left")->valuedouble == 9);
     assert_string_equal(text(r, "held_by"), "alice");
+    assert_string_equal(text(gr_json_get(r, "one_way"), "door"), "closed");
+    assert_string_equal(text(gr_json_get(r, "one_way"), "message"), "pay 2 cannot");
     assert_string_equal(text(r, "actor"), "alice");
     assert_string_equal(text(r, "reason"), "PAY-7");
     assert_string_equal(text(r, "sticky"), "tenant");

@@ -180,6 +180,15 @@ static bool add_pause(cJSON *o, const struct gr_view_gray *g)
            cJSON_AddBoolToObject(j, "gate", g->gate);
 }
 
+static bool add_door(cJSON *o, const struct gr_view_gray *g)
+{
+    if (g->door == GR_DOOR_NONE)
+        return cJSON_AddNullToObject(o, "one_way");
+    cJSON *j = cJSON_AddObjectToObject(o, "one_way");
+    return j && cJSON_AddStringToObject(j, "door", gr_door_name(g->door)) &&
+           cJSON_AddStringToObject(j, "message", g->door_why);
+}
+
 // What came of the copies since this worker has the candidate.
 static bool add_shadow(cJSON *o, const struct gr_view_version *candidate)
 {
@@ -211,7 +220,7 @@ static bool add_gray(cJSON *o, const struct gr_view_gray *g,
         ok = ok && cJSON_AddNullToObject(o, "weight_observed");
     return ok && cJSON_AddNumberToObject(o, "shadow", g->shadow_permyriad / 100.0) &&
            add_shadow(o, candidate) && gr_json_add_text(o, "sticky", g->sticky) &&
-           add_pause(o, g) && gr_json_add_text(o, "held_by", g->held_by) &&
+           add_pause(o, g) && gr_json_add_text(o, "held_by", g->held_by) && add_door(o, g) &&
            gr_json_add_uint(o, "deadline_left_usec", g->deadline_left_usec) &&
            gr_json_add_text(o, "actor", g->order->actor) &&
            gr_json_add_text(o, "reason", g->order->reason) && add_order(o, g->order);

@@ -34,6 +34,8 @@ struct gr_view_gray {
     bool gate; // only a person ends the pause
     enum gr_hold hold;
     const char *held_by; // "": nobody
+    enum gr_door door;   // of a swap without a way back
+    const char *door_why;
     const struct gr_order_row *order;
 };
 struct gr_view_module {

@@ -160,12 +160,17 @@ static bool answer_again(struct attempt *a, const struct gr_instance *failed,
     return ret->rescued;
 }
 
+static bool can_rescue(const struct attempt *a)
+{
+    return (a->route->idempotent || a->refused) && a->route->rescue_method != GR_METHOD_NONE &&
+           !a->call.thread->shadow;
+}
+
 // false: it failed too, or there is none.
 static bool rescue_stable(struct attempt *a, struct gr_served *ret)
 {
     const struct gr_member *m = &a->route->record->member;
-    return (a->route->idempotent || a->refused) && a->route->rescue_method != GR_METHOD_NONE &&
-           !a->call.thread->shadow &&
+    return can_rescue(a) && a->route->record->batch == GR_BATCH_NONE &&
            answer_again(a, m->stable, m->rescue, a->route->rescue_method, ret);
 }
 
@@ -184,10 +189,56 @@ static __attribute__((noinline)) bool answer_candidate(struct attempt *a, struct
     if (!alone || route->method == GR_METHOD_NONE ||
         (!a->refused && !gr_route_both_idempotent(route))) {
         t->broken = m->candidate; // maybe the request as a whole can be answered again
+        t->broken_batch = GR_BATCH_NONE;
         return false;
     }
     gr_cohort_leave(t, route->record);
     return answer_again(a, m->candidate, m->stable, route->method, ret) || rescue_stable(a, ret);
+}
+
+// The version before a batch, for a request that sees all of the batch as it was.
+static bool answer_before(struct attempt *a, struct gr_served *ret)
+{
+    const struct gr_route *route = a->route;
+    if (route->rescue_method != GR_METHOD_NONE)
+        return answer_by(a, route->record->member.rescue, route->rescue_method, ret);
+    ret->by = NULL;
+    ret->code = GRAYLING_UNIMPLEMENTED;
+    say(a->call.message, "the version before has no such method");
+    return true;
+}
+
+// A version that came with others and bakes: the first one of them that runs in a request may be
+// answered for by the version before, and then the request sees the others' versions before too.
+// Later that would mix what was and what is.
+static __attribute__((noinline)) bool answer_batch(struct attempt *a, struct gr_served *ret)
+{
+    struct gr_thread *t = a->call.thread;
+    const struct gr_record *record = a->route->record;
+    uint8_t *view = &t->batches[record->batch], before = *view;
+    if (before & GR_BATCH_BACK)
+        return answer_before(a, ret);
+    *view |= GR_BATCH_USED;
+    if (answer_by(a, record->member.stable, a->route->method, ret))
+        return true;
+    if (t->shadow)
+        return false;
+    if ((before & GR_BATCH_USED) || !can_rescue(a)) {
+        t->broken = record->member.stable;
+        t->broken_batch = record->batch;
+        return false;
+    }
+    *view = GR_BATCH_BACK;
+    return answer_again(a, record->member.stable, record->member.rescue, a->route->rescue_method,
+                        ret);
+}
+
+static inline bool answer_stable(struct attempt *a, struct gr_served *ret)
+{
+    if (__builtin_expect(a->route->record->batch != GR_BATCH_NONE, 0))
+        return answer_batch(a, ret);
+    return answer_by(a, a->route->record->member.stable, a->route->method, ret) ||
+           rescue_stable(a, ret);
 }
 
 static bool sees_candidate(struct gr_thread *t, const struct gr_route *route)
@@ -252,8 +303,8 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
     }
     if (__builtin_expect(candidate, 0))
         ret->failed = !answer_candidate(&a, ret);
-    else if (!answer_by(&a, member->stable, route->method, ret))
-        ret->failed = !rescue_stable(&a, ret);
+    else
+        ret->failed = !answer_stable(&a, ret);
     if (ret->code != GRAYLING_OK) {
         gr_answer_free(t->dispatch, a.call.answer);
         a.call.answer = NULL;
@@ -302,9 +353,10 @@ void gr_response_clear(struct gr_response *r)
     r->private_ = NULL;
 }
 
-// A candidate failed where answering again would have mixed two views, or where its own method is
-// not idempotent. Unless its caller made do without, the request as a whole is answered again, all
-// by stable, if what it asked for is idempotent.
+// A candidate, or one of a batch that bakes, failed where answering again would have mixed two
+// views, or where its own method is not idempotent. Unless its caller made do without, the request
+// as a whole is answered again, all by stable, or all by what was before the batch, if what it
+// asked for is idempotent.
 static __attribute__((noinline)) void mend(struct gr_thread *t, const struct gr_route *route,
                                            const struct grayling_request *request, char *message,
                                            struct gr_served *served)
@@ -314,7 +366,10 @@ static __attribute__((noinline)) void mend(struct gr_thread *t, const struct gr_
     if (served->code == GRAYLING_OK || route->method == GR_METHOD_NONE || !route->idempotent ||
         (served->candidate && !route->candidate_idempotent))
         return;
-    gr_cohorts_leave_used(t, route->record->table);
+    if (t->broken_batch == GR_BATCH_NONE)
+        gr_cohorts_leave_used(t, route->record->table);
+    else
+        t->batches[t->broken_batch] = GR_BATCH_BACK;
     say(message, "");
     gr_serve(t, route, request, 0, message, served);
     served->rescued = !served->failed;

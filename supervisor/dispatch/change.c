@@ -142,6 +142,7 @@ static int plan_changed_locked(struct gr_dispatch *d, struct gr_plan *p, struct 
                            .candidate = c->candidate,
                            .candidate_contract = contract_of(c->candidate),
                            .gray = c->gray,
+                           .batch = c->batch,
                        },
                        e);
         if (r < 0)

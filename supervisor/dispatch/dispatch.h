@@ -99,6 +99,9 @@ struct gr_change { // what the table says of one module from now on
     // modules that the table has in that rollout.
     struct gr_instance *candidate;
     struct gr_gray *gray; // borrowed; the table takes a reference
+    // The rollout that put `stable` in force together with other modules' versions: a request sees
+    // all of them or, once one faulted, all of their rescues. 0: it came alone.
+    int64_t batch;
 };
 struct gr_swap_result {
     uint64_t table;       // number of the table now in force

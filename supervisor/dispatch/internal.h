@@ -12,6 +12,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#define GR_BATCHES_MAX (GR_MODULES_MAX / 2) // each has two modules
+
 struct gr_thread { // one calling thread's seat
     // Written by its thread at every call, read by the writer: the record that the outermost call
     // entered; NULL: outside.
@@ -24,9 +26,11 @@ struct gr_thread { // one calling thread's seat
     // Of the request that the outermost call answers, for all calls that it makes (cohort.c).
     const struct grayling_request *request;
     bool shadow; // the outermost call is a shadow's (shadow.c)
-    // A candidate that failed where only the whole request can be answered again; NULL outside.
+    // A version that failed where only the whole request can be answered again; NULL outside.
     struct gr_instance *broken;
-    uint8_t cohorts[GR_GRAYS_MAX]; // GR_COHORT_, by the table's rollouts
+    unsigned broken_batch;           // the batch that it came with; GR_BATCH_NONE: a candidate
+    uint8_t cohorts[GR_GRAYS_MAX];   // GR_COHORT_, by the table's rollouts
+    uint8_t batches[GR_BATCHES_MAX]; // GR_BATCH_, by the table's batches
 };
 
 struct gr_held { // responses of one version that point into its memory, counted by the thread that
@@ -113,14 +117,19 @@ enum {
     GR_COHORT_CANDIDATE = 2,
     GR_COHORT_USED = 4, // a candidate of it has run
 };
+enum {
+    GR_BATCH_USED = 1, // a version of it has run
+    GR_BATCH_BACK = 2, // this request sees the versions before it
+};
 // Forgets what the previous request decided. `table` is pinned for this one.
 static inline void gr_cohorts_begin(struct gr_thread *t, const struct gr_table *table,
                                     const struct grayling_request *request)
 {
-    if (__builtin_expect(table->n_rollouts == 0, 1))
+    if (__builtin_expect((table->n_rollouts | table->n_batches) == 0, 1))
         return;
     t->request = request;
     memset(t->cohorts, 0, table->n_rollouts);
+    memset(t->batches, 0, table->n_batches);
 }
 // The cohort of the record's rollout, decided at first touch. Only for records with a gray.
 uint8_t gr_cohort(struct gr_thread *t, const struct gr_record *r);

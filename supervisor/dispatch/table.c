@@ -197,6 +197,24 @@ static int join_rollout(struct gr_table *t, struct gr_record *r, struct gr_error
     return 0;
 }
 
+// Numbers the batches. One that has a single module left here mixes nothing, and is none.
+static void join_batches(struct gr_table *t)
+{
+    for (size_t i = 0; i < t->n_records; i++) {
+        struct gr_record *r = &t->records[i];
+        if (!r->member.batch || r->batch != GR_BATCH_NONE)
+            continue;
+        bool joined = false;
+        for (size_t k = i + 1; k < t->n_records; k++)
+            if (t->records[k].member.batch == r->member.batch) {
+                t->records[k].batch = (unsigned)t->n_batches;
+                joined = true;
+            }
+        if (joined)
+            r->batch = (unsigned)t->n_batches++;
+    }
+}
+
 static struct gr_table *allocate(const struct gr_member *members, size_t n)
 {
     size_t n_routes = 0, n_grays = 0, places = 16;
@@ -233,8 +251,12 @@ int gr_table_build(uint64_t number, const struct gr_member *members, size_t n,
     t->outside.table = t;
     t->n_records = n;
     for (size_t i = 0; i < n; i++)
-        t->records[i] = (struct gr_record){
-            .table = t, .member = members[i], .name = gr_member_contract(&members[i])->module};
+        t->records[i] = (struct gr_record){.table = t,
+                                           .member = members[i],
+                                           .batch = GR_BATCH_NONE,
+                                           .name = gr_member_contract(&members[i])->module};
+    t->outside.batch = GR_BATCH_NONE;
+    join_batches(t);
     for (size_t i = 0; i < n; i++) {
         struct gr_record *record = &t->records[i];
         const struct gr_member *m = &members[i];

@@ -47,6 +47,7 @@ struct gr_member {
     struct gr_instance *candidate;
     const struct gr_contract *candidate_contract;
     struct gr_gray *gray; // who sees the candidate; the table takes a reference
+    int64_t batch;        // the rollout that `stable` came with, beside others; 0: alone
 };
 // Of whichever version there is.
 static inline const struct gr_contract *gr_member_contract(const struct gr_member *m)
@@ -58,9 +59,11 @@ struct gr_record {
     const struct gr_table *table;
     struct gr_member member;
     unsigned rollout;    // index into the table's rollouts; only with member.gray
+    unsigned batch;      // number of its batch in this table; GR_BATCH_NONE: it came alone
     struct gr_name name; // a copy: a retired table may outlive the versions that it named
     struct gr_gates reach;
 };
+#define GR_BATCH_NONE UINT32_MAX
 #define GR_METHOD_NONE UINT16_MAX
 struct gr_route {
     uint64_t hash;
@@ -87,6 +90,7 @@ struct gr_table {
     struct gr_record
         outside; // entered while a call still looks up its route: pins the table, reaches nothing
     size_t n_records, mask, n_rollouts;
+    size_t n_batches; // of two modules at least
     struct gr_record *records;
     struct gr_route *routes;
     struct gr_table_rollout *rollouts;

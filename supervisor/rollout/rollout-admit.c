@@ -54,10 +54,14 @@ static void await(struct gr_rollout *r, const struct gr_error *why)
 void gr_rollout_consider(struct gr_rollout *r)
 {
     struct gr_admission a = {.culprit = SIZE_MAX};
+    if (gr_door_negotiate(r) < 0)
+        return;
     enum gr_resolve_verdict v =
         r->env.ops->admit ? r->env.ops->admit(r->env.ops->userdata, r, &a) : GR_RESOLVE_GO;
     switch (v) {
     case GR_RESOLVE_GO:
+        if (gr_door_negotiate(r) < 0) // with those that it took along
+            return;
         go(r);
         return;
     case GR_RESOLVE_WAIT:

@@ -40,6 +40,7 @@ static void convict_waiting(struct gr_rollout *r)
 
 static int send_back(struct gr_rollout *r)
 {
+    r->back_again.usec = 0;
     r->asks++;
     r->ask = GR_ASK_BACK;
     return r->env.ops->swap(r->env.ops->userdata, r, GR_BACK);
@@ -87,8 +88,51 @@ void gr_rollout_restored(struct gr_rollout *r)
     gr_rollout_end(r, r->restored_as);
 }
 
+// State that was accepted is not given up because a hook failed once, or a call was slow.
+bool gr_rollout_tries_back_again(const struct gr_rollout *r, const struct gr_error *why)
+{
+    bool has_state = why->reason == GR_REASON_STATE_HANDOVER_FAILED;
+    for (size_t i = 0; i < r->row.n; i++)
+        has_state |= r->members[i].has_state && why->reason == GR_REASON_FREEZE_TIMEOUT &&
+                     r->back_tries < GR_BACK_TRIES_MAX;
+    return has_state && !r->forced_back;
+}
+
+static void wait_to_go_back(struct gr_rollout *r, const struct gr_error *why)
+{
+    uint64_t wait = GR_BACK_AGAIN_USEC << (r->back_tries < 10 ? r->back_tries : 10);
+    bool first = r->back_tries++ == 0;
+    if (r->back_tries == GR_BACK_TRIES_QUIET) {
+        char text[GR_MESSAGE_MAX];
+        snprintf(text, sizeof text,
+                 "the way back waits for its state: %.500s. It is tried again; grayctl abort %s "
+                 "--one-way goes back without it",
+                 why->message, r->row.members[0].module.s);
+        snprintf(r->row.message, sizeof r->row.message, "%s", text);
+        r->env.ops->noted(r->env.ops->userdata, r, GR_MSG_DEGRADED, text);
+    }
+    gr_log(first ? GR_LOG_NOTICE : GR_LOG_DEBUG,
+           "rollout %" PRId64 ": the way back is tried again, with its state: %s", r->row.id,
+           why->message);
+    r->back_again.usec =
+        gr_rollout_now(r).usec + (wait < GR_BACK_AGAIN_USEC_MAX ? wait : GR_BACK_AGAIN_USEC_MAX);
+    gr_rollout_arm(r);
+}
+
+void gr_rollout_try_back_again(struct gr_rollout *r)
+{
+    if (gr_rollout_now(r).usec >= r->back_again.usec)
+        gr_rollout_ask_back(r);
+    else
+        gr_rollout_arm(r);
+}
+
 void gr_rollout_back_answered(struct gr_rollout *r, const struct gr_error *why)
 {
+    if (why && gr_rollout_tries_back_again(r, why)) {
+        wait_to_go_back(r, why);
+        return;
+    }
     if (why) // ops->swap has the worker replaced by one that is built from the rows
         gr_log(GR_LOG_WARNING,
                "rollout %" PRId64
@@ -107,6 +151,10 @@ void gr_rollout_fail(struct gr_rollout *r, size_t member, const struct gr_error 
     enum gr_phase p = r->row.phase;
     if (gr_phase_is_terminal(p) || p == GR_PHASE_ROLLING_BACK || r->taking_back)
         return;
+    if (gr_door_keeps(r, why)) {
+        gr_door_keep(r, member, why);
+        return;
+    }
     gr_rollout_set_reason(r, member, why);
     if (waits_for_a_person(r, why->reason)) {
         gr_steps_hold(r, GR_HOLD_FAILURE, NULL);
@@ -122,6 +170,7 @@ void gr_rollout_fail(struct gr_rollout *r, size_t member, const struct gr_error 
     convict(r, member, why->reason);
     if (p == GR_PHASE_BAKING) {
         go_back(r, GR_ROLLOUT_FAIL, GR_ROLLOUT_RESTORED);
+        convict_waiting(r);
         return;
     }
     if (r->asks) { // a swap is under way: what it does is undone, and nothing is committed
@@ -143,6 +192,10 @@ void gr_rollout_supersede(struct gr_rollout *r, int64_t by)
     if (r->asks && r->ask != GR_ASK_ROUTE) // a swap answers within its budget; then again
         return;
     snprintf(r->row.message, sizeof r->row.message, "superseded by rollout %" PRId64, by);
+    if (r->row.phase == GR_PHASE_BAKING && r->row.gray.door != GR_DOOR_NONE) {
+        gr_door_leave(r);
+        return;
+    }
     if (r->row.phase == GR_PHASE_BAKING || gr_rollout_is_stepping(r)) {
         go_back(r, GR_ROLLOUT_SUPERSEDE, GR_ROLLOUT_REPLACED);
         convict_waiting(r);
@@ -154,6 +207,7 @@ void gr_rollout_supersede(struct gr_rollout *r, int64_t by)
     gr_rollout_end(r, GR_ROLLOUT_SUPERSEDE);
 }
 
+// Whatever state there was went with the worker, so that no door holds what failed.
 bool gr_rollout_restore_without_worker(struct gr_rollout *r, size_t member,
                                        const struct gr_error *why)
 {
@@ -170,6 +224,7 @@ bool gr_rollout_restore_without_worker(struct gr_rollout *r, size_t member,
     for (size_t i = 0; i < r->row.n; i++)
         r->members[i].slot = -1; // gone with the worker
     r->asks = 0;
+    r->back_again.usec = 0;
     gr_rollout_restored(r);
     return true;
 }

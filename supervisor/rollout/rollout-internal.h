@@ -19,6 +19,7 @@ struct gr_member {
     double sla_error_rate; // of the contract; < 0: none
     uint64_t sla_p99_usec; // 0: none
     // Sums since the first weight, and the worker's counters as they were read last.
+    bool has_state; // its new version declares state, or the one before it does
     bool began, seen;
     struct gr_arm_sample candidate, stable, reference;
     struct gr_arm_sample last_candidate, last_stable;
@@ -44,6 +45,12 @@ struct gr_rollout {
     bool taking_back;  // nothing was committed: the worker goes back before the rollout ends
     bool awaiting;     // all verified, waiting to be admitted
     bool stage_wanted; // admitted, waiting for a worker that can stage
+
+    bool swap_asked;  // the swap was, so that it may have taken place
+    bool forced_back; // an order: back, though state is lost by that
+    unsigned back_tries;
+    struct gr_mono back_again; // the hand-over back failed: then once more; 0: it is not waited for
+
     unsigned stage_tries;
     bool in_table;                     // candidates are, or may be, in the worker's table
     bool step_entered;                 // the step's intent is journaled and its effect asked for
@@ -87,7 +94,24 @@ void gr_rollout_swap_forward(struct gr_rollout *r);
 // --- rollout-back.c ---
 void gr_rollout_ask_back(struct gr_rollout *r);
 void gr_rollout_restored(struct gr_rollout *r);
+void gr_rollout_try_back_again(struct gr_rollout *r);
 void gr_rollout_back_answered(struct gr_rollout *r, const struct gr_error *why);
+
+// --- rollout-door.c ---
+extern const struct gr_strategy gr_no_steps;
+// All members are verified. Fails: -EPERM, and the rollout is refused: it has ended.
+GR_MUST_CHECK int gr_door_negotiate(struct gr_rollout *r);
+bool gr_door_holds(
+    struct gr_rollout *r); // nobody has agreed to a swap without a way back: it waits
+// Whether the order goes through a door without saying so. Fails: -EPERM.
+GR_MUST_CHECK int gr_door_refuse_promote(const struct gr_rollout *r, const struct gr_order *o,
+                                         struct gr_error *e);
+GR_MUST_CHECK int gr_door_refuse_abort(const struct gr_rollout *r, const struct gr_order *o,
+                                       struct gr_error *e);
+void gr_door_open(struct gr_rollout *r, const struct gr_order *o); // if the order says so
+bool gr_door_keeps(const struct gr_rollout *r, const struct gr_error *why);
+void gr_door_keep(struct gr_rollout *r, size_t member, const struct gr_error *why);
+void gr_door_leave(struct gr_rollout *r);
 
 // --- rollout-bake.c ---
 void gr_rollout_begin_bake(struct gr_rollout *r);

@@ -62,7 +62,8 @@ void gr_rollout_measure(struct gr_rollout *r)
         add_growth(&m->candidate, &m->last_candidate, &candidate);
         // without steps the two never serve beside each other: what stable still answered while the
         // swap was under way belongs to what it had shown before
-        add_growth(r->ladder ? &m->stable : &m->reference, &m->last_stable, &stable);
+        add_growth(r->ladder && r->ladder->n_steps ? &m->stable : &m->reference, &m->last_stable,
+                   &stable);
     }
 }
 

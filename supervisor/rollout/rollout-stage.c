@@ -180,6 +180,7 @@ void gr_rollout_swap_forward(struct gr_rollout *r)
     gr_rollout_begin_measuring(r);
     r->asks++;
     r->ask = GR_ASK_FORWARD;
+    r->swap_asked = true;
     int k = GR_FAULT("rollout.before-swap");
     if (k == 0)
         k = r->env.ops->swap(r->env.ops->userdata, r, GR_FORWARD);

@@ -42,9 +42,10 @@ static void remember(struct gr_rollout *r, const struct gr_order *o)
 static void tell(struct gr_rollout *r, const struct gr_order *o)
 {
     char text[GR_MESSAGE_MAX];
-    snprintf(text, sizeof text, "%s ordered %s of rollout %" PRId64 " at step %" PRId64 "%s%.500s",
-             actor_of(o), r->row.gray.order.verb, r->row.id, r->row.gray.order.step + 1,
-             o->reason[0] ? ": " : "", o->reason);
+    snprintf(text, sizeof text,
+             "%s ordered %s%s of rollout %" PRId64 " at step %" PRId64 "%s%.500s", actor_of(o),
+             r->row.gray.order.verb, o->one_way ? " --one-way" : "", r->row.id,
+             r->row.gray.order.step + 1, o->reason[0] ? ": " : "", o->reason);
     r->env.ops->noted(r->env.ops->userdata, r, GR_MSG_STEERED, text);
 }
 
@@ -85,6 +86,7 @@ static int promote_full(struct gr_rollout *r, const struct gr_order *o, struct g
                             "promote --full --over-bad-stable",
                             r->row.id);
     remember(r, o);
+    gr_door_open(r, o);
     r->row.gray.full = true;
     // else the bake would hold it against what stable was, and go back to what stable is
     r->row.gray.overruled |=
@@ -99,9 +101,51 @@ static int promote_full(struct gr_rollout *r, const struct gr_order *o, struct g
     return 0;
 }
 
+// What failed behind a door without a way back is kept all the same.
+static int keep_it(struct gr_rollout *r, const struct gr_order *o, struct gr_error *e)
+{
+    struct gr_gray_row before = r->row.gray;
+    if (!o->full)
+        return gr_error_set(e, -EPERM, GR_REASON_NONE,
+                            "promote of rollout %" PRId64 " is not possible: %.500s. A person may "
+                            "keep it: promote --full",
+                            r->row.id, r->row.message);
+    remember(r, o);
+    r->row.gray.overruled = true;
+    r->row.gray.hold = GR_HOLD_NONE;
+    int k = journal_order(r, before, e);
+    if (k < 0)
+        return k;
+    r->row.reason = GR_REASON_NONE;
+    for (size_t i = 0; i < r->row.n; i++)
+        r->row.members[i].reason = GR_REASON_NONE;
+    snprintf(r->row.message, sizeof r->row.message, "%s keeps it, whatever its verdict says",
+             actor_of(o));
+    tell(r, o);
+    gr_rollout_arm(r);
+    return 0;
+}
+
+// It waits at a door, and the order goes through.
+static int go_through(struct gr_rollout *r, const struct gr_order *o, struct gr_error *e)
+{
+    struct gr_gray_row before = r->row.gray;
+    remember(r, o);
+    gr_door_open(r, o);
+    r->row.gray.held_by[0] = '\0';
+    int k = journal_order(r, before, e);
+    if (k < 0)
+        return k;
+    tell(r, o);
+    gr_steps_walk(r);
+    return 0;
+}
+
 static int promote_it(struct gr_rollout *r, const struct gr_order *o, struct gr_error *e)
 {
     struct gr_gray_row before = r->row.gray;
+    if (r->row.phase == GR_PHASE_BAKING && before.hold == GR_HOLD_FAILURE)
+        return keep_it(r, o, e);
     if (r->row.phase == GR_PHASE_BAKING)
         return gr_error_set(e, -EALREADY, GR_REASON_NONE,
                             "rollout %" PRId64 " is in force already and bakes; abort takes it "
@@ -111,6 +155,9 @@ static int promote_it(struct gr_rollout *r, const struct gr_order *o, struct gr_
         return not_in_phase(r, o, r->row.message, e);
     if (!gr_rollout_is_stepping(r))
         return not_in_phase(r, o, "A rollout is promoted while it walks its steps", e);
+    int refused = gr_door_refuse_promote(r, o, e);
+    if (refused < 0)
+        return refused;
     if (o->full)
         return promote_full(r, o, e);
     if (before.full || swap_is_under_way(r))
@@ -118,6 +165,8 @@ static int promote_it(struct gr_rollout *r, const struct gr_order *o, struct gr_
                             "rollout %" PRId64 " is on its way to the swap already", r->row.id);
     if (before.hold == GR_HOLD_BAD_STABLE && o->over_bad_stable)
         return promote_full(r, o, e); // the swap is what is left
+    if (before.hold == GR_HOLD_ONE_WAY)
+        return go_through(r, o, e);
     if (before.hold == GR_HOLD_BAD_STABLE || before.hold == GR_HOLD_UNDECIDED ||
         before.hold == GR_HOLD_FAILURE)
         return gr_error_set(e, -EPERM, GR_REASON_NONE,
@@ -131,6 +180,7 @@ static int promote_it(struct gr_rollout *r, const struct gr_order *o, struct gr_
                             " already: the worker is being told of the one before",
                             r->row.id, r->row.step + 1);
     remember(r, o);
+    gr_door_open(r, o);
     r->row.gray.held_by[0] = '\0';
     gr_steps_leave(r); // whatever is asked of the worker: the answer goes on with the next step
     if (r->row.phase == GR_PHASE_PAUSED && r->row.gray.hold == GR_HOLD_NONE) {
@@ -204,13 +254,28 @@ static int resume_it(struct gr_rollout *r, const struct gr_order *o, struct gr_e
     return 0;
 }
 
+// The way back has waited for state long enough.
+static int force_back(struct gr_rollout *r, const struct gr_order *o)
+{
+    remember(r, o);
+    r->forced_back = true;
+    gr_rollout_ask_back(r);
+    tell(r, o);
+    return 0;
+}
+
 static int abort_it(struct gr_rollout *r, const struct gr_order *o, struct gr_error *e)
 {
     struct gr_error why = {0};
+    if (r->back_again.usec && o->one_way)
+        return force_back(r, o);
     if (r->row.phase == GR_PHASE_ROLLING_BACK || r->taking_back)
         return gr_error_set(e, -EALREADY, GR_REASON_NONE,
                             "rollout %" PRId64 " is on its way back already: %.500s", r->row.id,
                             r->row.message);
+    int refused = gr_door_refuse_abort(r, o, e);
+    if (refused < 0)
+        return refused;
     remember(r, o);
     gr_error_set(&why, -ECANCELED, GR_REASON_OPERATOR_ABORT, "%s took rollout %" PRId64 " back: %s",
                  actor_of(o), r->row.id, o->reason[0] ? o->reason : "no reason was given");

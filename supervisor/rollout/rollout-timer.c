@@ -83,6 +83,12 @@ static void deadline_passed(struct gr_rollout *r)
                      "stays in force: give it more traffic or time, or lower "
                      "strategy.analysis.min_requests",
                      r->row.id, undecided);
+    } else if (hold == GR_HOLD_ONE_WAY) {
+        gr_error_set(&e, -ETIME, GR_REASON_DEADLINE_EXCEEDED,
+                     "rollout %" PRId64 " waited at its deadline for a person who agrees to a swap "
+                     "without a way back: %s. The version before stays in force: grayctl retry, "
+                     "then promote --one-way",
+                     r->row.id, r->row.gray.door_why);
     } else {
         gr_error_set(&e, -ETIME, GR_REASON_DEADLINE_EXCEEDED,
                      "rollout %" PRId64 " was still %s at its deadline; expected it to serve by "
@@ -111,10 +117,14 @@ void gr_rollout_tick(struct gr_rollout *r)
     enum gr_phase p = r->row.phase;
     if (gr_phase_is_terminal(p))
         return;
+    if (r->back_again.usec) { // all else waits for that
+        gr_rollout_try_back_again(r);
+        return;
+    }
     if (p == GR_PHASE_BAKING) {
         if (!gr_rollout_judge(r))
             return;
-        if (now.usec >= r->bake_end.usec) {
+        if (now.usec >= r->bake_end.usec && r->row.gray.hold != GR_HOLD_FAILURE) {
             gr_rollout_bake_over(r);
             return;
         }
@@ -145,8 +155,11 @@ static uint64_t next_moment(const struct gr_rollout *r)
 {
     struct gr_mono now = gr_rollout_now(r);
     uint64_t look = now.usec + GR_JUDGE_USEC;
+    if (r->back_again.usec)
+        return r->back_again.usec;
     if (r->row.phase == GR_PHASE_BAKING)
-        return look < r->bake_end.usec ? look : r->bake_end.usec;
+        return look < r->bake_end.usec || r->row.gray.hold == GR_HOLD_FAILURE ? look
+                                                                              : r->bake_end.usec;
     uint64_t at = r->deadline.usec;
     if (gr_rollout_is_stepping(r) && r->in_table && look < at)
         at = look;
@@ -159,7 +172,8 @@ static uint64_t next_moment(const struct gr_rollout *r)
 
 void gr_rollout_arm(struct gr_rollout *r)
 {
-    if (gr_phase_is_terminal(r->row.phase) || r->row.phase == GR_PHASE_ROLLING_BACK) {
+    if (gr_phase_is_terminal(r->row.phase) ||
+        (r->row.phase == GR_PHASE_ROLLING_BACK && !r->back_again.usec)) {
         r->timer = sd_event_source_disable_unref(r->timer);
         return;
     }

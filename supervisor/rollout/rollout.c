@@ -270,6 +270,8 @@ int gr_rollout_resume(const struct gr_rollout_env *env, struct gr_rollout_row *t
     r->pause_end = (struct gr_mono){now + r->row.gray.pause_left_usec};
     r->checkpointed.usec = now;
     r->step_resumed = r->row.gray.hold == GR_HOLD_STEP;
+    if (!r->ladder && gr_rollout_is_stepping(r))
+        r->ladder = &gr_no_steps;
     gr_rollout_arm(r);
     *ret = r;
     return 0;
@@ -344,6 +346,21 @@ bool gr_rollout_is_waiting(const struct gr_rollout *r)
 bool gr_rollout_is_gray(const struct gr_rollout *r)
 {
     return gr_rollout_is_stepping(r);
+}
+bool gr_rollout_swap_was_asked(const struct gr_rollout *r)
+{
+    return r->swap_asked;
+}
+bool gr_rollout_is_one_way(const struct gr_rollout *r, size_t member, enum gr_direction d)
+{
+    const struct gr_desired *to = r->row.members[member].to;
+    return r->row.gray.door == GR_DOOR_OPEN || (to && to->one_way) ||
+           (d == GR_BACK && r->forced_back);
+}
+bool gr_rollout_is_stuck(const struct gr_rollout *r)
+{
+    return (r->row.phase == GR_PHASE_BAKING && r->row.gray.hold == GR_HOLD_FAILURE) ||
+           r->back_tries >= GR_BACK_TRIES_QUIET;
 }
 const struct gr_verdict_record *gr_rollout_verdict(const struct gr_rollout *r, size_t member)
 {

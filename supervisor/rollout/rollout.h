@@ -29,6 +29,9 @@ struct gr_admission {
 struct gr_rollout_ops {
     // One member's bytes are proven; told once, for those who count how long each station took.
     void (*verified)(void *u, const struct gr_verified *v);
+    // What the version in force declares; borrowed until the next call of an operation. NULL (also
+    // the operation itself): none is in force, or it is not known.
+    const struct gr_contract *(*in_force)(void *u, const struct gr_name *module);
     // All members are verified, or it only removes; before anything is staged, and again with each
     // gr_rollout_reconsider(). May absorb older ones that wait. NULL: GO, always.
     enum gr_resolve_verdict (*admit)(void *u, struct gr_rollout *r, struct gr_admission *ret);
@@ -100,6 +103,15 @@ bool gr_rollout_is_waiting(const struct gr_rollout *r); // an answer of the work
 bool gr_rollout_is_gray(const struct gr_rollout *r);
 // The strategy whose steps it walks; NULL: it has none.
 const struct gr_strategy *gr_rollout_ladder(const struct gr_rollout *r);
+// The swap was asked for and may have taken place, so that state may have changed hands: the way
+// back needs a freeze.
+bool gr_rollout_swap_was_asked(const struct gr_rollout *r);
+// The order to exchange the table in direction d may lose state that cannot be handed over: a
+// person agreed, or it was never to be served.
+bool gr_rollout_is_one_way(const struct gr_rollout *r, size_t member, enum gr_direction d);
+// What failed behind a door without a way back, or waits for its state on the way back: a person
+// should look.
+bool gr_rollout_is_stuck(const struct gr_rollout *r);
 const struct gr_verdict_record *gr_rollout_verdict(const struct gr_rollout *r,
                                                    size_t member); // NULL: not judged yet
 // Requests that a member's new version and the one beside it got since the share was set last.
@@ -131,6 +143,8 @@ void gr_rollout_answered(struct gr_rollout *r, const struct gr_error *why);
 // A worker serves the committed table (again) with the candidates of open rollouts at these slots:
 // stage anew, or go on.
 void gr_rollout_worker_ready(struct gr_rollout *r);
+// A way back that failed so is tried again in the same worker, which holds the state.
+bool gr_rollout_tries_back_again(const struct gr_rollout *r, const struct gr_error *why);
 void gr_rollout_set_slot(struct gr_rollout *r, size_t member, int slot);
 void gr_rollout_set_contract(struct gr_rollout *r, size_t member, const struct gr_contract *c);
 // Takes up what was counted so far: before a worker goes.

@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "rollout/rollout-internal.h"
+#include "state/passage.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -150,19 +151,6 @@ static bool swap_is_next(const struct gr_rollout *r)
            (at + 1 == n && s->kind == GR_STEP_WEIGHT && s->permyriad == 10000);
 }
 
-// Somebody sees the new versions before the swap; else there is nothing to judge. Copies of
-// requests are seen by nobody and counted apart.
-static bool exposes(const struct gr_strategy *ladder)
-{
-    bool seen = ladder->match_json != NULL;
-    for (size_t i = 0; i < ladder->n_steps; i++) {
-        const struct gr_step *s = &ladder->steps[i];
-        bool last = i + 1 == ladder->n_steps && s->permyriad == 10000;
-        seen |= s->kind == GR_STEP_WEIGHT && s->permyriad && !last;
-    }
-    return seen;
-}
-
 static bool rolls_back_undecided(const struct gr_rollout *r)
 {
     for (size_t i = 0; i < r->row.n; i++)
@@ -204,7 +192,8 @@ static void hold_undecided(struct gr_rollout *r)
 
 static void swap(struct gr_rollout *r)
 {
-    if (!r->row.gray.full && exposes(r->ladder)) {
+    // else there is nothing to judge; copies of requests are seen by nobody and counted apart
+    if (!r->row.gray.full && gr_strategy_first_shown(r->ladder) != SIZE_MAX) {
         if (!r->in_table) { // the numbers need traffic
             (void)gr_step_route(r);
             return;
@@ -216,7 +205,7 @@ static void swap(struct gr_rollout *r)
             return;
         }
     }
-    if (go_on(r) < 0)
+    if (gr_door_holds(r) || go_on(r) < 0)
         return;
     r->row.reason = GR_REASON_NONE;
     snprintf(r->row.message, sizeof r->row.message, "%s",

@@ -16,6 +16,7 @@
     X(RESUME, "resume")       /* what held it is over */                                           \
     X(SWAPPED, "swapped")     /* the new table is in force */                                      \
     X(REMOVED, "removed")     /* in force, and nothing of it needs a bake */                       \
+    X(KEEP, "keep")           /* replaced while it bakes, and without a way back: it stays */      \
     X(BAKED, "baked")         /* the bake ended without a complaint */                             \
     X(REFUSE, "refuse")       /* a member was refused before it could be staged */                 \
     X(FAIL, "fail")           /* a member failed when it was staged, swapped or served */          \

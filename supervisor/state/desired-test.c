@@ -58,6 +58,7 @@ static void the_least_document_gets_the_defaults(void **state)
     assert_int_equal(d->n_sources, 1);
     assert_null(d->config);
     assert_null(d->release_json);
+    assert_false(d->one_way);
     assert_int_equal(d->strategy.n_steps, 0);
     assert_true(d->strategy.analysis.error_rate_max_increase == 0.005);
     assert_true(d->strategy.analysis.latency_p99_max_ratio == 1.2);
@@ -84,7 +85,7 @@ static const char complete[] =
     "\"pause\"},"
     "\"release\":{\"payloadType\":\"application/vnd.grayling.release+json\",\"payload\":\"e30=\","
     "\"signatures\":[{\"keyid\":\"k\",\"sig\":\"c2ln\"}]},"
-    "\"actor\":\"alice\",\"reason\":\"PAY-1182\"}";
+    "\"one_way\":true,\"actor\":\"alice\",\"reason\":\"PAY-1182\"}";
 
 static void every_field_arrives(void **state)
 {
@@ -118,6 +119,7 @@ static void every_field_arrives(void **state)
     assert_int_equal(s->bake_usec, 5405000000);
     assert_int_equal(s->on_failure, GR_ON_FAILURE_PAUSE);
     assert_non_null(strstr(d->release_json, "\"sig\":\"c2ln\""));
+    assert_true(d->one_way);
     assert_string_equal(d->actor, "alice");
     assert_string_equal(d->reason, "PAY-1182");
 }
@@ -211,6 +213,7 @@ static void a_defect_is_refused_with_its_path(void **state)
         {"\"strategy\":{\"deadline\":\"0\"}", "strategy.deadline", "found \"0\""},
         {"\"strategy\":{\"on_failure\":\"retry\"}", "strategy.on_failure", "found \"retry\""},
         {"\"release\":\"x\"", "release", "expected an object"},
+        {"\"one_way\":\"yes\"", "one_way", "expected true or false"},
         {"\"release\":{\"payloadType\":\"t\",\"payload\":\"p\"}", "release.signatures",
          "found nothing"},
         {"\"release\":{\"payloadType\":\"t\",\"payload\":\"p\",\"signatures\":[{\"sig\":1}]}",

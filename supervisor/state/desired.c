@@ -199,8 +199,9 @@ static int parse_text(const cJSON *o, const char *field, char *buf, size_t cap, 
 
 static int parse_document(struct gr_desired *d, const cJSON *o, struct gr_error *e)
 {
-    static const char *const fields[] = {"version",  "version_hash", "source", "size",   "config",
-                                         "strategy", "release",      "actor",  "reason", NULL};
+    static const char *const fields[] = {"version", "version_hash", "source",  "size",
+                                         "config",  "strategy",     "release", "one_way",
+                                         "actor",   "reason",       NULL};
     int k = gr_json_check_fields(o, "", fields, e);
     if (k == 0)
         k = parse_identity(d, o, e);
@@ -215,6 +216,8 @@ static int parse_document(struct gr_desired *d, const cJSON *o, struct gr_error 
         k = gr_strategy_parse(strategy, &d->strategy, e);
     if (k == 0 && release)
         k = parse_release(d, release, e);
+    if (k == 0)
+        k = gr_json_bool(o, "", "one_way", GR_JSON_OPTIONAL, &d->one_way, e);
     if (k == 0)
         k = parse_text(o, "actor", d->actor, sizeof d->actor, e);
     return k < 0 ? k : parse_text(o, "reason", d->reason, sizeof d->reason, e);
@@ -309,6 +312,7 @@ static bool add_all(cJSON *o, const struct gr_desired *d)
            (!d->config || gr_desired_add(o, "config", cJSON_Parse(d->config))) &&
            gr_desired_add(o, "strategy", gr_strategy_format(&d->strategy)) &&
            (!d->release_json || gr_desired_add(o, "release", cJSON_Parse(d->release_json))) &&
+           (!d->one_way || cJSON_AddTrueToObject(o, "one_way")) &&
            (!d->actor[0] || cJSON_AddStringToObject(o, "actor", d->actor)) &&
            (!d->reason[0] || cJSON_AddStringToObject(o, "reason", d->reason));
 }

@@ -49,6 +49,7 @@ struct gr_desired { // one module's document
     char *config;  // canonical JSON text, NULL: none
     struct gr_strategy strategy;
     char *release_json; // the signed envelope as it came, NULL: none
+    bool one_way;       // may be put in force though state is lost by that, or by the way back
     char actor[128], reason[512];
 };
 // Owns: *ret (heap) by the caller. Fails: -EINVAL DocumentInvalid, the sentence begins with the

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TEXT_MAX 8192 // names of people are the longest parts
+#define TEXT_MAX 16384 // names of people and the sentence of a door are the longest parts
 
 const char *gr_hold_name(enum gr_hold h)
 {
@@ -16,6 +16,13 @@ const char *gr_hold_name(enum gr_hold h)
 #undef X
     };
     return (unsigned)h < GR_COUNT(names) ? names[h] : "?";
+}
+
+const char *gr_door_name(enum gr_door d)
+{
+    static const char *const names[] = {
+        [GR_DOOR_NONE] = "", [GR_DOOR_CLOSED] = "closed", [GR_DOOR_OPEN] = "open"};
+    return (unsigned)d < GR_COUNT(names) ? names[d] : "?";
 }
 
 // --- writing -------------------------------------------------------------------------------------
@@ -45,7 +52,10 @@ char *gr_gray_row_format(const struct gr_gray_row *g)
               cJSON_AddStringToObject(o, "held_by", g->held_by) &&
               cJSON_AddBoolToObject(o, "full", g->full) &&
               cJSON_AddBoolToObject(o, "overruled", g->overruled) &&
-              cJSON_AddBoolToObject(o, "swapped", g->swapped) && add_order(o, &g->order);
+              cJSON_AddBoolToObject(o, "swapped", g->swapped) &&
+              (!g->door || (cJSON_AddStringToObject(o, "door", gr_door_name(g->door)) &&
+                            cJSON_AddStringToObject(o, "door_why", g->door_why))) &&
+              add_order(o, &g->order);
     return ok ? gr_json_format(o) : NULL;
 }
 
@@ -98,6 +108,23 @@ static int get_hold(const cJSON *o, enum gr_hold *ret)
     return -EINVAL;
 }
 
+// Rows of before there were doors have none.
+static int get_door(const cJSON *o, struct gr_gray_row *g)
+{
+    char text[16];
+    if (!gr_json_get(o, "door"))
+        return 0;
+    int k = get_text(o, "door", text, sizeof text);
+    if (k == 0)
+        k = get_text(o, "door_why", g->door_why, sizeof g->door_why);
+    for (unsigned d = GR_DOOR_CLOSED; k == 0 && d < GR_DOOR_COUNT; d++)
+        if (strcmp(gr_door_name((enum gr_door)d), text) == 0) {
+            g->door = (enum gr_door)d;
+            return 0;
+        }
+    return -EINVAL;
+}
+
 static int get_salt(const cJSON *o, uint64_t *ret)
 {
     char text[17], *end = NULL;
@@ -134,6 +161,8 @@ static int get_all(const cJSON *o, struct gr_gray_row *g)
         k = gr_json_bool(o, "", "overruled", GR_JSON_REQUIRED, &g->overruled, NULL);
     if (k == 0)
         k = gr_json_bool(o, "", "swapped", GR_JSON_REQUIRED, &g->swapped, NULL);
+    if (k == 0)
+        k = get_door(o, g);
     g->weight_permyriad = (unsigned)weight;
     g->shadow_permyriad = (unsigned)shadow;
     return k < 0 ? k : get_order(gr_json_get(o, "order"), &g->order);

@@ -243,6 +243,8 @@ static void a_rollout_comes_back(void **state)
                                   .held_by = "al \"x\" ice",
                                   .full = true,
                                   .swapped = true,
+                                  .door = GR_DOOR_OPEN,
+                                  .door_why = "pay 2 (schema 2) cannot",
                                   .order = {.verb = "promote --full",
                                             .actor = "bob",
                                             .reason = "PAY-1",
@@ -291,6 +293,8 @@ static void a_rollout_comes_back(void **state)
     assert_int_equal(g->hold, GR_HOLD_UNDECIDED);
     assert_string_equal(g->held_by, "al \"x\" ice");
     assert_true(g->full && g->swapped && !g->overruled);
+    assert_int_equal(g->door, GR_DOOR_OPEN);
+    assert_string_equal(g->door_why, "pay 2 (schema 2) cannot");
     assert_string_equal(g->order.verb, "promote --full");
     assert_string_equal(g->order.actor, "bob");
     assert_string_equal(g->order.reason, "PAY-1");
@@ -632,10 +636,14 @@ static void an_older_database_is_taken_along(void **state)
 
 static void progress_that_nobody_of_us_wrote_is_refused(void **state)
 {
-    static const char *const bad[] = {"'{}'", "'x'",
-                                      "replace(gray, '\"hold\":\"\"', '\"hold\":\"love\"')",
-                                      "replace(gray, '\"weight\":0', '\"weight\":10001')",
-                                      "replace(gray, '\"salt\":\"0', '\"salt\":\"z')"};
+    static const char *const bad[] = {
+        "'{}'",
+        "'x'",
+        "replace(gray, '\"hold\":\"\"', '\"hold\":\"love\"')",
+        "replace(gray, '\"weight\":0', '\"weight\":10001')",
+        "replace(gray, '\"salt\":\"0', '\"salt\":\"z')",
+        "replace(gray, '\"swapped\"', '\"door\":\"ajar\",\"door_why\":\"\",\"swapped\"')",
+        "replace(gray, '\"swapped\"', '\"door\":\"open\",\"swapped\"')"};
     for (size_t i = 0; i < GR_COUNT(bad); i++) {
         char sql[256];
         struct gr_rollout_row *rows = NULL;

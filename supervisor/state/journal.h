@@ -62,7 +62,8 @@ void gr_table_rows_done(struct gr_table_rows *t);
     X(STEP, "step")             /* a pause step */                                                 \
     X(UNDECIDED, "undecided")   /* before the swap: the verdict is not Successful yet */           \
     X(BAD_STABLE, "bad-stable") /* the verdict blames stable: a person has to decide */            \
-    X(FAILURE, "failure")       /* on_failure: pause */
+    X(FAILURE, "failure")       /* on_failure: pause, or a bake with no way back of its own */     \
+    X(ONE_WAY, "one-way")       /* before a swap that has no way back without a loss */
 enum gr_hold {
 #define X(id, text) GR_HOLD_##id,
     GR_HOLDS(X)
@@ -77,6 +78,16 @@ struct gr_order_row {
     int64_t step;
     struct gr_wall at;
 };
+// A swap whose way back loses state is a door that opens to one side only.
+enum gr_door {
+    GR_DOOR_NONE,   // there is a way back, or there was nothing before
+    GR_DOOR_CLOSED, // nobody has agreed yet
+    GR_DOOR_OPEN,   // a person has, by order or in the document
+    GR_DOOR_COUNT
+};
+const char *gr_door_name(enum gr_door d); // "", "closed", "open"
+
+#define GR_DOOR_WHY_MAX 544
 // What a gray release has reached: a restart goes on from here. Times are what was left when the
 // row was written.
 struct gr_gray_row {
@@ -89,6 +100,8 @@ struct gr_gray_row {
     bool full;         // promote --full: the swap is next, whatever the steps and verdicts say
     bool overruled;    // a person put it above its verdict: only a crash takes it back now
     bool swapped;      // its table was committed
+    enum gr_door door;
+    char door_why[GR_DOOR_WHY_MAX]; // whose state, and why there is no way back for it
     struct gr_order_row order;
 };
 

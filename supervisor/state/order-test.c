@@ -19,6 +19,7 @@ static void an_order_survives_its_text(void **state)
                                .step = 3,
                                .full = true,
                                .over_bad_stable = true,
+                               .one_way = true,
                                .actor = "alice",
                                .reason = "PAY-1182 \"urgent\""};
     char *text = gr_order_format(&o, "2026-01-02T03:04:05Z");
@@ -30,7 +31,7 @@ static void an_order_survives_its_text(void **state)
     assert_int_equal(back.verb, o.verb);
     assert_int_equal(back.rollout, o.rollout);
     assert_int_equal(back.step, o.step);
-    assert_true(back.full && back.over_bad_stable);
+    assert_true(back.full && back.over_bad_stable && back.one_way);
     assert_string_equal(back.actor, o.actor);
     assert_string_equal(back.reason, o.reason);
 }
@@ -60,6 +61,7 @@ static void half_an_order_is_refused(void **state)
         {"{\"verb\":\"promote\",\"rollout\":1}", "step"},
         {"{\"verb\":\"promote\",\"rollout\":-1,\"step\":0}", "rollout"},
         {"{\"verb\":\"promote\",\"rollout\":1,\"step\":0,\"full\":1}", "full"},
+        {"{\"verb\":\"promote\",\"rollout\":1,\"step\":0,\"one_way\":\"yes\"}", "one_way"},
         {"{\"verb\":\"promote\",\"rollout\":1,\"step\":0,\"colour\":1}", "colour"},
         {"[]", ""},
         {"promote", ""},

@@ -47,8 +47,8 @@ static int take_text(const cJSON *j, const char *field, char *buf, size_t cap, s
 
 static int decode(const cJSON *j, struct gr_order *o, struct gr_error *e)
 {
-    static const char *const fields[] = {"verb", "rollout",         "step", "actor", "reason",
-                                         "full", "over_bad_stable", "at",   NULL};
+    static const char *const fields[] = {"verb", "rollout",         "step",    "actor", "reason",
+                                         "full", "over_bad_stable", "one_way", "at",    NULL};
     const char *verb = "", *at = "";
     uint64_t rollout = 0, step = 0;
     int k = gr_json_check_fields(j, "", fields, e);
@@ -64,6 +64,8 @@ static int decode(const cJSON *j, struct gr_order *o, struct gr_error *e)
         k = gr_json_bool(j, "", "full", GR_JSON_OPTIONAL, &o->full, e);
     if (k == 0)
         k = gr_json_bool(j, "", "over_bad_stable", GR_JSON_OPTIONAL, &o->over_bad_stable, e);
+    if (k == 0)
+        k = gr_json_bool(j, "", "one_way", GR_JSON_OPTIONAL, &o->one_way, e);
     if (k == 0)
         k = gr_json_string(j, "", "at", GR_JSON_OPTIONAL, &at, e);
     if (k == 0)
@@ -95,6 +97,7 @@ char *gr_order_format(const struct gr_order *o, const char *at)
               cJSON_AddNumberToObject(j, "step", (double)o->step) &&
               (!o->full || cJSON_AddTrueToObject(j, "full")) &&
               (!o->over_bad_stable || cJSON_AddTrueToObject(j, "over_bad_stable")) &&
+              (!o->one_way || cJSON_AddTrueToObject(j, "one_way")) &&
               (!o->actor[0] || cJSON_AddStringToObject(j, "actor", o->actor)) &&
               (!o->reason[0] || cJSON_AddStringToObject(j, "reason", o->reason)) &&
               (!at || cJSON_AddStringToObject(j, "at", at));

@@ -25,12 +25,14 @@ struct gr_order {
     int64_t rollout, step; // what the operator saw; -1: whatever it is
     bool full;             // promote: past all further steps
     bool over_bad_stable;  // promote: although stable is no better
+    bool one_way;          // promote: although there is no way back that keeps the state;
+                           // abort: back all the same, and what came since is lost
     char actor[128], reason[512];
 };
-// {"verb","rollout","step","actor","reason","full","over_bad_stable","at"}; `rollout` and `step`
-// are required, since an intent stays where it is when what it meant has passed; actor, reason and
-// `at` (for people) are not. Fails: -EINVAL DocumentInvalid, the sentence begins with the field's
-// path.
+// {"verb","rollout","step","actor","reason","full","over_bad_stable","one_way","at"}; `rollout` and
+// `step` are required, since an intent stays where it is when what it meant has passed; actor,
+// reason and `at` (for people) are not. Fails: -EINVAL DocumentInvalid, the sentence begins with
+// the field's path.
 GR_MUST_CHECK int gr_order_parse(const char *bytes, size_t len, struct gr_order *ret,
                                  struct gr_error *e);
 // The same as text; `at` is RFC 3339, NULL: left out. Caller frees. NULL: out of memory.

@@ -419,6 +419,21 @@ static void what_is_superseded_for_one_module_goes_on_for_the_others(void **stat
     }
 }
 
+static void what_has_no_way_back_is_where_the_next_one_starts(void **state)
+{
+    (void)state;
+    AUTO_PROGRESS struct progress *x = in_progress(GR_PHASE_BAKING);
+    x->row.gray.door = GR_DOOR_OPEN;
+    wish(&x->now, "a", 9, 3, 0);
+    wish(&x->now, "b", 5, 2, 0);
+    AUTO_PLANS struct gr_plans *plans = plans_in(x);
+    const struct gr_plan *p = one(plans);
+    assert_int_equal(p->n, 1); // b stays as it is
+    assert_item(p, 0, "a", GR_PLAN_REPLACE);
+    assert_string_equal(p->items[0].from->version.text, "2.0.0");
+    assert_string_equal(p->items[0].to->version.text, "3.0.0");
+}
+
 static void a_wish_that_is_taken_back_ends_what_was_under_way(void **state)
 {
     (void)state;
@@ -689,6 +704,7 @@ int main(void)
         cmocka_unit_test(a_deletion_goes_with_the_transaction_that_was_seen_to_delete),
         cmocka_unit_test(a_deletion_that_nobody_saw_splits_no_transaction),
         cmocka_unit_test(what_is_superseded_for_one_module_goes_on_for_the_others),
+        cmocka_unit_test(what_has_no_way_back_is_where_the_next_one_starts),
         cmocka_unit_test(a_wish_that_is_taken_back_ends_what_was_under_way),
         cmocka_unit_test(a_first_deployment_under_way_can_be_deleted),
         cmocka_unit_test(what_is_under_way_already_is_not_asked_for_again),

@@ -60,14 +60,21 @@ static bool is_in_force(const struct gr_plan_input *in, const struct gr_name *mo
     return false;
 }
 
+static bool stays(const struct gr_rollout_row *r)
+{
+    return r->phase == GR_PHASE_BAKING && r->gray.door != GR_DOOR_NONE;
+}
+
 // What a new rollout of this module starts from: the table, once the rollout that is in it and not
-// yet Healthy was taken back.
+// yet Healthy was taken back. One without a way back stays.
 static const struct gr_desired *base_of(const struct gr_plan_input *in,
                                         const struct gr_name *module)
 {
     for (size_t i = 0; i < in->n_open; i++) {
         enum gr_phase p = in->open[i]->phase;
         const struct gr_rollout_member *m = find_member(in->open[i], module);
+        if (m && stays(in->open[i]))
+            return m->to;
         if (m && (p == GR_PHASE_BAKING || p == GR_PHASE_ROLLING_BACK))
             return m->from;
     }
@@ -226,11 +233,11 @@ static bool meets(const struct planning *p, int64_t revision, const struct gr_ro
 }
 
 // A rollout that is superseded is taken back with all its modules: what was asked for the others
-// goes on with the newer one.
+// goes on with the newer one. One without a way back stays, and so do they.
 static size_t draw_in(struct planning *p, int64_t revision, const struct gr_rollout_row *r)
 {
     size_t before = p->n;
-    if (r->phase == GR_PHASE_ROLLING_BACK || !meets(p, revision, r))
+    if (r->phase == GR_PHASE_ROLLING_BACK || stays(r) || !meets(p, revision, r))
         return 0;
     for (size_t i = 0; i < r->n; i++) {
         const struct gr_name *module = &r->members[i].module;

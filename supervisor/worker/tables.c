@@ -186,8 +186,9 @@ static int join_rollout(const struct order *o, const cJSON *entry, const char *p
 
 static int add_set(struct gr_inventory *v, struct order *o, const cJSON *entry, struct gr_error *e)
 {
-    static const char *const fields[] = {"module",    "stable",  "rescue",
-                                         "candidate", "rollout", NULL};
+    static const char *const fields[] = {"module",  "stable", "rescue", "candidate",
+                                         "rollout", "batch",  NULL};
+    uint64_t batch = 0;
     char path[32];
     struct gr_change *c;
     struct gr_inventory_route *route;
@@ -204,7 +205,12 @@ static int add_set(struct gr_inventory *v, struct order *o, const cJSON *entry, 
         r = find_slot(v, entry, path, "rescue", &route->rescue, &c->rescue, e);
     if (r == 0)
         r = find_slot(v, entry, path, "candidate", &route->candidate, &c->candidate, e);
-    return r < 0 ? r : join_rollout(o, entry, path, c, route, e);
+    if (r == 0)
+        r = gr_json_uint(entry, path, "batch", GR_JSON_OPTIONAL, 0, EXACT_MAX, &batch, e);
+    if (r < 0)
+        return r;
+    c->batch = (int64_t)batch;
+    return join_rollout(o, entry, path, c, route, e);
 }
 
 static int add_remove(struct order *o, const cJSON *entry, struct gr_error *e)

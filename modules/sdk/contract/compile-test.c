@@ -88,6 +88,59 @@ static void test_host_reads_it(void **state)
     assert_int_equal(c->sla_p99_usec, 5000);
 }
 
+static void test_one_text_for_one_meaning(void **state)
+{
+    (void)state;
+    static const char *const same[] = {
+        HEAD PROVIDES "requires: {a.b: ^1, a.c: ^2, z.a: 3.x}\nsla: {error_rate: 0.1}\n"
+                      "state: {schema: 30, imports: [2, 9, 10]}\n",
+        "state:\n  imports: [10, 2, 9]\n  schema: 30\nisolation: worker\nupgrade_lock: false\n"
+        "sla: {error_rate: 0.100}\noptional: {}\nrequires:\n  z.a: '3.x'\n  a.c: \"^2\"\n"
+        "  a.b: ^1\n" PROVIDES HEAD,
+    };
+    static const char *const nothing[] = {HEAD PROVIDES, HEAD PROVIDES "sla: {}\noptional: {}\n",
+                                          HEAD PROVIDES "execution: inline\nrequires: {}\n"};
+    GR_AUTO_BUF struct gr_buf a = GR_BUF(GR_CONTRACT_JSON_MAX);
+    GR_AUTO_BUF struct gr_buf b = GR_BUF(GR_CONTRACT_JSON_MAX);
+    struct gr_error e = {0};
+    assert_int_equal(compile(same[0], NULL, NULL, &a, &e), 0);
+    assert_int_equal(compile(same[1], NULL, NULL, &b, &e), 0);
+    assert_string_equal(a.data, b.data);
+    assert_non_null(strstr(a.data, "\"requires\":{\"a.b\":\"^1\",\"a.c\":\"^2\",\"z.a\":\"3.x\"}"));
+    assert_non_null(strstr(a.data, "\"error_rate\":0.1}"));
+    assert_non_null(strstr(a.data, "\"imports\":[2,9,10]"));
+    gr_buf_clear(&a);
+    assert_int_equal(compile(nothing[0], NULL, NULL, &a, &e), 0);
+    for (size_t i = 1; i < GR_COUNT(nothing); i++) {
+        gr_buf_clear(&b);
+        assert_int_equal(compile(nothing[i], NULL, NULL, &b, &e), 0);
+        assert_string_equal(a.data, b.data);
+    }
+}
+
+static void test_too_many_needs(void **state)
+{
+    (void)state;
+    GR_AUTO_BUF struct gr_buf yaml = GR_BUF(1u << 20);
+    for (int n = GR_MODULES_MAX; n <= GR_MODULES_MAX + 1; n++) {
+        GR_AUTO_BUF struct gr_buf json = GR_BUF(GR_CONTRACT_JSON_MAX);
+        GR_CLEANUP(gr_contract_freep) struct gr_contract *contract = NULL;
+        struct gr_error e = {0};
+        gr_buf_clear(&yaml);
+        assert_int_equal(gr_buf_printf(&yaml, HEAD PROVIDES "requires:\n"), 0);
+        for (int i = 0; i < n; i++)
+            assert_int_equal(gr_buf_printf(&yaml, "  a.i%d: ^1\n", i), 0);
+        int r = compile(yaml.data, NULL, NULL, &json, &e);
+        if (n == GR_MODULES_MAX) {
+            assert_int_equal(r, 0);
+            assert_int_equal(gr_contract_parse(json.data, json.len, &contract, &e), 0);
+        } else {
+            assert_int_equal(r, -EINVAL);
+            assert_non_null(strstr(e.message, "m.yaml:9: requires: names 257 interfaces"));
+        }
+    }
+}
+
 static const struct {
     const char *yaml, *place, *sentence;
 } mistakes[] = {
@@ -217,9 +270,14 @@ static void test_note_source(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_field), cmocka_unit_test(test_host_reads_it),
-        cmocka_unit_test(test_mistakes),    cmocka_unit_test(test_build_disagrees),
-        cmocka_unit_test(test_too_much),    cmocka_unit_test(test_note_source),
+        cmocka_unit_test(test_every_field),
+        cmocka_unit_test(test_host_reads_it),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_build_disagrees),
+        cmocka_unit_test(test_one_text_for_one_meaning),
+        cmocka_unit_test(test_too_many_needs),
+        cmocka_unit_test(test_too_much),
+        cmocka_unit_test(test_note_source),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include "modules/sdk/contract/yaml-tree.h"
 #include <errno.h>
 #include <grayling/module.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -248,23 +249,57 @@ static int check_range(struct compilation *c, const struct gr_yaml_node *n, cons
     return gr_range_parse(text, &range, &why) < 0 ? gr_yaml_refuse(n, c->e, "%s.", why.message) : 0;
 }
 
-// Which interfaces the module calls: always written, {} when it calls none.
+static int check_need(struct compilation *c, const struct gr_yaml_node *root, const char *field,
+                      const struct gr_yaml_node *need, const char *name)
+{
+    struct gr_yaml_node required, twice;
+    const char *range;
+    TRY(compile_interface_name(c, need, name));
+    if (strcmp(field, "optional") == 0 && gr_yaml_member(root, "requires", &required) &&
+        gr_yaml_member(&required, name, &twice))
+        return gr_yaml_refuse(need, c->e, "is required already; keep one of the two.");
+    TRY(gr_yaml_text(need, &range, c->e));
+    return check_range(c, need, range);
+}
+
+// The entry whose name comes next after `last` in the order of bytes.
+static struct gr_yaml_node next_need(const struct gr_yaml_node *needs, const char *last,
+                                     const char **ret_name)
+{
+    struct gr_yaml_node next = {0};
+    *ret_name = NULL;
+    for (size_t i = 0; i < gr_yaml_map_size(needs); i++) {
+        const char *name;
+        struct gr_yaml_node need = gr_yaml_map_at(needs, i, &name);
+        if (strcmp(name, last) <= 0 || (*ret_name && strcmp(name, *ret_name) >= 0))
+            continue;
+        next = need;
+        *ret_name = name;
+    }
+    return next;
+}
+
+// Which interfaces the module calls, sorted: always written, {} when it calls none.
 static int compile_needs(struct compilation *c, const struct gr_yaml_node *root, const char *field)
 {
-    struct gr_yaml_node needs, required, twice;
+    struct gr_yaml_node needs;
+    const char *name = "", *range;
     TRY(gr_buf_printf(c->json, ",\"%s\":{", field));
     if (!gr_yaml_member(root, field, &needs))
         return gr_buf_printf(c->json, "}");
     TRY(gr_yaml_check_map(&needs, NULL, c->e));
-    for (size_t i = 0; i < gr_yaml_map_size(&needs); i++) {
-        const char *name, *range;
+    size_t count = gr_yaml_map_size(&needs);
+    if (count > GR_MODULES_MAX)
+        return gr_yaml_refuse(&needs, c->e, "names %zu interfaces; expected at most %d.", count,
+                              GR_MODULES_MAX);
+    for (size_t i = 0; i < count; i++) {
         struct gr_yaml_node need = gr_yaml_map_at(&needs, i, &name);
-        TRY(compile_interface_name(c, &need, name));
-        if (strcmp(field, "optional") == 0 && gr_yaml_member(root, "requires", &required) &&
-            gr_yaml_member(&required, name, &twice))
-            return gr_yaml_refuse(&need, c->e, "is required already; keep one of the two.");
+        TRY(check_need(c, root, field, &need, name));
+    }
+    name = "";
+    for (size_t i = 0; i < count; i++) {
+        struct gr_yaml_node need = next_need(&needs, name, &name);
         TRY(gr_yaml_text(&need, &range, c->e));
-        TRY(check_range(c, &need, range));
         TRY(gr_buf_printf(c->json, "%s\"%s\":\"%s\"", i ? "," : "", name, range));
     }
     return gr_buf_printf(c->json, "}");
@@ -279,8 +314,10 @@ static int compile_upgrade_lock(struct compilation *c, const struct gr_yaml_node
     if (!gr_yaml_member(root, "upgrade_lock", &n))
         return 0;
     TRY(gr_yaml_text(&n, &text, c->e));
-    if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
-        return gr_buf_printf(c->json, ",\"upgrade_lock\":%s", text);
+    if (strcmp(text, "false") == 0) // as when it is absent
+        return 0;
+    if (strcmp(text, "true") == 0)
+        return gr_buf_printf(c->json, ",\"upgrade_lock\":true");
     if (gr_name_parse(text, strlen(text), &group) < 0)
         return gr_yaml_refuse(&n, c->e,
                               "expected true, false or the name of a group "
@@ -289,13 +326,22 @@ static int compile_upgrade_lock(struct compilation *c, const struct gr_yaml_node
     return write_text(c, ",\"upgrade_lock\":", text);
 }
 
-// A share between 0 and 1 as decimal digits, in the form that JSON takes too.
-static bool is_share(const char *text)
+// Appends a share between 0 and 1 as decimal digits, without zeros that say nothing.
+static int compile_share(struct compilation *c, const struct gr_yaml_node *n, const char *before)
 {
-    if (strcmp(text, "0") == 0 || strcmp(text, "1") == 0)
-        return true;
-    return strncmp(text, "0.", 2) == 0 && text[2] && strlen(text) <= 12 &&
-           strspn(text + 2, DIGITS) == strlen(text + 2);
+    const char *text;
+    TRY(gr_yaml_text(n, &text, c->e));
+    size_t len = strlen(text);
+    bool fraction =
+        strncmp(text, "0.", 2) == 0 && len > 2 && len <= 12 && strspn(text + 2, DIGITS) == len - 2;
+    if (!fraction && strcmp(text, "0") != 0 && strcmp(text, "1") != 0)
+        return gr_yaml_refuse(n, c->e, "expected a share between 0 and 1 like 0.001, found \"%s\".",
+                              text);
+    while (fraction && text[len - 1] == '0')
+        len--;
+    if (fraction && text[len - 1] == '.')
+        len--;
+    return gr_buf_printf(c->json, "%s%.*s", before, (int)len, text);
 }
 
 static int compile_sla(struct compilation *c, const struct gr_yaml_node *root)
@@ -305,49 +351,48 @@ static int compile_sla(struct compilation *c, const struct gr_yaml_node *root)
     if (!gr_yaml_member(root, "sla", &sla))
         return 0;
     TRY(gr_yaml_check_map(&sla, fields, c->e));
+    if (gr_yaml_map_size(&sla) == 0) // as when it is absent
+        return 0;
     TRY(gr_buf_printf(c->json, ",\"sla\":{"));
     bool p99 = gr_yaml_member(&sla, "p99", &n);
     if (p99)
         TRY(compile_duration(c, &n, "\"p99\":"));
-    if (gr_yaml_member(&sla, "error_rate", &n)) {
-        const char *text;
-        TRY(gr_yaml_text(&n, &text, c->e));
-        if (!is_share(text))
-            return gr_yaml_refuse(
-                &n, c->e, "expected a share between 0 and 1 like 0.001, found \"%s\".", text);
-        TRY(gr_buf_printf(c->json, "%s\"error_rate\":%s", p99 ? "," : "", text));
-    }
+    if (gr_yaml_member(&sla, "error_rate", &n))
+        TRY(compile_share(c, &n, p99 ? ",\"error_rate\":" : "\"error_rate\":"));
     return gr_buf_printf(c->json, "}");
 }
 
-static int compile_schema(struct compilation *c, const struct gr_yaml_node *n)
+static int read_schema(struct compilation *c, const struct gr_yaml_node *n, unsigned *ret)
 {
     const char *text;
     TRY(gr_yaml_text(n, &text, c->e));
     if (strspn(text, DIGITS) != strlen(text) || strlen(text) > 9 || text[0] == '0')
         return gr_yaml_refuse(n, c->e, "expected a schema number from 1 on, found \"%s\".", text);
-    return gr_buf_printf(c->json, "%s", text);
+    *ret = (unsigned)strtoul(text, NULL, 10); // at most nine digits
+    return 0;
 }
 
+// Appends the numbers, sorted.
 static int compile_imports(struct compilation *c, const struct gr_yaml_node *list)
 {
+    unsigned sorted[GR_STATE_IMPORTS_MAX];
     size_t count = gr_yaml_list_size(list);
     if (count > GR_STATE_IMPORTS_MAX)
         return gr_yaml_refuse(list, c->e, "lists %zu schema numbers; expected at most %d.", count,
                               GR_STATE_IMPORTS_MAX);
     for (size_t i = 0; i < count; i++) {
         struct gr_yaml_node item = gr_yaml_list_at(list, i);
-        TRY(gr_buf_printf(c->json, "%s", i ? "," : ""));
-        TRY(compile_schema(c, &item));
-        for (size_t k = 0; k < i; k++) {
-            struct gr_yaml_node before = gr_yaml_list_at(list, k);
-            const char *text, *other;
-            TRY(gr_yaml_text(&item, &text, c->e));
-            TRY(gr_yaml_text(&before, &other, c->e));
-            if (strcmp(text, other) == 0)
-                return gr_yaml_refuse(&item, c->e, "schema %s is listed twice; keep one.", text);
-        }
+        unsigned schema;
+        size_t at = i;
+        TRY(read_schema(c, &item, &schema));
+        for (; at > 0 && sorted[at - 1] > schema; at--)
+            sorted[at] = sorted[at - 1];
+        if (at > 0 && sorted[at - 1] == schema)
+            return gr_yaml_refuse(&item, c->e, "schema %u is listed twice; keep one.", schema);
+        sorted[at] = schema;
     }
+    for (size_t i = 0; i < count; i++)
+        TRY(gr_buf_printf(c->json, "%s%u", i ? "," : "", sorted[i]));
     return 0;
 }
 
@@ -355,13 +400,13 @@ static int compile_state(struct compilation *c, const struct gr_yaml_node *root)
 {
     static const char *const fields[] = {"schema", "imports", NULL};
     struct gr_yaml_node state, n;
+    unsigned schema;
     if (!gr_yaml_member(root, "state", &state))
         return 0;
     TRY(gr_yaml_check_map(&state, fields, c->e));
     TRY(gr_yaml_require(&state, "schema", &n, c->e));
-    TRY(gr_buf_printf(c->json, ",\"state\":{\"schema\":"));
-    TRY(compile_schema(c, &n));
-    TRY(gr_buf_printf(c->json, ",\"imports\":["));
+    TRY(read_schema(c, &n, &schema));
+    TRY(gr_buf_printf(c->json, ",\"state\":{\"schema\":%u,\"imports\":[", schema));
     if (gr_yaml_member(&state, "imports", &n)) {
         TRY(gr_yaml_check_list(&n, c->e));
         TRY(compile_imports(c, &n));

@@ -12,8 +12,9 @@ struct gr_contract_options {
     const char *version; // in force instead of the declared one, so that one file serves several
                          // versions; NULL: the declared one
 };
-// Appends the contract to *json: compact, members in a fixed order, methods in the order declared
-// (a method's number is its place in that order). Fails: -EINVAL/DocumentInvalid with file, line,
+// Appends the contract to *json: one text for one meaning. Compact, members in a fixed order, needs
+// and imports sorted, methods in the order declared (a method's number is its place in that
+// order). Fails: -EINVAL/DocumentInvalid with file, line,
 // field and remedy; -E2BIG.
 GR_MUST_CHECK int gr_contract_compile(const struct gr_contract_options *o, const char *yaml,
                                       size_t len, struct gr_buf *json, struct gr_error *e);

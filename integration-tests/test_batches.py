@@ -1,0 +1,149 @@
+"""What changes in one transaction reaches requests in one store, or not at all: wherever one member fails, all stay as they were, every member
+is told which one failed and why, and no request ever saw a mixed set."""
+import itertools
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+
+import pytest
+
+from harness import BUILD, PATIENCE, Etcd, Grayling
+from sets import OBSERVER, Family, said
+
+GATE = {"pause": {}}
+ERRORS = {"error_rate": {"max_increase": 0.005}}  # latencies on a machine that does other things are no matter of these tests
+LADDER = {"steps": [{"weight": 50}, GATE, {"weight": 100}], "analysis": ERRORS, "deadline": "1h"}
+LONG = {"bake": "10m", "analysis": ERRORS}
+
+
+class Bench:
+    """A supervisor with the observer; sets have numbers that are never used twice."""
+
+    def __init__(self, g):
+        self.g, self.numbers = g, itertools.count()
+        g.deploy("observer", OBSERVER)
+
+    def number(self):
+        return next(self.numbers)
+
+    def good(self, n, **more):
+        """Puts a fresh good set in force; returns the family and the set's number."""
+        family, number = Family(self.g, "plain", n), self.number()
+        family.deploy(number, **more)
+        return family, number
+
+    def convicted(self):
+        return {c["hash"]: c["module"] for c in self.g.status()["quarantine"]}
+
+
+@pytest.fixture(scope="module")
+def bench():
+    with tempfile.TemporaryDirectory(prefix="grayling-") as d:
+        root = pathlib.Path(d)
+        etcd, worker = Etcd(root), None
+        (root / "g").mkdir()
+        g = Grayling(root / "g", etcd)
+        try:
+            yield Bench(g.start())
+            assert g.stop() == 0, g.log()
+        finally:
+            worker = g.kill()
+            if worker:
+                os.kill(worker, signal.SIGKILL)
+            etcd.stop()
+
+
+class Case:
+    """How the member in the middle fails, and what is to come of it."""
+
+    def __init__(self, phase, reason, *words, config=None, served=False, convicted=False, failed=(), strategy=None, base=None, **document):
+        self.phase, self.reason, self.words, self.config, self.served = phase, reason, words, config, served
+        self.convicted, self.failed, self.strategy, self.base, self.document = convicted, failed, strategy or {}, base, document
+
+
+def late(mode, **more):
+    """Fails in the worker only: preflight finds nothing."""
+    return {"mode": mode, "worker_only": True, **more}
+
+
+CASES = {
+    "document": Case("Rejected", "DocumentInvalid", "size: expected", size=-1),
+    "fetch": Case("Rejected", "SourceRefused", "file:///nowhere.so", source=["file:///nowhere.so"]),
+    "digest": Case("Rejected", "DigestMismatch", "0" * 64, version_hash="sha256:" + "0" * 64),
+    "preflight crashes": Case("Rejected", "PreflightCrashed", "SIGSEGV", config={"mode": "init-crash"}),
+    "preflight hangs": Case("Rejected", "PreflightTimeout", "10s", config={"mode": "self-test-hang"}),
+    "init": Case("Rejected", "InitFailed", "code 13", config={"mode": "init-fail"}),
+    "init in the worker": Case("RolledBack", "InitFailed", "code 13", config=late("init-fail")),
+    "self-test": Case("Rejected", "SelfTestFailed", "code 13", config={"mode": "self-test-fail"}),
+    "self-test in the worker": Case("RolledBack", "SelfTestFailed", "code 13", config=late("self-test-fail")),
+    "freeze": Case("RolledBack", "FreezeTimeout", "still inside module observer", base={"mode": "handle-slow", "usec": 300000},
+                   strategy={"freeze_budget": "20ms"}),
+    "crash in the bake": Case("RolledBack", "Crashed", "SIGSEGV", config={"mode": "handle-crash", "every": 50}, strategy=LONG, served=True,
+                              convicted=True),
+    "errors in the bake": Case("RolledBack", "ErrorRateRegressed", config={"mode": "handle-error", "every": 4}, strategy=LONG, served=True,
+                               convicted=True, failed=("internal",)),
+    "crash at a weight": Case("RolledBack", "Crashed", "SIGSEGV", config={"mode": "handle-crash", "every": 50}, strategy=LADDER, served=True,
+                              convicted=True),
+    "errors at a weight": Case("RolledBack", "ErrorRateRegressed", config={"mode": "handle-error", "every": 4}, strategy=LADDER, served=True,
+                               convicted=True, failed=("internal",)),
+}
+OF_EIGHT = ["fetch", "preflight crashes", "self-test in the worker", "freeze", "crash in the bake", "errors at a weight"]
+
+
+def spoil(bench, family, number, case):
+    """The documents of the set with its second member spoiled; returns them and the digest of that member."""
+    documents = family.documents(number, **case.strategy)
+    culprit = family.document(family.members[1], number, config=case.config, **case.strategy)
+    documents[family.members[1]] = {**culprit, **case.document}
+    return documents, culprit["version_hash"]
+
+
+def check_told(family, case, ended):
+    """Every member's event and status say the same reason; the culprit's own, and the others' who it was."""
+    culprit = family.members[1]
+    for m, ev in ended.items():
+        assert (ev["phase"], ev["reason"]) == (case.phase, case.reason), ev
+        assert culprit in ev["message"] or m == culprit, ev
+        for word in case.words:
+            assert word in ev["message"], ev
+        now = family.g.module(m)
+        assert (now["phase"], now["reason"], now["message"]) == ("Degraded", case.reason, ev["message"]), now
+        assert now["rollout"]["phase"] == case.phase and now["candidate"] is None, now
+        if m != culprit and case.base is None:
+            assert ev["message"].startswith(f"nothing was found wrong with {m} "), ev
+    assert len({ev["rollout"] for ev in ended.values()}) == 1
+
+
+def fail_as_one(bench, n, case):
+    family, old = bench.good(n)
+    if case.base is not None:
+        old = bench.number()
+        bench.g.want({m: family.document(m, old, config=case.base if m == family.members[1] else None) for m in family.members})
+        bench.g.wait_phase(family.members[1], "Healthy")
+    convicted = bench.convicted()
+    new = bench.number()
+    documents, digest = spoil(bench, family, new, case)
+    with family.looks() as looks:
+        ended = family.ended(bench.g.want(documents))
+        check_told(family, case, ended)
+        looks.assert_saw(old, *([new] if case.served else []), failed=case.failed)
+        looks.assert_saw(old)
+        assert bench.convicted() == {**convicted, **({digest: family.members[1]} if case.convicted else {})}
+        # nothing is in the way of the next one
+        good = bench.number()
+        family.deploy(good, freeze_budget="10s")
+        looks.assert_saw(old, good)
+        looks.assert_saw(good)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_of_three_fails_and_all_stay(bench, name):
+    fail_as_one(bench, 3, CASES[name])
+
+
+@pytest.mark.parametrize("name", OF_EIGHT)
+def test_one_of_eight_fails_and_all_stay(bench, name):
+    fail_as_one(bench, 8, CASES[name])
