@@ -97,6 +97,8 @@ static void each_state_has_a_next_command(void **state)
         {"Progressing", "", "", "grayctl abort pay"},
         {"Baking", "", "", "grayctl abort pay"},
         {"Verifying", "", "", "grayctl status pay --wait"},
+        {"Pending", "", "", "grayctl status pay --wait"},
+        {"Pending", "UpgradeLockIncomplete", "", "grayctl abort pay"},
     };
     for (size_t i = 0; i < GR_COUNT(all); i++) {
         char text[512];

@@ -260,6 +260,9 @@ void gr_explain_next(const char *module, const char *phase, const char *reason, 
     else if (!strcmp(phase, "Progressing") || !strcmp(phase, "Baking"))
         snprintf(buf, cap, "grayctl status %s --wait; grayctl abort %s takes it back", module,
                  module);
+    else if (!strcmp(phase, "Pending") && !strcmp(reason, "UpgradeLockIncomplete"))
+        snprintf(buf, cap, "grayctl apply what it waits for, or give it up: grayctl abort %s",
+                 module);
     else
         snprintf(buf, cap, "grayctl status %s --wait", module);
 }

@@ -121,6 +121,18 @@ static cJSON *plan_question(const struct gr_documents *d)
     return question;
 }
 
+// What would wait for others, or take along what waits.
+static void print_waits(struct gr_cli *cli, const cJSON *plan)
+{
+    const cJSON *r;
+    cJSON_ArrayForEach(r, gr_output_find(plan, "rollouts"))
+    {
+        if (*gr_output_text(r, "waits"))
+            fprintf(cli->out, "\ngroup %.0f: %s\n",
+                    cJSON_GetNumberValue(gr_output_find(r, "group")), gr_output_text(r, "waits"));
+    }
+}
+
 static void say_next(struct gr_cli *cli, bool refused, bool changes)
 {
     if (refused)
@@ -153,6 +165,8 @@ static enum gr_exit plan_documents(struct gr_cli *cli, const struct gr_documents
         gr_output_json(cli, plan);
     else
         gr_output_list(cli, items, columns, GR_COUNT(columns), "module");
+    if (for_people)
+        print_waits(cli, plan);
     if (for_people && !refused)
         print_harm(cli, harm);
     say_next(cli, refused, cJSON_GetArraySize(items) > 0);

@@ -117,6 +117,10 @@ static int out_of_time(const struct watch *w, struct gr_error *e)
             e, -ETIME, GR_REASON_NONE,
             "%s still bakes, for another %s; it serves meanwhile. Wait on with a longer --timeout",
             module, gr_duration_format((uint64_t)left / GR_USEC_PER_SEC * GR_USEC_PER_SEC, text));
+    const cJSON *m = w->module ? find_module(w->status, w->module) : NULL;
+    if (!strcmp(gr_output_text(m, "rollout.phase"), "Pending") && *gr_output_text(m, "message"))
+        return gr_error_set(e, -ETIME, GR_REASON_NONE, "%s did not settle in time: %.900s", module,
+                            gr_output_text(m, "message"));
     return gr_error_set(
         e, -ETIME, GR_REASON_NONE,
         "%s did not settle in time; look with grayctl get %s, or wait on with a longer --timeout",

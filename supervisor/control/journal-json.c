@@ -89,6 +89,7 @@ static cJSON *rollout(const struct gr_plan *p, size_t group)
     bool ok = o && cJSON_AddNumberToObject(o, "group", (double)group) &&
               cJSON_AddNumberToObject(o, "rollout", (double)p->rollout) &&
               cJSON_AddBoolToObject(o, "refused", p->refused) &&
+              gr_json_add_text(o, "waits", p->waits ? p->waits : "") &&
               (modules = cJSON_AddArrayToObject(o, "modules"));
     for (size_t i = 0; ok && i < p->n; i++)
         ok = gr_json_push(modules, cJSON_CreateString(p->items[i].module.s));

@@ -48,6 +48,8 @@ static int op_plan(void *u, const struct gr_wishes *wishes, struct gr_plans **re
     }
     mixed.wishes = all;
     int r = gr_manager_make_plans(m, &m->now, &mixed, ret);
+    if (r == 0)
+        gr_manager_note_locks(m, &mixed, *ret);
     return r < 0 ? gr_error_set(e, r, GR_REASON_INTERNAL, "the plan could not be made: %s",
                                 strerror(-r))
                  : 0;

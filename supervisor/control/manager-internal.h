@@ -164,8 +164,9 @@ bool gr_manager_row_names(const struct gr_committed *row, const struct gr_digest
 // manager-ops.c
 // Keeps what a verified release declares, for gr_manager_contract().
 void gr_manager_keep_contract(struct gr_manager *m, const struct gr_verified *v);
-// What a release declares, when its bytes were verified or loaded since the start; borrowed until
-// the next one is kept. NULL: not known (or d is NULL).
+// What a release declares, when its bytes were verified or loaded since the start, or the store has
+// them (blocks once: hash). Borrowed until GR_CONTRACTS_KEPT others were asked for. NULL: not known
+// (or d is NULL).
 const struct gr_contract *gr_manager_contract(struct gr_manager *m, const struct gr_desired *d);
 void gr_manager_worker_ops(struct gr_rollout_ops *ret); // what a rollout does to the worker
 // A worker that is being built with what is not wanted any more must not come up.
@@ -197,6 +198,18 @@ void gr_manager_reload_convictions(struct gr_manager *m);
 bool gr_manager_is_waiting(const struct gr_manager *m);
 // The member changes the configuration and keeps the code.
 bool gr_member_reconfigures(const struct gr_rollout_member *mem);
+
+// manager-lock.c
+// Does the rollout have all that its members' upgrade locks ask for? Takes along what older ones
+// that wait bring. WAIT: UpgradeLockIncomplete; REFUSE: what waits for it goes up other steps.
+enum gr_resolve_verdict gr_manager_lock(struct gr_manager *m, struct gr_rollout *r,
+                                        struct gr_admission *ret);
+// Writes into the plans what follows from the contracts that are known before bytes are fetched.
+void gr_manager_note_locks(struct gr_manager *m, const struct gr_wishes *now, struct gr_plans *p);
+// Who has to change when this module becomes `to` and nothing else does: rows of the table. ret has
+// GR_MODULES_MAX places.
+size_t gr_manager_locked_with(struct gr_manager *m, const struct gr_name *module,
+                              const struct gr_desired *to, const struct gr_committed **ret);
 
 // manager-intents.c
 // Fails: as gr_intents_new() and gr_intents_follow().

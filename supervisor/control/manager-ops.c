@@ -29,7 +29,18 @@ void gr_manager_keep_contract(struct gr_manager *m, const struct gr_verified *v)
 
 const struct gr_contract *gr_manager_contract(struct gr_manager *m, const struct gr_desired *d)
 {
-    return d ? gr_contracts_find(m->contracts, &d->digest) : NULL;
+    const struct gr_contract *c = d ? gr_contracts_find(m->contracts, &d->digest) : NULL;
+    struct gr_verified *v GR_CLEANUP(gr_verified_freep) = NULL;
+    struct gr_error e = {0};
+    if (!d || c)
+        return c;
+    if (gr_verified_reopen(m->verifier, &d->module, &d->version, &d->digest, &v, &e) < 0) {
+        gr_log(GR_LOG_DEBUG, "the contract of %s %s is not known: %s", d->module.s, d->version.text,
+               e.message);
+        return NULL;
+    }
+    gr_manager_keep_contract(m, v);
+    return gr_contracts_find(m->contracts, &d->digest);
 }
 
 static void op_verified(void *u, const struct gr_verified *v)

@@ -118,6 +118,11 @@ void gr_manager_report(struct gr_manager *m, const struct gr_rollout_row *row)
         m->refused[row->reason]++;
 }
 
+static enum gr_resolve_verdict op_admit(void *u, struct gr_rollout *r, struct gr_admission *ret)
+{
+    return gr_manager_lock(u, r, ret);
+}
+
 static void op_changed(void *u, struct gr_rollout *r)
 {
     struct gr_manager *m = u;
@@ -161,7 +166,8 @@ static void op_ended(void *u, struct gr_rollout *r)
 
 void gr_manager_init_ops(struct gr_manager *m)
 {
-    m->ops = (struct gr_rollout_ops){.convict = op_convict,
+    m->ops = (struct gr_rollout_ops){.admit = op_admit,
+                                     .convict = op_convict,
                                      .changed = op_changed,
                                      .noted = op_noted,
                                      .ended = op_ended,
@@ -231,6 +237,19 @@ static void take_back(struct gr_rollout *older, struct gr_rollout *by)
     }
 }
 
+// What waits to be admitted is asked again with each change of anything; newer ones may take older
+// ones along.
+static int reconsider(struct gr_manager *m)
+{
+    for (size_t i = 0; i < m->n_rollouts; i++) {
+        size_t before = m->n_rollouts;
+        gr_rollout_reconsider(m->rollouts[i]);
+        if (m->n_rollouts != before)
+            return 1; // the list moved: look again
+    }
+    return 0;
+}
+
 // Newer wins: older rollouts of the same modules are superseded; the newer one begins when they
 // have ended.
 int gr_manager_advance_rollouts(struct gr_manager *m)
@@ -266,7 +285,7 @@ int gr_manager_advance_rollouts(struct gr_manager *m)
             return 1;
     blocked:;
     }
-    return 0;
+    return reconsider(m);
 }
 
 // --- after a start

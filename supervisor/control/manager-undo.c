@@ -52,16 +52,16 @@ static bool add_documents(cJSON *o, const struct gr_name *module, const struct g
     return ok;
 }
 
-// `row`: the rollout that is taken back; NULL: none is.
+// `row`: the rollout that is taken back, or, without an id, who else goes back; NULL: nobody.
 static int answer(const struct gr_name *module, const struct gr_desired *from,
                   const struct gr_desired *to, const struct gr_rollout_row *row,
                   const struct gr_order *order, cJSON **ret, struct gr_error *e)
 {
     cJSON *o = cJSON_CreateObject();
     bool ok = o && cJSON_AddStringToObject(o, "module", module->s) &&
-              (!row || gr_json_add_int(o, "rollout", row->id)) && add_version(o, "from", from) &&
-              add_version(o, "to", to) && gr_json_add_text(o, "message", NULL) &&
-              add_documents(o, module, to, row, order);
+              (!row || !row->id || gr_json_add_int(o, "rollout", row->id)) &&
+              add_version(o, "from", from) && add_version(o, "to", to) &&
+              gr_json_add_text(o, "message", NULL) && add_documents(o, module, to, row, order);
     *ret = gr_json_whole(o, ok);
     return *ret ? 0 : gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory");
 }
@@ -193,17 +193,57 @@ static int find_before(struct gr_manager *m, const struct gr_committed *row,
     return k;
 }
 
-// What the release declares, though it was not loaded since the start; NULL: the store has it no
-// more.
-static const struct gr_contract *find_contract(struct gr_manager *m, const struct gr_desired *d)
+// --- and those that it is locked with
+// --------------------------------------------------------------
+
+// What `other` was when `module` was `target`, as one rollout of both tells; NULL: none does.
+static const struct gr_desired *companion(const struct gr_rollout_row *row,
+                                          const struct gr_name *module,
+                                          const struct gr_desired *target,
+                                          const struct gr_name *other)
 {
-    const struct gr_contract *c = gr_manager_contract(m, d);
-    struct gr_verified *v GR_CLEANUP(gr_verified_freep) = NULL;
-    struct gr_error e = {0};
-    if (c || gr_verified_reopen(m->verifier, &d->module, &d->version, &d->digest, &v, &e) < 0)
-        return c;
-    gr_manager_keep_contract(m, v);
-    return gr_manager_contract(m, d);
+    const struct gr_rollout_member *mine = NULL, *theirs = NULL;
+    for (size_t i = 0; i < row->n; i++) {
+        if (gr_name_equal(&row->members[i].module, module))
+            mine = &row->members[i];
+        if (gr_name_equal(&row->members[i].module, other))
+            theirs = &row->members[i];
+    }
+    if (!mine || !theirs)
+        return NULL;
+    if (row->phase == GR_PHASE_HEALTHY && mine->to && gr_desired_same_release(mine->to, target))
+        return theirs->to;
+    return mine->from && gr_desired_same_release(mine->from, target) ? theirs->from : NULL;
+}
+
+// Members of a lock go back together, or the way back would wait for them. The newest rollout of
+// both says what they go back to; else they stay, and the desired state says so with the same
+// transaction. Owns: ret->members by the caller.
+static int put_companions(struct gr_manager *m, const struct gr_name *module,
+                          const struct gr_desired *target, struct gr_rollout_row *ret,
+                          struct gr_error *e)
+{
+    const struct gr_committed *others[GR_MODULES_MAX];
+    struct gr_rollout_row *rows = NULL;
+    size_t n_rows = 0, n = gr_manager_locked_with(m, module, target, others);
+    int k = 0;
+    if (n)
+        k = gr_journal_history(m->journal, module->s, GR_EVENTS_MAX, &rows, &n_rows, e);
+    ret->members = n ? calloc(n, sizeof *ret->members) : NULL;
+    if (n && !ret->members)
+        k = -ENOMEM;
+    for (size_t i = 0; k == 0 && i < n; i++) {
+        const struct gr_desired *d = NULL;
+        for (size_t r = 0; !d && r < n_rows; r++)
+            d = companion(&rows[r], module, target, &others[i]->module);
+        ret->members[i].module = others[i]->module;
+        k = gr_desired_copy(d ? d : others[i]->release, &ret->members[i].from);
+        ret->n = i + 1;
+    }
+    for (size_t i = 0; i < n_rows; i++)
+        gr_rollout_row_done(&rows[i]);
+    free(rows);
+    return k;
 }
 
 // The rollout that follows would be refused: better said before anything is written.
@@ -212,14 +252,16 @@ static int undo_release(struct gr_manager *m, const struct gr_committed *row,
                         struct gr_error *e)
 {
     struct gr_passage p;
-    const struct gr_contract *to = find_contract(m, target);
+    const struct gr_contract *to = gr_manager_contract(m, target);
     gr_passage_find(gr_manager_contract(m, row->release), to, &p);
     if (p.handover == GR_HANDOVER_IMPOSSIBLE && !o->one_way)
         return gr_error_set(e, -EPERM, GR_REASON_STATE_HANDOVER_FAILED,
                             "undo of %s is not done: %s; expected an order that agrees to that: "
                             "grayctl undo %s --one-way",
                             row->module.s, p.why, row->module.s);
-    return answer(&row->module, row->release, target, NULL, o, ret, e);
+    GR_CLEANUP(gr_rollout_row_done) struct gr_rollout_row others = {0};
+    int k = put_companions(m, &row->module, target, &others, e);
+    return k < 0 ? k : answer(&row->module, row->release, target, &others, o, ret, e);
 }
 
 int gr_manager_undo(struct gr_manager *m, const char *module, const char *to,

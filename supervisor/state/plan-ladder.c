@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-static bool same_steps(const struct gr_strategy *a, const struct gr_strategy *b)
+bool gr_plan_same_steps(const struct gr_strategy *a, const struct gr_strategy *b)
 {
     bool same = a->n_steps == b->n_steps;
     for (size_t i = 0; same && i < a->n_steps; i++) {
@@ -25,7 +25,7 @@ void gr_plan_check_ladder(struct gr_plan *p)
             continue;
         if (!first)
             first = it;
-        if (same_steps(&first->to->strategy, &it->to->strategy))
+        if (gr_plan_same_steps(&first->to->strategy, &it->to->strategy))
             continue;
         it->kind = GR_PLAN_REFUSE;
         p->refused = true;

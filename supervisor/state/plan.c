@@ -316,6 +316,8 @@ void gr_plans_free(struct gr_plans *p)
 {
     if (!p)
         return;
+    for (size_t i = 0; i < p->n; i++)
+        free(p->plans[i].waits);
     free(p->items);
     free(p->plans);
     free(p);
@@ -336,6 +338,8 @@ static int format_one(struct gr_buf *b, const struct gr_plan *p)
                           it->to ? it->to->version.text : "none", kinds[it->kind],
                           it->kind == GR_PLAN_REFUSE ? ": " : "", it->refusal.message);
     }
+    if (k == 0 && p->waits)
+        k = gr_buf_printf(b, "  %s\n", p->waits);
     return k;
 }
 

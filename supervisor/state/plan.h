@@ -25,6 +25,7 @@ struct gr_plan {
     bool refused;
     size_t n;
     struct gr_plan_item *items; // sorted by module
+    char *waits; // what its upgrade locks lack or take along, as far as known; NULL: nothing; owned
 };
 struct gr_plans { // oldest transaction first; no module is in two of them
     size_t n;
