@@ -4,8 +4,12 @@ A set is one release of a family: even sets are of version 1.0.0, odd ones of 1.
 convicted. Each member tells its set (modules/faulty); the observer module asks them all within one request and answers with what they
 agree on, or with data_loss when they do not."""
 import json
+import pathlib
+import subprocess
+import sys
+import threading
 
-from harness import MODULES, Traffic
+from harness import MODULES, PATIENCE, Traffic
 
 LOOK = "com.example.sets.Observer/Look"
 OBSERVER = MODULES / "observer-1.0.0.so"
@@ -92,3 +96,73 @@ class Looks(Traffic):
         seen, codes = self.take()
         assert set(seen) <= {said(n) for n in numbers} and set(codes) <= set(failed), (seen, codes, numbers)
         return seen
+
+
+class Storm:
+    """set_clients.py beside a test: everything that it saw, when it has ended."""
+
+    def __init__(self, families, connections, seconds, requests=100_000_000):
+        argv = [sys.executable, pathlib.Path(__file__).with_name("set_clients.py"), families[0].g.port, seconds, requests, connections,
+                *(f"{f.name}:{f.n}" for f in families)]
+        self.process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def end(self):
+        """Ends it, and returns what it counted."""
+        out, _ = self.process.communicate(timeout=PATIENCE)
+        return json.loads(out)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+class Chronicle(threading.Thread):
+    """Reads a supervisor's events as they come, and keeps the last phase of each rollout: the ring of events is shorter than a storm."""
+
+    def __init__(self, g):
+        super().__init__(daemon=True)
+        self.g, self.over, self.told, self.changed = g, threading.Event(), {}, threading.Condition()
+        self.failed = None
+
+    def run(self):
+        seq = 0
+        try:
+            while not self.over.is_set():
+                for ev in self.g.events(seq, wait="1s"):
+                    seq = ev["seq"]
+                    with self.changed:
+                        if ev.get("rollout") and ev.get("phase"):
+                            self.told[(ev["rollout"], ev["module"])] = ev
+                            self.changed.notify_all()
+        except Exception as e:  # told where somebody waits
+            with self.changed:
+                self.failed = e
+                self.changed.notify_all()
+
+    def phase(self, rollout, module):
+        with self.changed:
+            ev = self.told.get((rollout, module))
+            return ev and ev["phase"]
+
+    def wait(self, rollout, module, holds):
+        """Until holds(event) of that rollout's newest event; returns it."""
+        def found():
+            ev = self.told.get((rollout, module))
+            return self.failed or (ev and holds(ev))
+        with self.changed:
+            assert self.changed.wait_for(found, PATIENCE), f"{rollout} {module}: {self.told.get((rollout, module))}\n{self.g.log()}"
+            if self.failed:
+                raise self.failed
+            return self.told[(rollout, module)]
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join(PATIENCE)

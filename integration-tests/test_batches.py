@@ -147,3 +147,102 @@ def test_one_of_three_fails_and_all_stay(bench, name):
 @pytest.mark.parametrize("name", OF_EIGHT)
 def test_one_of_eight_fails_and_all_stay(bench, name):
     fail_as_one(bench, 8, CASES[name])
+
+
+def test_one_that_cannot_be_loaded(make, etcd):
+    """The load of the second of three fails in the worker: the sixth load there is, after the observer and the set before."""
+    g = make(etcd, env={"GRAYLING_FAULT": "crew.load:6:error:EIO"})
+    bench = Bench(g.start())
+    family, old = bench.good(3)
+    new = bench.number()
+    with family.looks() as looks:
+        ended = family.ended(g.want(family.documents(new)))
+        assert {(e["phase"], e["reason"]) for e in ended.values()} == {("RolledBack", "LoadFailed")}, ended
+        assert sum("nothing was found wrong with" in e["message"] for e in ended.values()) == 2, ended
+        looks.assert_saw(old)
+        good = bench.number()
+        family.deploy(good)
+        looks.assert_saw(old, good)
+    assert bench.convicted() == {}
+
+
+def test_they_come_and_go_as_one(make, etcd):
+    bench = Bench(make(etcd).start())
+    family, first = Family(bench.g, "plain", 8), bench.number()
+    with family.looks() as looks:
+        bad = family.documents(first)
+        bad[family.members[5]] = family.document(family.members[5], first, config=late("self-test-fail"))
+        assert {e["phase"] for e in family.ended(bench.g.want(bad)).values()} == {"RolledBack"}
+        looks.assert_saw(None)
+        second = bench.number()
+        family.deploy(second)
+        looks.assert_saw(None, second)
+        ended = family.ended(bench.g.want({m: None for m in family.members}))
+        assert {e["phase"] for e in ended.values()} == {"Healthy"}, ended
+        looks.assert_saw(second, None)
+        looks.assert_saw(None)
+    assert [m["module"] for m in bench.g.status()["modules"]] == ["observer"]
+
+
+def order(g, module, verb, **body):
+    code, answer = g.control(f"/v1/modules/{module}/{verb}", "POST", {"actor": "alice", "reason": "SET-7", **body})
+    assert code == 200, answer
+
+
+def wait_step(g, module, text):
+    g.wait_event(lambda e: e["module"] == module and text in e["message"])
+
+
+def test_eight_go_up_one_ladder_and_back_as_one(bench):
+    g = bench.g
+    family, old = bench.good(8)
+    new = bench.number()
+    with family.looks() as looks:
+        ladder = {"steps": [{"weight": 25}, GATE, {"weight": 75}, GATE, {"weight": 100}], "analysis": ERRORS, "deadline": "1h", "bake": "10m"}
+        rollout = g.want(family.documents(new, **ladder))
+        for step, weight, promoter in ((2, 25, "plain-3"), (4, 75, "plain-0")):
+            wait_step(g, promoter, f"step {step} of 5")
+            looks.take()
+            seen = looks.assert_saw(old, new)
+            assert set(seen) == {said(old), said(new)}, (weight, seen)
+            assert {m: (g.module(m)["rollout"]["id"], g.module(m)["rollout"]["weight"]) for m in family.members} == \
+                   {m: (rollout, weight) for m in family.members}
+            order(g, promoter, "promote", rollout=rollout, step=step - 1)
+        g.wait_event(lambda e: e["module"] == "plain-7" and e["rollout"] == rollout and e["phase"] == "Baking")
+        looks.take()
+        looks.assert_saw(new)
+        order(g, "plain-6", "abort", rollout=rollout)
+        ended = family.ended(rollout)
+        assert {(e["phase"], e["reason"]) for e in ended.values()} == {("RolledBack", "OperatorAbort")}, ended
+        looks.assert_saw(new, old)
+        looks.assert_saw(old)
+
+
+@pytest.mark.parametrize("name", ["document", "digest", "self-test in the worker", "crash in the bake"])
+def test_one_file_of_a_directory_is_one_batch(make, name):
+    g, case = make(), CASES[name]
+    bench = Bench(g.start())
+    family, old, new, good = Family(g, "plain", 3), bench.number(), bench.number(), bench.number()
+
+    def write(documents):
+        partial = g.directory / ".batch"
+        partial.write_text(json.dumps({"modules": documents}))
+        partial.rename(g.directory / "batch.json")
+
+    def ended(version, *phases):
+        return {m: g.wait_event(lambda e: e["module"] == m and e["version"] in (version, "", None) and e["phase"] in phases, after=seq)
+                for m in family.members}
+
+    seq = g.seen
+    write(family.documents(old))
+    ended("1.1.0" if old % 2 else "1.0.0", "Healthy")
+    with family.looks() as looks:
+        seq = max(e["seq"] for e in g.events(seq))
+        write(spoil(bench, family, new, case)[0])
+        check_told(family, case, ended("1.1.0" if new % 2 else "1.0.0", "RolledBack", "Rejected"))
+        looks.assert_saw(old, *([new] if case.served else []))
+        seq = max(e["seq"] for e in g.events(seq))
+        write(family.documents(good))
+        ended("1.1.0" if good % 2 else "1.0.0", "Healthy")
+        looks.assert_saw(old, good)
+        looks.assert_saw(good)

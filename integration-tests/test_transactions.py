@@ -115,6 +115,21 @@ def test_a_wish_that_is_taken_back_is_not_carried_out(grayling):
     assert g.call(CHARGE)[1]["x-grayling-version"] == "1.0.0"
 
 
+def test_a_document_may_be_back_before_the_worker_is(grayling):
+    g = grayling
+    old = g.document(MODULES / "faulty-1.0.0.so")
+    healthy(g, "faulty", g.want({"faulty": old}))
+    slow = g.want({"faulty": g.document(MODULES / "faulty-1.1.0.so", config={"mode": "handle-slow", "usec": 1500000},
+                                        strategy={**LONG, "freeze_budget": "10s"})})
+    phase(g, "faulty", slow, "Baking")
+    with Traffic(g, POKE, clients=2):  # calls that the way back has to wait for
+        code, said = g.control("/v1/modules/faulty/abort", "POST", {"actor": "alice", "reason": "slow"})
+        assert code == 200, said
+        g.want({"faulty": {**old, "reason": "as it was"}})
+        phase(g, "faulty", slow, "RolledBack")
+        g.until(lambda: g.module("faulty")["phase"] == "Healthy", lambda: json.dumps(g.module("faulty")))
+
+
 def test_what_was_rolled_back_stays_in_history(make, etcd):
     g = make(etcd).start()
     healthy(g, "faulty", g.want({"faulty": g.document(MODULES / "faulty-1.0.0.so")}))

@@ -13,14 +13,16 @@
 //        | {"type":"failed","id","reason","message","retryable"}
 //   {"type":"swap"|"route","id","table":N,"budget_usec":N,
 //    "set":[{"module","stable":SLOT|-1,"rescue":SLOT|-1,"candidate":SLOT|-1,"rollout":N,
-//           "batch":N}...],
+//            "batch":N,"one_way":bool}...],
 //    "remove":["module"...],
 //    "rollouts":[{"rollout":N,"salt":"16 hex digits","weight":0..10000,"shadow":0..10000,
 //                 "sticky":"header:x-user-id","match":[...],"shadow_ignore":["$.at"...]}...]}
-//       -> {"type":"swapped","id","table":N,"freeze_usec":N,"parked":N}
+//       -> {"type":"swapped","id","table":N,"freeze_usec":N,"parked":N,
+//           "handed":N,"handover_usec":N,"state_bytes":N}        modules whose state changed hands
 //        | {"type":"failed",...}                               the old table is in force
 //       A set item replaces what the table says of its module; the rollout of a candidate must be
-//       described. swap closes gates and waits for calls in flight, route does neither.
+//       described. swap closes gates, waits for calls in flight and hands state over, in the order
+//       of "set"; route does none of it. one_way: state that cannot be handed over may be lost.
 //   {"type":"unload","id","instance":SLOT}
 //       -> {"type":"unloaded","id","instance":SLOT,"pinned":bool}
 //   {"type":"serve","id"}                                      starts accepting

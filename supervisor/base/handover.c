@@ -22,15 +22,16 @@ enum gr_handover gr_handover_between(const struct gr_contract *from, const struc
         gr_error_set(why, -EINVAL, GR_REASON_STATE_HANDOVER_FAILED,
                      "%s %s holds state of schema %" PRIu64
                      " and %s declares none, so it would be lost; declare state.imports: "
-                     "[%" PRIu64 "] in its module.yaml, or let it go with promote --one-way",
+                     "[%" PRIu64 "] in its module.yaml, or agree to the loss with \"one_way\": "
+                     "true in the document",
                      from->module.s, from->version.text, from->state_schema, to->version.text,
                      from->state_schema);
     else
         gr_error_set(why, -EINVAL, GR_REASON_STATE_HANDOVER_FAILED,
                      "%s %s holds state of schema %" PRIu64 " and %s, whose schema is %" PRIu64
                      ", does not import it; add %" PRIu64
-                     " to state.imports of its module.yaml, or let the state go with promote "
-                     "--one-way",
+                     " to state.imports of its module.yaml, or agree to the loss with "
+                     "\"one_way\": true in the document",
                      from->module.s, from->version.text, from->state_schema, to->version.text,
                      to->state_schema, from->state_schema);
     return GR_HANDOVER_IMPOSSIBLE;

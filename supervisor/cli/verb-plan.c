@@ -2,6 +2,7 @@
 // Touches nothing.
 #include "base/clock.h"
 #include "base/json.h"
+#include "cli/local-artifact.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "cli/want.h"
@@ -111,14 +112,38 @@ static void print_harm(struct gr_cli *cli, const cJSON *rows)
 // --- documents
 // ------------------------------------------------------------------------------------
 
+// What the file declares, when it is here: the daemon may not have it yet.
+static void add_contract(cJSON *contracts, const struct gr_document *one)
+{
+    GR_CLEANUP(gr_desired_freep) struct gr_desired *d = NULL;
+    GR_CLEANUP(gr_inspection_done) struct gr_inspection file = {0};
+    struct gr_error e = {0};
+    if (parse_document(one, &d, &e) == 0 && gr_local_artifact(d, &file))
+        cJSON_AddItemToObject(contracts, one->module.s, cJSON_Parse(file.contract->json));
+}
+
 static cJSON *plan_question(const struct gr_documents *d)
 {
     cJSON *question = cJSON_CreateObject(),
-          *documents = cJSON_AddObjectToObject(question, "documents");
-    for (size_t i = 0; i < d->n; i++)
+          *documents = cJSON_AddObjectToObject(question, "documents"),
+          *contracts = cJSON_AddObjectToObject(question, "contracts");
+    for (size_t i = 0; i < d->n; i++) {
         cJSON_AddItemToObject(documents, d->items[i].module.s,
                               cJSON_Duplicate(d->items[i].json, true));
+        add_contract(contracts, &d->items[i]);
+    }
     return question;
+}
+
+static void print_passages(struct gr_cli *cli, const cJSON *items)
+{
+    const cJSON *it;
+    cJSON_ArrayForEach(it, items)
+    {
+        bool one_way = cJSON_IsTrue(gr_output_find(it, "one_way"));
+        if (*gr_output_text(it, "state"))
+            fprintf(cli->out, "\n%s%s\n", one_way ? "one way: " : "", gr_output_text(it, "state"));
+    }
 }
 
 // What would wait for others, or take along what waits.
@@ -167,6 +192,8 @@ static enum gr_exit plan_documents(struct gr_cli *cli, const struct gr_documents
         gr_output_list(cli, items, columns, GR_COUNT(columns), "module");
     if (for_people)
         print_waits(cli, plan);
+    if (for_people && !refused)
+        print_passages(cli, items);
     if (for_people && !refused)
         print_harm(cli, harm);
     say_next(cli, refused, cJSON_GetArraySize(items) > 0);

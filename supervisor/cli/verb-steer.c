@@ -59,7 +59,10 @@ enum gr_exit gr_verb_worker(struct gr_cli *cli, const struct gr_args *args)
     struct gr_error e = {0};
     if (strcmp(args->words[0], "replace"))
         return usage(cli, args);
-    if (gr_cli_post(cli, "/v1/worker/replace", gr_cli_command(args), NULL, &e) < 0)
+    cJSON *body = gr_cli_command(args);
+    if (gr_args_has(args, "one-way"))
+        cJSON_AddTrueToObject(body, "one_way");
+    if (gr_cli_post(cli, "/v1/worker/replace", body, NULL, &e) < 0)
         return gr_cli_fail(cli, &e);
     gr_cli_say(cli, "a new worker is being started beside the old one; next: grayctl status");
     return GR_EXIT_OK;

@@ -1,10 +1,11 @@
 // Verbs that say what should be: apply, lint.
 #include "base/json.h"
 #include "cli/document.h"
+#include "cli/local-artifact.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "cli/want.h"
-#include "state/desired.h"
+#include "state/passage.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -114,8 +115,11 @@ enum gr_exit gr_verb_apply(struct gr_cli *cli, const struct gr_args *args)
 static void print_warnings(struct gr_cli *cli, const struct gr_document *one,
                            const struct gr_desired *d)
 {
+    GR_CLEANUP(gr_inspection_done) struct gr_inspection file = {0};
     struct gr_warnings w;
     gr_desired_warn(d, &w);
+    if (gr_local_artifact(d, &file))
+        gr_passage_warn(file.contract, d, &w);
     for (size_t i = 0; i < w.n; i++)
         fprintf(cli->err, "warning: %s: %s\n", one->module.s, w.text[i]);
 }

@@ -91,6 +91,10 @@ static const struct gr_option undo_options[] = {
     REASON,
     {0}};
 static const struct gr_option reason_options[] = {REASON, {0}};
+static const struct gr_option worker_options[] = {
+    {0, "one-way", NULL, "although modules hold state, which is lost with the old one"},
+    REASON,
+    {0}};
 static const struct gr_option freeze_options[] = {
     {0, "for", "DURATION", "requests wait at most so long"}, REASON, {0}};
 static const struct gr_option verify_options[] = {
@@ -167,7 +171,7 @@ const struct gr_verb gr_verbs[] = {
      "  grayctl abi-diff pay-1.0.0.so pay-1.1.0.so -o json\n",
      2, 2, NULL, gr_verb_abi_diff},
     {"worker", "replace", "A fresh worker, without losing a request",
-     "  grayctl worker replace --reason 'new libc'\n", 1, 1, reason_options, gr_verb_worker},
+     "  grayctl worker replace --reason 'new libc'\n", 1, 1, worker_options, gr_verb_worker},
     {"freeze", "MODULE... --for DURATION", "Let requests wait", "  grayctl freeze pay --for 30s\n",
      1, GR_ARGS_MAX, freeze_options, gr_verb_freeze},
     {"thaw", "MODULE...", "Let them run again", "  grayctl thaw pay\n", 1, GR_ARGS_MAX,

@@ -40,8 +40,9 @@ struct gr_control_ops {
                  struct gr_error *e);
     int (*lift)(void *u, const struct gr_digest *digest, const char *actor, const char *reason,
                 struct gr_error *e); // -ENOENT: not convicted
-    int (*replace_worker)(void *u, const char *actor, const char *reason,
-                          struct gr_error *e); // -EALREADY: under way
+    // -EALREADY: under way; -EPERM: a module's state would be lost, and `one_way` does not agree.
+    int (*replace_worker)(void *u, const char *actor, const char *reason, bool one_way,
+                          struct gr_error *e);
     int (*freeze)(void *u, const char *const *modules, size_t n, uint64_t for_usec,
                   struct gr_error *e);
     int (*thaw)(void *u, const char *const *modules, size_t n, struct gr_error *e);

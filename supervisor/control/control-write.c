@@ -109,12 +109,17 @@ void gr_post_lift(struct gr_control *c, const struct gr_http_request *q, const c
 void gr_post_replace_worker(struct gr_control *c, const struct gr_http_request *q, const char *arg,
                             struct gr_http_reply *ret)
 {
+    static const char *const allowed[] = {"one_way", "actor", "reason", NULL};
     GR_CLEANUP(command_done) struct command k = {0};
     struct gr_error e = {0};
+    bool one_way = false;
     (void)arg;
-    if (is_missing(c->ops.replace_worker, ret) || !command_parse(q, reasoned, &k, ret))
+    if (is_missing(c->ops.replace_worker, ret) || !command_parse(q, allowed, &k, ret))
         return;
-    reply_result(c->ops.replace_worker(c->ops.userdata, k.actor, k.reason, &e), &e, ret);
+    int r = gr_json_bool(k.body, "", "one_way", GR_JSON_OPTIONAL, &one_way, &e);
+    if (r >= 0)
+        r = c->ops.replace_worker(c->ops.userdata, k.actor, k.reason, one_way, &e);
+    reply_result(r, &e, ret);
 }
 
 void gr_post_accept_rewind(struct gr_control *c, const struct gr_http_request *q, const char *arg,
@@ -205,8 +210,10 @@ void gr_post_thaw(struct gr_control *c, const struct gr_http_request *q, const c
 
 static void wishes_done(struct gr_wishes *w)
 {
-    for (size_t i = 0; i < w->n; i++)
+    for (size_t i = 0; i < w->n; i++) {
         gr_desired_free(w->wishes[i].desired);
+        gr_contract_free(w->wishes[i].contract);
+    }
     free(w->wishes);
 }
 
@@ -217,8 +224,10 @@ static int by_module(const void *a, const void *b)
 
 // A document that cannot be used becomes a wish with its error, as in a snapshot. Fails: -EINVAL (a
 // name), -ENOMEM.
-static int wish_parse(const cJSON *document, struct gr_wish *w, struct gr_error *e)
+static int wish_parse(const cJSON *document, const cJSON *contracts, struct gr_wish *w,
+                      struct gr_error *e)
 {
+    const cJSON *contract = gr_json_get(contracts, document->string);
     if (gr_name_parse(document->string, strlen(document->string), &w->module) < 0)
         return gr_error_set(
             e, -EINVAL, GR_REASON_DOCUMENT_INVALID,
@@ -228,10 +237,16 @@ static int wish_parse(const cJSON *document, struct gr_wish *w, struct gr_error 
     if (!text)
         return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "cannot plan: out of memory");
     int r = gr_desired_parse(&w->module, 0, text, strlen(text), &w->desired, &w->error);
-    return r == -ENOMEM ? r : 0;
+    if (r == -ENOMEM || !contract)
+        return r == -ENOMEM ? r : 0;
+    GR_AUTO_FREE char *note = gr_json_format(contract);
+    if (!note)
+        return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "cannot plan: out of memory");
+    return gr_contract_parse(note, strlen(note), &w->contract, e);
 }
 
-static int wishes_parse(const cJSON *documents, struct gr_wishes *ret, struct gr_error *e)
+static int wishes_parse(const cJSON *documents, const cJSON *contracts, struct gr_wishes *ret,
+                        struct gr_error *e)
 {
     const cJSON *one;
     int n = cJSON_GetArraySize(documents);
@@ -244,7 +259,7 @@ static int wishes_parse(const cJSON *documents, struct gr_wishes *ret, struct gr
         return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "cannot plan: out of memory");
     cJSON_ArrayForEach(one, documents)
     {
-        int r = wish_parse(one, &ret->wishes[ret->n++], e);
+        int r = wish_parse(one, contracts, &ret->wishes[ret->n++], e);
         if (r < 0)
             return r;
     }
@@ -255,7 +270,7 @@ static int wishes_parse(const cJSON *documents, struct gr_wishes *ret, struct gr
 void gr_post_plan(struct gr_control *c, const struct gr_http_request *q, const char *arg,
                   struct gr_http_reply *ret)
 {
-    static const char *const allowed[] = {"documents", "actor", "reason", NULL};
+    static const char *const allowed[] = {"documents", "contracts", "actor", "reason", NULL};
     GR_CLEANUP(command_done) struct command k = {0};
     GR_CLEANUP(wishes_done) struct gr_wishes wishes = {0};
     GR_CLEANUP(gr_plans_freep) struct gr_plans *plans = NULL;
@@ -263,7 +278,8 @@ void gr_post_plan(struct gr_control *c, const struct gr_http_request *q, const c
     (void)arg;
     if (is_missing(c->ops.plan, ret) || !command_parse(q, allowed, &k, ret))
         return;
-    int r = wishes_parse(gr_json_get(k.body, "documents"), &wishes, &e);
+    int r = wishes_parse(gr_json_get(k.body, "documents"), gr_json_get(k.body, "contracts"),
+                         &wishes, &e);
     if (r >= 0)
         r = c->ops.plan(c->ops.userdata, &wishes, &plans, &e);
     if (r < 0) {

@@ -167,6 +167,24 @@ static void hand_rollouts_over(struct gr_manager *m, struct gr_hosted *h)
     }
 }
 
+// What a module had kept went with the worker before, of this supervisor or of one before it.
+static void tell_lost_state(struct gr_manager *m)
+{
+    char text[GR_MESSAGE_MAX];
+    for (size_t i = 0; i < m->table.n; i++) {
+        const struct gr_committed *row = &m->table.rows[i];
+        if (!gr_manager_holds_state(m, row))
+            continue;
+        snprintf(
+            text, sizeof text,
+            "the state of %s began anew with another worker: what it held was in the memory of "
+            "the one before",
+            row->module.s);
+        gr_manager_tell(m, GR_MSG_WORKER_STARTED, GR_LOG_WARNING, row->module.s,
+                        row->release->version.text, 0, NULL, GR_REASON_NONE, text);
+    }
+}
+
 static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
 {
     struct gr_hosted *h = u;
@@ -192,6 +210,7 @@ static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
              h->n_places);
     gr_manager_tell(m, GR_MSG_WORKER_STARTED, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE,
                     text);
+    tell_lost_state(m);
     hand_rollouts_over(m, h);
     if (old) {
         old->state = GR_HOSTED_DRAINING;

@@ -80,7 +80,9 @@ static cJSON *item(const struct gr_plan_item *i, size_t group)
                                 gr_json_add(o, "from", release(i->from)) &&
                                 gr_json_add(o, "to", release(i->to)) &&
                                 gr_json_add_text(o, "reason", gr_reason_name(i->refusal.reason)) &&
-                                gr_json_add_text(o, "message", i->refusal.message));
+                                gr_json_add_text(o, "message", i->refusal.message) &&
+                                cJSON_AddBoolToObject(o, "one_way", i->one_way) &&
+                                gr_json_add_text(o, "state", i->passage));
 }
 
 static cJSON *rollout(const struct gr_plan *p, size_t group)

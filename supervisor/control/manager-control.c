@@ -48,8 +48,10 @@ static int op_plan(void *u, const struct gr_wishes *wishes, struct gr_plans **re
     }
     mixed.wishes = all;
     int r = gr_manager_make_plans(m, &m->now, &mixed, ret);
-    if (r == 0)
+    if (r == 0) {
+        gr_manager_note_passages(m, &mixed, *ret);
         gr_manager_note_locks(m, &mixed, *ret);
+    }
     return r < 0 ? gr_error_set(e, r, GR_REASON_INTERNAL, "the plan could not be made: %s",
                                 strerror(-r))
                  : 0;
@@ -85,12 +87,29 @@ static int op_lift(void *u, const struct gr_digest *digest, const char *actor, c
     return k;
 }
 
-static int op_replace(void *u, const char *actor, const char *reason, struct gr_error *e)
+// State is in the worker's memory, and another worker begins without it.
+static int check_state(struct gr_manager *m, struct gr_error *e)
+{
+    for (size_t i = 0; i < m->table.n; i++)
+        if (gr_manager_holds_state(m, &m->table.rows[i]))
+            return gr_error_set(e, -EPERM, GR_REASON_STATE_HANDOVER_FAILED,
+                                "the worker is not replaced: it holds the state of %s, which no "
+                                "other worker can take over; expected an order that agrees to lose "
+                                "it: grayctl worker replace --one-way",
+                                m->table.rows[i].module.s);
+    return 0;
+}
+
+static int op_replace(void *u, const char *actor, const char *reason, bool one_way,
+                      struct gr_error *e)
 {
     struct gr_manager *m = u;
     if (m->replace_wanted)
         return gr_error_set(e, -EALREADY, GR_REASON_NONE,
                             "the worker is being replaced already (%s)", m->replace_why);
+    int k = one_way ? 0 : check_state(m, e);
+    if (k < 0)
+        return k;
     char why[128];
     snprintf(why, sizeof why, "%s asked%s%s", actor && *actor ? actor : "an operator",
              reason && *reason ? ": " : "", reason ? reason : "");

@@ -146,6 +146,9 @@ void gr_manager_changed(struct gr_manager *m); // status keys, READY, waiting op
 GR_MUST_CHECK int gr_manager_make_plans(struct gr_manager *m, const struct gr_wishes *before,
                                         const struct gr_wishes *now, struct gr_plans **ret);
 void gr_manager_plan(struct gr_manager *m);
+// manager-passage.c
+void gr_manager_note_passages(struct gr_manager *m, const struct gr_wishes *now,
+                              struct gr_plans *p);
 // Begins a rollout. `salt` 0: a fresh one. Fails: as gr_rollout_new(); -EBUSY: too many.
 GR_MUST_CHECK int gr_manager_begin(struct gr_manager *m, const struct gr_plan *p, uint64_t salt,
                                    struct gr_error *e);
@@ -162,6 +165,8 @@ void gr_manager_collect_store(struct gr_manager *m);
 bool gr_manager_row_names(const struct gr_committed *row, const struct gr_digest *digest);
 
 // manager-ops.c
+// The release in force declares state, which is in the worker's memory.
+bool gr_manager_holds_state(struct gr_manager *m, const struct gr_committed *row);
 // Keeps what a verified release declares, for gr_manager_contract().
 void gr_manager_keep_contract(struct gr_manager *m, const struct gr_verified *v);
 // What a release declares, when its bytes were verified or loaded since the start, or the store has

@@ -43,6 +43,12 @@ const struct gr_contract *gr_manager_contract(struct gr_manager *m, const struct
     return gr_contracts_find(m->contracts, &d->digest);
 }
 
+bool gr_manager_holds_state(struct gr_manager *m, const struct gr_committed *row)
+{
+    const struct gr_contract *c = gr_manager_contract(m, row->release);
+    return c && c->has_state;
+}
+
 static void op_verified(void *u, const struct gr_verified *v)
 {
     gr_manager_keep_contract(u, v);

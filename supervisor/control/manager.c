@@ -124,12 +124,36 @@ void gr_manager_changed(struct gr_manager *m)
                m->n_rollouts, m->health.up ? "up" : "away");
 }
 
+// Who was refused or taken back, and is now asked for as it serves, is well again: there is nothing
+// to roll out that could say so. The document may have come before the way back was over.
+static void forgive_what_is_in_force(struct gr_manager *m)
+{
+    for (size_t i = 0; i < m->now.n; i++) {
+        const struct gr_wish *w = &m->now.wishes[i];
+        const struct gr_committed *row = gr_manager_row(m, &w->module);
+        struct gr_told *t = row ? gr_manager_told(m, &w->module) : NULL;
+        if (!t || (t->phase != GR_PHASE_REJECTED && t->phase != GR_PHASE_ROLLED_BACK) ||
+            w->mod_revision <= t->revision || !w->desired ||
+            !gr_desired_same_release(row->release, w->desired))
+            continue;
+        *t = (struct gr_told){.module = w->module,
+                              .at = gr_wall_now(),
+                              .phase = GR_PHASE_HEALTHY,
+                              .rollout = t->rollout,
+                              .revision = w->mod_revision,
+                              .message = "what is asked for is in force already"};
+        gr_manager_tell(m, GR_MSG_HEALTHY, GR_LOG_INFO, w->module.s, w->desired->version.text, 0,
+                        gr_phase_name(t->phase), GR_REASON_NONE, t->message);
+    }
+}
+
 static int on_advance(sd_event_source *s, void *u)
 {
     (void)s;
     struct gr_manager *m = u;
     while (gr_manager_advance_rollouts(m))
         ;
+    forgive_what_is_in_force(m);
     gr_crew_replace_when_quiet(m);
     return 0;
 }
@@ -152,29 +176,6 @@ static void wishes_done(struct gr_wishes *w)
     free(w->wishes);
     free(w->gone);
     *w = (struct gr_wishes){0};
-}
-
-// Who was refused or taken back, and is now asked for as it serves, is well again: there is nothing
-// to roll out that could say so.
-static void forgive_what_is_in_force(struct gr_manager *m)
-{
-    for (size_t i = 0; i < m->now.n; i++) {
-        const struct gr_wish *w = &m->now.wishes[i];
-        const struct gr_committed *row = gr_manager_row(m, &w->module);
-        struct gr_told *t = row ? gr_manager_told(m, &w->module) : NULL;
-        if (!t || (t->phase != GR_PHASE_REJECTED && t->phase != GR_PHASE_ROLLED_BACK) ||
-            w->mod_revision <= t->revision || !w->desired ||
-            !gr_desired_same_release(row->release, w->desired))
-            continue;
-        *t = (struct gr_told){.module = w->module,
-                              .at = gr_wall_now(),
-                              .phase = GR_PHASE_HEALTHY,
-                              .rollout = t->rollout,
-                              .revision = w->mod_revision,
-                              .message = "what is asked for is in force already"};
-        gr_manager_tell(m, GR_MSG_HEALTHY, GR_LOG_INFO, w->module.s, w->desired->version.text, 0,
-                        gr_phase_name(t->phase), GR_REASON_NONE, t->message);
-    }
 }
 
 static int wishes_of(const struct gr_snapshot *s, struct gr_wishes *ret)

@@ -221,7 +221,7 @@ static __attribute__((noinline)) bool answer_batch(struct attempt *a, struct gr_
     *view |= GR_BATCH_USED;
     if (answer_by(a, record->member.stable, a->route->method, ret))
         return true;
-    if (t->shadow)
+    if (t->shadow || record->stateful)
         return false;
     if ((before & GR_BATCH_USED) || !can_rescue(a)) {
         t->broken = record->member.stable;
@@ -244,7 +244,8 @@ static inline bool answer_stable(struct attempt *a, struct gr_served *ret)
 static bool sees_candidate(struct gr_thread *t, const struct gr_route *route)
 {
     return (gr_cohort(t, route->record) & GR_COHORT_CANDIDATE) &&
-           route->candidate_method != GR_METHOD_NONE;
+           route->candidate_method != GR_METHOD_NONE &&
+           !atomic_load_explicit(&route->record->member.candidate->unsettled, memory_order_acquire);
 }
 
 static void answer_nobody(const struct gr_member *m, char *message, struct gr_served *ret)

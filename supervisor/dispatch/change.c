@@ -1,5 +1,6 @@
 // From changes to the next table: gives gates to names, checks what was asked, keeps what was not
 // changed. Nothing is in force before swap.c says so.
+#include "base/handover.h"
 #include "dispatch/internal.h"
 #include <errno.h>
 #include <stdio.h>
@@ -106,6 +107,36 @@ static int add_member(struct gr_plan *p, const struct gr_member *m, struct gr_er
     return 0;
 }
 
+// What the step from the version in force to the next one does with the state. Nothing is closed
+// yet.
+static int plan_state_locked(struct gr_dispatch *d, struct gr_plan *p, const struct gr_change *c,
+                             struct gr_error *e)
+{
+    const struct gr_record *now = gr_table_module(atomic_load(&d->current), c->module);
+    struct gr_pass pass = {.from = now ? now->member.stable : NULL, .to = c->stable};
+    if (!pass.to || pass.to == pass.from)
+        return 0;
+    struct gr_error why = {0};
+    enum gr_handover h = pass.from
+                             ? gr_handover_between(pass.from->contract, pass.to->contract, &why)
+                             : GR_HANDOVER_NONE;
+    if (h == GR_HANDOVER_IMPOSSIBLE && !c->one_way) {
+        if (e)
+            *e = why;
+        return -EINVAL;
+    }
+    if (h == GR_HANDOVER_STATE)
+        p->passes[p->n_passes++] = pass;
+    if (atomic_load(&pass.to->unsettled) &&
+        (h != GR_HANDOVER_STATE || atomic_load(&pass.to->faulted)))
+        return gr_error_set(e, -EINVAL, GR_REASON_STATE_HANDOVER_FAILED,
+                            "asked to route module %s to version %s, but an earlier import_state() "
+                            "of it came to nothing, so that what it holds is not fit to serve; "
+                            "load it anew",
+                            c->module, pass.to->contract->version.text);
+    return 0;
+}
+
 static const struct gr_contract *contract_of(const struct gr_instance *i)
 {
     return i ? i->contract : NULL;
@@ -118,6 +149,8 @@ static int plan_changed_locked(struct gr_dispatch *d, struct gr_plan *p, struct 
     for (size_t i = 0; i < p->n_changes; i++) {
         const struct gr_change *c = &p->changes[i];
         int r = check_change(p, c, e);
+        if (r == 0)
+            r = plan_state_locked(d, p, c, e);
         if (r < 0)
             return r;
         int gate = gate_of_locked(d, c->module, &p->gates);

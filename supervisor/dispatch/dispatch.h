@@ -79,7 +79,8 @@ GR_MUST_CHECK int gr_instance_load(struct gr_dispatch *d, const struct gr_load *
 const struct gr_contract *gr_instance_contract(const struct gr_instance *i);
 unsigned gr_instance_slot(const struct gr_instance *i);
 // For a version that no table names any more: waits (at most budget_usec) for the calls that may
-// still be inside and for responses that still point into it, then destroy() and dlclose.
+// still be inside, for a hand-over that overran its budget and for responses that still point into
+// it, then destroy() and dlclose.
 // 0: gone; -EBUSY: pinned (a call or response is stuck, or it faulted, or dlclose did not unmap):
 // counted, memory kept for ever, *i must not be used again; -EINVAL: the table in force names it.
 GR_MUST_CHECK int gr_instance_unload(struct gr_dispatch *d, struct gr_instance *i,
@@ -92,32 +93,46 @@ struct gr_change { // what the table says of one module from now on
     // NULL: the module goes away, or (with a candidate) has no stable version yet: whom the gray
     // does not send to the candidate gets UNAVAILABLE.
     struct gr_instance *stable;
-    // Answers again for a faulted idempotent call of `stable`; NULL: none.
+    // Answers again for a faulted idempotent call of `stable`; NULL: none. Unless one of the two
+    // declares state: what the previous version holds is no longer true, and an answer that leaves
+    // no trace in stable's state would be lost.
     struct gr_instance *rescue;
     // The version on trial and who sees it: both or neither. `stable` answers again for its faulted
     // idempotent calls. Grays of one rollout are one object; a change of it is a change for all
     // modules that the table has in that rollout.
     struct gr_instance *candidate;
     struct gr_gray *gray; // borrowed; the table takes a reference
+    // The operator agreed that state which cannot be handed over is lost: `stable` begins with what
+    // it has, from init() or from when it was left. What can be handed over is handed over all the
+    // same.
+    bool one_way;
     // The rollout that put `stable` in force together with other modules' versions: a request sees
     // all of them or, once one faulted, all of their rescues. 0: it came alone.
     int64_t batch;
 };
 struct gr_swap_result {
-    uint64_t table;       // number of the table now in force
-    uint64_t freeze_usec; // gates closed to gates open
-    unsigned parked;      // requests that waited
+    uint64_t table;         // number of the table now in force
+    uint64_t freeze_usec;   // gates closed to gates open
+    unsigned parked;        // requests that waited
+    unsigned handed;        // modules whose state was handed over
+    uint64_t handover_usec; // of the freeze: all hooks together
+    uint64_t state_bytes;   // that were handed over
 };
 // Closes the gates of all changed modules, waits for the calls in flight (at most budget_usec),
-// exchanges one pointer, opens the gates. All or nothing. One swap at a time (-EALREADY). Fails:
-// FreezeTimeout (the sentence names module, method, request and thread that it waited for),
-// -EINVAL; then the old table is in force and nothing changed. Blocks; not from a thread that is
-// inside a call.
+// hands state over, exchanges one pointer, opens the gates. All or nothing. One swap at a time
+// (-EALREADY). State goes from the stable version in force to the next one where both contracts
+// declare it, module by module in the order of `changes`, within what is left of the budget. Fails:
+// FreezeTimeout (the sentence names module, method, request and thread that it waited for);
+// StateHandoverFailed (before a gate closes, where the contracts do not fit; a hook that failed,
+// crashed or overran the budget); -EINVAL; then the old table is in force, with its state. A
+// version whose import_state() was called for nothing answers no more calls; another swap may give
+// it state again, or it is unloaded. Blocks; not from a thread that is inside a call.
 GR_MUST_CHECK int gr_dispatch_swap(struct gr_dispatch *d, const struct gr_change *changes, size_t n,
                                    uint64_t budget_usec, struct gr_swap_result *ret,
                                    struct gr_error *e);
 // The same exchange without closing a gate: no request waits, calls in flight end in the table that
-// they pinned. For another weight, and for taking a candidate out. Does not wait for anybody.
+// they pinned. For another weight, and for taking a candidate out. Does not wait for anybody. Fails
+// also where a stable version would be exchanged whose state is to be handed over.
 GR_MUST_CHECK int gr_dispatch_route(struct gr_dispatch *d, const struct gr_change *changes,
                                     size_t n, struct gr_swap_result *ret, struct gr_error *e);
 // The rule by which the table in force routes a rollout, for the next one to continue its turns; a
@@ -203,6 +218,8 @@ void gr_dispatch_each_broken(struct gr_dispatch *d,
                                         enum gr_breaker_state state, uint64_t left_usec),
                              void *userdata);
 uint64_t gr_dispatch_pinned(const struct gr_dispatch *d); // versions that could not be released
+// A hook of a hand-over that overran its budget has not come back yet.
+bool gr_dispatch_is_astray(struct gr_dispatch *d);
 
 // --- containment -------------------------------------------------------------------------------
 

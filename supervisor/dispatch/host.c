@@ -46,6 +46,28 @@ static void host_free(const struct grayling_host *host, void *memory)
     free(b);
 }
 
+static int32_t host_memory_new(const struct grayling_host *host, uint64_t size,
+                               struct grayling_memory *ret)
+{
+    struct gr_memory *m;
+    struct grayling_bytes bytes;
+    int fd;
+    if (!GRAYLING_HAS(ret, size))
+        return GRAYLING_INVALID_ARGUMENT;
+    if (gr_memory_new(instance_of(host), size, &m) < 0)
+        return GRAYLING_RESOURCE_EXHAUSTED;
+    gr_memory_describe(m, &bytes, &fd);
+    ret->fd = fd;
+    ret->data = (void *)bytes.data;
+    ret->size = bytes.size;
+    return GRAYLING_OK;
+}
+
+static void host_memory_free(const struct grayling_host *host, void *data)
+{
+    gr_memory_let_go(instance_of(host), data);
+}
+
 // --- answering ---------------------------------------------------------------------------------
 
 static int32_t may_answer(const struct grayling_call *call, struct grayling_bytes payload)
@@ -168,5 +190,7 @@ void gr_host_init(struct gr_instance *i)
         .call = host_call,
         .time_left_usec = host_time_left_usec,
         .count = host_count,
+        .memory_new = host_memory_new,
+        .memory_free = host_memory_free,
     };
 }

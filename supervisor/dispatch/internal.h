@@ -50,11 +50,16 @@ struct gr_instance {
     struct gr_held *held; // max_threads of them
     _Atomic bool faulted; // something of it was left half-done: never destroyed, never unmapped
     _Atomic uint64_t allocated_bytes;
-    void *handle;      // dlopen's
-    char *path;        // as the loader knows it
-    char *name;        // of the file, for evidence
-    char build_id[81]; // hex; "" none
-    int sealed_fd;     // what path names; -1: path is a file
+    // import_state() was called and no exchange has followed: it answers nothing, and what it holds
+    // is good for nothing but another import.
+    _Atomic bool unsettled;
+    unsigned handing;       // hand-overs whose thread may be in it; under the dispatch lock
+    struct gr_hold *memory; // objects that it keeps state in; under the dispatch lock
+    void *handle;           // dlopen's
+    char *path;             // as the loader knows it
+    char *name;             // of the file, for evidence
+    char build_id[81];      // hex; "" none
+    int sealed_fd;          // what path names; -1: path is a file
     struct gr_text *text;
     struct gr_instance *next; // all loaded instances
 };
@@ -79,15 +84,17 @@ struct gr_dispatch {
     struct gr_instance *instances;
     _Atomic uint64_t pinned;
     pthread_mutex_t breakers_lock; // taken last
+    unsigned handing;              // threads of hand-overs that may still look here
 
     struct gr_stats *stats;
     int private_stats_fd; // >= 0: `stats` is our own
+    struct gr_dispatch *next_kept;
     struct gr_dispatch_options options;
 };
 
 // --- threads.c ---------------------------------------------------------------------------------
 // Tells a waiting writer that something was left. Cheap when nobody waits.
-void gr_leave_notify(struct gr_dispatch *d);
+void gr_leave_notify(struct gr_dispatch *d); // also under the lock
 
 // --- pin.c -------------------------------------------------------------------------------------
 enum gr_entry { GR_ENTERED, GR_NO_ROUTE, GR_GATE_CLOSED };
@@ -98,16 +105,22 @@ enum gr_entry gr_pin(struct gr_thread *t, const struct grayling_request *request
 void gr_unpin(struct gr_thread *t);
 
 // --- change.c ----------------------------------------------------------------------------------
+struct gr_pass { // a module's state, from the version in force to the next one
+    struct gr_instance *from, *to;
+};
 struct gr_plan { // zeroed but for the changes
     const struct gr_change *changes;
     size_t n_changes;
+    struct gr_pass passes[GR_MODULES_MAX]; // in the order of the changes
+    size_t n_passes;
     struct gr_gates gates; // of the changed modules
     struct gr_member members[GR_MODULES_MAX];
     size_t n_members;
     char what[160]; // "modules pay, auth"
 };
 // Fills the plan and builds the table that the changes make of the one in force, which must not
-// change meanwhile. Fails: -EINVAL, ContractIncompatible, -ENOMEM; gates may have got names.
+// change meanwhile. Fails: -EINVAL, ContractIncompatible, StateHandoverFailed, -ENOMEM; gates may
+// have got names.
 GR_MUST_CHECK int gr_plan_next(struct gr_dispatch *d, struct gr_plan *p, struct gr_table **ret,
                                struct gr_error *e);
 
@@ -154,6 +167,44 @@ void gr_reclaim_locked(struct gr_dispatch *d);
 // Opens what the held_by_ sets no longer hold and closes what they do. Under the lock; a heavy
 // barrier must follow a close.
 void gr_gates_publish_locked(struct gr_dispatch *d);
+
+// --- hook.c ------------------------------------------------------------------------------------
+#define GR_HOOK_WHERE_MAX 160
+// Runs fn(arg), a hook of `i`, on this thread, giving it a signal stack for the while. false: it
+// faulted, `where` says how.
+bool gr_hook_run(struct gr_instance *i, const char *hook, int32_t (*fn)(void *), void *arg,
+                 int32_t *ret_code, char where[GR_HOOK_WHERE_MAX]);
+
+// --- memory.c ----------------------------------------------------------------------------------
+struct gr_memory; // a sealed object and its one mapping
+// Makes one that `i` holds. Fails: -EINVAL for its size, -ENOMEM, also over GR_STATE_OBJECTS_MAX.
+GR_MUST_CHECK int gr_memory_new(struct gr_instance *i, uint64_t size, struct gr_memory **ret);
+// Frees it when nobody else holds it. An address that `i` does not hold is nothing.
+void gr_memory_let_go(struct gr_instance *i, const void *data);
+void gr_memory_let_all_go(struct gr_instance *i);
+void gr_memory_describe(const struct gr_memory *m, struct grayling_bytes *ret, int *ret_fd);
+// Lets `to` hold the object of `from` that fd names, after a look at its seals. Fails: -EINVAL,
+// -ENOMEM, and says why.
+GR_MUST_CHECK int gr_memory_take(struct gr_instance *from, struct gr_instance *to, int fd,
+                                 uint64_t used, struct gr_memory **ret,
+                                 char why[GR_HOOK_WHERE_MAX]);
+// For everybody who has the mapping. Fails: -ENOMEM.
+GR_MUST_CHECK int gr_memory_protect(const struct gr_memory *m, bool writable);
+
+// --- transfer.c --------------------------------------------------------------------------------
+struct gr_transfer; // the hooks of one exchange, on a thread of their own
+// Starts the thread, which waits. Without anything to hand over *ret is NULL, which all the others
+// take. Fails: StateHandoverFailed.
+GR_MUST_CHECK int gr_transfer_new(struct gr_dispatch *d, const struct gr_plan *p,
+                                  struct gr_transfer **ret, struct gr_error *e);
+// Under the freeze: has all state handed over before the deadline. Fails: StateHandoverFailed; at
+// the deadline the thread is left alone with what it is stuck in, and *t is NULL.
+GR_MUST_CHECK int gr_transfer_run(struct gr_transfer **t, struct gr_mono deadline,
+                                  struct gr_swap_result *ret, struct gr_error *e);
+// Before the gates open: who may write to the state from now on.
+void gr_transfer_settle(struct gr_transfer *t, bool committed);
+// After the gates have opened.
+void gr_transfer_free(struct gr_transfer *t);
 
 // --- image.c -----------------------------------------------------------------------------------
 struct gr_image {                        // what the loader really mapped

@@ -18,6 +18,7 @@ static void free_record(struct gr_instance *i)
 {
     if (!i)
         return;
+    gr_memory_let_all_go(i);
     gr_contract_free(i->contract);
     gr_closep(&i->sealed_fd);
     free(i->held);
@@ -96,31 +97,6 @@ static int32_t call_destroy(void *arg)
     return GRAYLING_OK;
 }
 
-// Runs a hook on this thread, giving it a signal stack for the while. false: it faulted, `where`
-// says how.
-static bool run_hook(int32_t (*fn)(void *), struct hook *h, int32_t *ret_code, char where[160])
-{
-    struct gr_guard_self *self = gr_guard_of_thread();
-    bool borrowed = self != NULL;
-    if (!borrowed && gr_guard_enter(-1, &self) < 0) {
-        *ret_code = GRAYLING_RESOURCE_EXHAUSTED;
-        return true;
-    }
-    bool sound = gr_guard_run(self, fn, h, ret_code);
-    if (!sound) {
-        char frame[96];
-        gr_guard_frame_text(self->caught.frames[0], frame);
-        if (self->caught.kind == GR_FAULT_SIGNAL)
-            snprintf(where, 160, "signal %d at %s", self->caught.signal, frame);
-        else
-            snprintf(where, 160, "%.60s at %s", self->caught.detail, frame);
-        atomic_store(&h->instance->faulted, true);
-    }
-    if (!borrowed)
-        gr_guard_leave();
-    return sound;
-}
-
 // Answers for every need of the contract, also for those that nobody provides.
 static size_t bind_needs(const struct gr_contract_need *needs, size_t n, const struct gr_load *l,
                          struct grayling_peer *ret)
@@ -155,10 +131,10 @@ static int init_instance(struct gr_instance *i, const struct gr_load *l, struct 
     };
     struct hook h = {i, &init};
     int32_t code = GRAYLING_OK;
-    char where[160];
+    char where[GR_HOOK_WHERE_MAX];
     if (!i->block->init)
         return 0;
-    if (!run_hook(call_init, &h, &code, where))
+    if (!gr_hook_run(i, "init", call_init, &h, &code, where))
         return gr_error_set(e, -EFAULT, GR_REASON_INIT_FAILED,
                             "asked module %s %s to initialise, but init() crashed with %s; it "
                             "stays unused until the worker "
@@ -177,19 +153,19 @@ static void destroy_instance(struct gr_instance *i)
 {
     struct hook h = {i, NULL};
     int32_t code;
-    char where[160];
-    if (i->block->destroy)
-        (void)run_hook(call_destroy, &h, &code, where);
+    char where[GR_HOOK_WHERE_MAX];
+    if (GRAYLING_HAS(i->block, destroy) && i->block->destroy)
+        (void)gr_hook_run(i, "destroy", call_destroy, &h, &code, where);
 }
 
 static int self_test_instance(struct gr_instance *i, struct gr_error *e)
 {
     struct hook h = {i, NULL};
     int32_t code = GRAYLING_OK;
-    char where[160];
+    char where[GR_HOOK_WHERE_MAX];
     if (!i->block->self_test)
         return 0;
-    if (!run_hook(call_self_test, &h, &code, where))
+    if (!gr_hook_run(i, "self_test", call_self_test, &h, &code, where))
         return gr_error_set(e, -EFAULT, GR_REASON_SELF_TEST_FAILED,
                             "asked module %s %s to test itself, but self_test() crashed with %s; "
                             "it stays unused until the "
@@ -271,6 +247,13 @@ static int check_block(const struct gr_contract *c, const struct grayling_module
             e, -EINVAL, GR_REASON_NOT_A_MODULE,
             "asked to load module %s %s, but its block has no handle(); a module answers requests",
             c->module.s, c->version.text);
+    bool hands = GRAYLING_HAS(b, import_state) && b->export_state && b->import_state;
+    if (c->has_state && !hands)
+        return gr_error_set(e, -EINVAL, GR_REASON_NOT_A_MODULE,
+                            "asked to load module %s %s, whose contract declares state, but its "
+                            "block lacks export_state() or import_state(); give it both, or take "
+                            "`state` out of module.yaml",
+                            c->module.s, c->version.text);
     return 0;
 }
 
@@ -474,6 +457,8 @@ static bool reaches(const struct gr_record *r, const struct gr_instance *i)
 static bool still_used(struct gr_dispatch *d, void *arg)
 {
     const struct gr_instance *i = arg;
+    if (i->handing > 0)
+        return true;
     for (unsigned n = 0; n < d->max_threads; n++) {
         const struct gr_record *r = gr_entered_locked(d, &d->threads[n]);
         if ((r && reaches(r, i)) || atomic_load(&i->held[n].n) != 0)

@@ -33,7 +33,8 @@ bool gr_dispatch_shadow(struct gr_thread *t, const struct grayling_request *requ
                         int64_t rollout, enum gr_shadow_role role, struct gr_response *ret)
 {
     const struct gr_route *route = NULL;
-    bool on = enter(t, request, rollout, &route) == GR_ENTERED && gr_route_both_idempotent(route);
+    bool on = enter(t, request, rollout, &route) == GR_ENTERED && gr_route_both_idempotent(route) &&
+              !atomic_load(&route->record->member.candidate->unsettled);
     if (on)
         run(t, route, request, role, ret);
     gr_unpin(t);

@@ -360,6 +360,10 @@ void gr_stats_gauges(const struct gr_stats *s, struct gr_worker_gauges *ret)
         .swaps_ok = LOAD(g->swaps_ok),
         .swaps_failed = LOAD(g->swaps_failed),
         .freeze_last_usec = LOAD(g->freeze_last_usec),
+        .handovers_ok = LOAD(g->handovers_ok),
+        .handovers_failed = LOAD(g->handovers_failed),
+        .handover_last_usec = LOAD(g->handover_last_usec),
+        .handover_last_bytes = LOAD(g->handover_last_bytes),
     };
     for (unsigned b = 0; b < GR_HISTOGRAM_BUCKETS; b++)
         ret->freeze.count[b] = LOAD(g->freeze[b]);
@@ -397,4 +401,12 @@ void gr_stats_freeze(struct gr_stats *s, uint64_t usec, bool ok)
     ADD(*(ok ? &g->swaps_ok : &g->swaps_failed), 1);
     STORE(g->freeze_last_usec, usec);
     ADD(g->freeze[gr_histogram_bucket(usec * 1000)], 1);
+}
+
+void gr_stats_handover(struct gr_stats *s, uint64_t usec, uint64_t bytes, bool ok)
+{
+    struct gr_stats_gauges *g = &s->seg->gauges;
+    ADD(*(ok ? &g->handovers_ok : &g->handovers_failed), 1);
+    STORE(g->handover_last_usec, usec);
+    STORE(g->handover_last_bytes, bytes);
 }

@@ -115,6 +115,8 @@ struct gr_worker_gauges {
     uint64_t parked, connections, connections_total, refused_framing, heartbeat_mono_usec;
     uint64_t patterns_given_up; // match rules that met a bound of their cost
     uint64_t swaps_ok, swaps_failed, freeze_last_usec;
+    uint64_t handovers_ok, handovers_failed; // exchanges under which state was to change hands
+    uint64_t handover_last_usec, handover_last_bytes;
     struct gr_histogram freeze; // nsec
 };
 void gr_stats_gauges(const struct gr_stats *s, struct gr_worker_gauges *ret);
@@ -125,3 +127,4 @@ void gr_stats_refused_framing_add(struct gr_stats *s);
 void gr_stats_patterns_given_up(struct gr_stats *s, uint64_t n);
 void gr_stats_heartbeat(struct gr_stats *s);
 void gr_stats_freeze(struct gr_stats *s, uint64_t usec, bool ok);
+void gr_stats_handover(struct gr_stats *s, uint64_t usec, uint64_t bytes, bool ok);

@@ -154,31 +154,33 @@ static unsigned commit_and_open(struct gr_dispatch *d, struct gr_table *next)
     return n;
 }
 
-// Everything that happens while the gates are closed and nobody is inside: state would be handed
-// over here.
-static int under_freeze(struct gr_error *e)
+// Everything that happens while the gates are closed and nobody is inside.
+static int under_freeze(struct gr_transfer **transfer, struct gr_mono deadline,
+                        struct gr_swap_result *result, struct gr_error *e)
 {
     int r = GR_FAULT("swap.frozen");
     if (r < 0)
         return gr_error_set(e, r, GR_REASON_STATE_HANDOVER_FAILED,
                             "stopped under the freeze by an injected fault");
-    return 0;
+    return gr_transfer_run(transfer, deadline, result, e);
 }
 
-static int exchange(struct gr_dispatch *d, const struct gr_plan *p, struct gr_table *next,
-                    uint64_t budget_usec, struct gr_swap_result *ret, struct gr_error *e)
+static int exchange(struct gr_dispatch *d, const struct gr_plan *p, struct gr_transfer **transfer,
+                    struct gr_table *next, uint64_t budget_usec, struct gr_swap_result *ret,
+                    struct gr_error *e)
 {
-    struct gr_mono start = gr_mono_now();
+    struct gr_swap_result result = {.table = next->number};
+    struct gr_mono start = gr_mono_now(), deadline = {start.usec + budget_usec};
     close_gates(d, &d->held_by_swap, &p->gates);
     int r = drain_gates(d, &p->gates, p->what, start, budget_usec, e);
     if (r == 0)
-        r = under_freeze(e);
-    uint64_t number = next->number;
-    unsigned parked = commit_and_open(d, r == 0 ? next : NULL);
-    uint64_t usec = gr_mono_now().usec - start.usec;
-    gr_stats_freeze(d->stats, usec, r == 0);
+        r = under_freeze(transfer, deadline, &result, e);
+    gr_transfer_settle(*transfer, r == 0);
+    result.parked = commit_and_open(d, r == 0 ? next : NULL);
+    result.freeze_usec = gr_mono_now().usec - start.usec;
+    gr_stats_freeze(d->stats, result.freeze_usec, r == 0);
     if (r == 0)
-        *ret = (struct gr_swap_result){.table = number, .freeze_usec = usec, .parked = parked};
+        *ret = result;
     return r;
 }
 
@@ -213,12 +215,16 @@ int gr_dispatch_swap(struct gr_dispatch *d, const struct gr_change *changes, siz
 {
     GR_AUTO_FREE struct gr_plan *p = new_plan(changes, n);
     GR_AUTO_TABLE struct gr_table *next = NULL;
+    struct gr_transfer *transfer = NULL;
     int r = begin_change(d, begin_freeze, p, &next, e);
     if (r < 0)
         return r;
-    r = exchange(d, p, next, budget_usec, ret, e);
+    r = gr_transfer_new(d, p, &transfer, e);
+    if (r == 0)
+        r = exchange(d, p, &transfer, next, budget_usec, ret, e);
     if (r == 0)
         next = NULL; // in force now
+    gr_transfer_free(transfer);
     end_swap(d);
     return r;
 }
@@ -231,6 +237,13 @@ int gr_dispatch_route(struct gr_dispatch *d, const struct gr_change *changes, si
     int r = begin_change(d, begin_swap, p, &next, e);
     if (r < 0)
         return r;
+    if (p->n_passes > 0) {
+        end_swap(d);
+        return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
+                            "asked to route %s without a freeze to another version, but its state "
+                            "has to be handed over; ask for a swap",
+                            p->what);
+    }
     *ret = (struct gr_swap_result){.table = next->number};
     pthread_mutex_lock(&d->lock);
     commit_locked(d, gr_steal(next));

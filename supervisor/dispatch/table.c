@@ -143,7 +143,8 @@ static void add_route(struct gr_table *t, const struct gr_record *r, const char 
         route.candidate_deadline_usec = m->deadline_usec;
         route.candidate_idempotent = m->idempotent;
     }
-    (void)find_method(r->member.rescue_contract, interface_name, method_name, &route.rescue_method);
+    const struct gr_contract *rescue = r->stateful ? NULL : r->member.rescue_contract;
+    (void)find_method(rescue, interface_name, method_name, &route.rescue_method);
     size_t i = route.hash & t->mask;
     while (t->routes[i].record)
         i = (i + 1) & t->mask;
@@ -215,6 +216,22 @@ static void join_batches(struct gr_table *t)
     }
 }
 
+// What the version before holds has been handed over and went on since, and what it would accept
+// instead of stable would be lost to stable's state. Of a batch all answer as they were, or none.
+static void find_stateful(struct gr_table *t)
+{
+    for (size_t i = 0; i < t->n_records; i++) {
+        struct gr_record *r = &t->records[i];
+        const struct gr_member *m = &r->member;
+        if (!(m->contract && m->contract->has_state) &&
+            !(m->rescue_contract && m->rescue_contract->has_state))
+            continue;
+        r->stateful = true;
+        for (size_t k = 0; r->batch != GR_BATCH_NONE && k < t->n_records; k++)
+            t->records[k].stateful |= t->records[k].batch == r->batch;
+    }
+}
+
 static struct gr_table *allocate(const struct gr_member *members, size_t n)
 {
     size_t n_routes = 0, n_grays = 0, places = 16;
@@ -257,6 +274,7 @@ int gr_table_build(uint64_t number, const struct gr_member *members, size_t n,
                                            .name = gr_member_contract(&members[i])->module};
     t->outside.batch = GR_BATCH_NONE;
     join_batches(t);
+    find_stateful(t);
     for (size_t i = 0; i < n; i++) {
         struct gr_record *record = &t->records[i];
         const struct gr_member *m = &members[i];

@@ -58,8 +58,9 @@ static inline const struct gr_contract *gr_member_contract(const struct gr_membe
 struct gr_record {
     const struct gr_table *table;
     struct gr_member member;
-    unsigned rollout;    // index into the table's rollouts; only with member.gray
-    unsigned batch;      // number of its batch in this table; GR_BATCH_NONE: it came alone
+    unsigned rollout; // index into the table's rollouts; only with member.gray
+    unsigned batch;   // number of its batch in this table; GR_BATCH_NONE: it came alone
+    bool stateful;    // it, or another module of its batch, keeps state: no version before answers
     struct gr_name name; // a copy: a retired table may outlive the versions that it named
     struct gr_gates reach;
 };
@@ -71,7 +72,7 @@ struct gr_route {
     const char *interface_name, *method_name;
     // What the contracts of the stable version and of the candidate declare; 0: no deadline.
     uint64_t deadline_usec, candidate_deadline_usec;
-    // The method's number in each version; GR_METHOD_NONE: it has none.
+    // The method's number in each version; GR_METHOD_NONE: it has none, or may not rescue.
     uint16_t method, candidate_method, rescue_method;
     bool idempotent, candidate_idempotent;
 };

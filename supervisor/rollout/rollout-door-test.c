@@ -575,6 +575,11 @@ static void a_dead_worker_took_the_reason_for_the_door_along(void **state)
     (void)state;
     struct gr_error e = {0};
     to_the_bake(V1, V2);
+    gr_error_set(&e, -EFAULT, GR_REASON_CRASHED, "it faulted, and the worker is replaced");
+    gr_rollout_fail(w.r, 0, &e);
+    answer(BACK);
+    assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_CRASHED);
+    to_the_bake(V1, V2);
     gr_error_set(&e, -EFAULT, GR_REASON_CRASHED, "the worker ended inside it");
     assert_true(gr_rollout_restore_without_worker(w.r, 0, &e));
     assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_CRASHED);

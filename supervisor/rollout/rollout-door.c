@@ -93,10 +93,16 @@ void gr_door_open(struct gr_rollout *r, const struct gr_order *o)
 // --- behind the door
 // ------------------------------------------------------------------------------
 
+// After a fault the worker is replaced, and its memory is gone whoever is in force.
+static bool loses_the_worker(enum gr_reason reason)
+{
+    return reason == GR_REASON_CRASHED || reason == GR_REASON_CALL_TIMEOUT;
+}
+
 bool gr_door_keeps(const struct gr_rollout *r, const struct gr_error *why)
 {
     return r->row.phase == GR_PHASE_BAKING && r->row.gray.door != GR_DOOR_NONE &&
-           why->reason != GR_REASON_OPERATOR_ABORT;
+           why->reason != GR_REASON_OPERATOR_ABORT && !loses_the_worker(why->reason);
 }
 
 int gr_door_refuse_abort(const struct gr_rollout *r, const struct gr_order *o, struct gr_error *e)

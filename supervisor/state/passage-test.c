@@ -141,12 +141,33 @@ static void two_versions_never_share_a_state(void **state)
     }
 }
 
+static void lint_tells_what_one_side_means(void **state)
+{
+    (void)state;
+    struct gr_warnings w = {0};
+    GR_CLEANUP(gr_contract_freep) struct gr_contract *with = counter("2.0.0", "{\"schema\":2}");
+    GR_CLEANUP(gr_contract_freep) struct gr_contract *without = counter("2.0.0", NULL);
+    GR_CLEANUP(gr_desired_freep) struct gr_desired *plain = document("2.0.0", "");
+    GR_CLEANUP(gr_desired_freep)
+    struct gr_desired *shares = document("2.0.0", ",\"strategy\":{\"steps\":[{\"weight\":5},"
+                                                  "{\"weight\":100}]}");
+    gr_passage_warn(without, shares, &w);
+    assert_int_equal(w.n, 0);
+    gr_passage_warn(with, plain, &w);
+    assert_int_equal(w.n, 1);
+    assert_non_null(strstr(w.text[0], "does not read schema 2"));
+    gr_passage_warn(with, shares, &w);
+    assert_int_equal(w.n, 3);
+    assert_non_null(strstr(w.text[2], "strategy.steps: show the new version"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_pair_is_known_before),
         cmocka_unit_test(a_state_that_would_be_lost_is_refused),
         cmocka_unit_test(two_versions_never_share_a_state),
+        cmocka_unit_test(lint_tells_what_one_side_means),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

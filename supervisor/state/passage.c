@@ -76,6 +76,27 @@ static int refuse_share(const struct gr_contract *from, const struct gr_desired 
         document->version.text);
 }
 
+void gr_passage_warn(const struct gr_contract *to, const struct gr_desired *document,
+                     struct gr_warnings *w)
+{
+    char state[100];
+    if (!to->has_state)
+        return;
+    say_state(to, state, sizeof state);
+    if (w->n < GR_WARNINGS_MAX)
+        snprintf(w->text[w->n++], GR_MESSAGE_MAX,
+                 "holds state (%s); in place of a version that does not read schema %" PRIu64
+                 " there is no way back for it, and the swap waits for promote --one-way (grayctl "
+                 "plan knows what is in force)",
+                 state, to->state_schema);
+    if (gr_strategy_first_shown(&document->strategy) != SIZE_MAX && w->n < GR_WARNINGS_MAX)
+        snprintf(
+            w->text[w->n++], GR_MESSAGE_MAX,
+            "strategy.steps: show the new version to some of the requests, which is refused in "
+            "place of a version with state, since each would hold a part of it; write shadow "
+            "and pause steps and one weight of 100 at the end, no match rules");
+}
+
 int gr_passage_check(const struct gr_contract *from, const struct gr_contract *to,
                      const struct gr_desired *document, const struct gr_strategy *ladder,
                      struct gr_error *e)

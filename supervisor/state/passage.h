@@ -20,6 +20,10 @@ void gr_passage_find(const struct gr_contract *from, const struct gr_contract *t
 // match rules do; SIZE_MAX: nobody sees it before the swap.
 size_t gr_strategy_first_shown(const struct gr_strategy *s);
 
+// For lint, which knows the new version only: what its state means for its release. Appends.
+void gr_passage_warn(const struct gr_contract *to, const struct gr_desired *document,
+                     struct gr_warnings *w);
+
 // Whether the release may take the place of the version in force by these steps. `ladder`: those
 // that are walked, maybe of another member of the batch; NULL: none. Fails: -EINVAL
 // StateHandoverFailed (its state would be lost, and the document does not say one_way),

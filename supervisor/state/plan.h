@@ -1,6 +1,7 @@
 // The plan: what has to happen so that the actual state becomes the desired one. A value, computed
 // by a pure function, printed by `grayctl plan`, checked before anything is touched.
 #pragma once
+#include "base/contract.h"
 #include "state/journal.h"
 #include "watchers/source.h"
 
@@ -17,6 +18,8 @@ struct gr_plan_item {
     const struct gr_desired *to;   // borrowed from the inputs; NULL: remove
     const struct gr_desired *from; // borrowed; NULL: first deployment
     struct gr_error refusal;       // REFUSE: why
+    bool one_way;      // state is lost by it, or by the way back; as far as is known, as `passage`
+    char passage[704]; // what becomes of state, a sentence; "": there is none, or nothing is known
 };
 // One rollout: all modules whose keys were written by one transaction, known by its revision. One
 // refused member refuses the batch: `refused` is set, no item is carried out.
@@ -39,6 +42,7 @@ struct gr_wish {
     struct gr_desired *desired;
     struct gr_error error;
     int64_t mod_revision;
+    struct gr_contract *contract; // of a question: what its file declares; NULL: not told; owned
 };
 struct gr_wishes {
     int64_t revision;

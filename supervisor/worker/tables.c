@@ -186,8 +186,8 @@ static int join_rollout(const struct order *o, const cJSON *entry, const char *p
 
 static int add_set(struct gr_inventory *v, struct order *o, const cJSON *entry, struct gr_error *e)
 {
-    static const char *const fields[] = {"module",  "stable", "rescue", "candidate",
-                                         "rollout", "batch",  NULL};
+    static const char *const fields[] = {"module",  "stable", "rescue",  "candidate",
+                                         "rollout", "batch",  "one_way", NULL};
     uint64_t batch = 0;
     char path[32];
     struct gr_change *c;
@@ -205,6 +205,8 @@ static int add_set(struct gr_inventory *v, struct order *o, const cJSON *entry, 
         r = find_slot(v, entry, path, "rescue", &route->rescue, &c->rescue, e);
     if (r == 0)
         r = find_slot(v, entry, path, "candidate", &route->candidate, &c->candidate, e);
+    if (r == 0)
+        r = gr_json_bool(entry, path, "one_way", GR_JSON_OPTIONAL, &c->one_way, e);
     if (r == 0)
         r = gr_json_uint(entry, path, "batch", GR_JSON_OPTIONAL, 0, EXACT_MAX, &batch, e);
     if (r < 0)
@@ -288,6 +290,9 @@ static cJSON *exchange(struct gr_dispatch *d, struct gr_inventory *v, const cJSO
     gr_json_add_uint(answer, "table", o->table);
     gr_json_add_uint(answer, "freeze_usec", result.freeze_usec);
     cJSON_AddNumberToObject(answer, "parked", result.parked);
+    cJSON_AddNumberToObject(answer, "handed", result.handed);
+    gr_json_add_uint(answer, "handover_usec", result.handover_usec);
+    gr_json_add_uint(answer, "state_bytes", result.state_bytes);
     return answer;
 }
 

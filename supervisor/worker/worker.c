@@ -186,15 +186,16 @@ static int turn(struct loop *l)
     return 0;
 }
 
-// A request or shadow that still runs, or a load that does not return, must not keep the process:
-// then its memory is left to the kernel.
+// A request or shadow that still runs, or a load or hook that does not return, must not keep the
+// process: then its memory is left to the kernel.
 static void close_worker(struct gr_worker *w, int status)
 {
     uint64_t open = 0, busy = 0;
     gr_shadow_close(w->shadow);
     if (w->door)
         gr_door_count(w->door, &open, &busy);
-    if (busy > 0 || !gr_shadow_idle(w->shadow) || (w->loader && !gr_loader_idle(w->loader)))
+    if (busy > 0 || !gr_shadow_idle(w->shadow) || (w->loader && !gr_loader_idle(w->loader)) ||
+        (w->dispatch && gr_dispatch_is_astray(w->dispatch)))
         _exit(status);
     gr_door_close(w->door);
     gr_shadow_stop(w->shadow);

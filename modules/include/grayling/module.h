@@ -83,6 +83,16 @@ struct grayling_request {
 struct grayling_host;
 struct grayling_call; /* one call in flight; opaque */
 
+/* A memory object in which a module keeps its state, so that the state changes hands without a
+ * copy. It is zeroed at first, cannot change its size, and this mapping is the only one through
+ * which it can be written. */
+struct grayling_memory {
+    uint32_t struct_size;
+    int32_t fd; /* names the object in grayling_state; the host's: not to be closed */
+    void *data;
+    uint64_t size; /* as asked */
+};
+
 /* How a response buffer that was handed over is given back. Called exactly once, maybe on another
  * thread, before unload. */
 typedef void (*grayling_release_fn)(void *owner, const void *data, uint64_t size);
@@ -119,6 +129,14 @@ struct grayling_host {
     uint64_t (*time_left_usec)(struct grayling_call *call);
     /* (any) Adds to a counter of the module's own, by name [a-z_]{1,40}; at most 32 names. */
     void (*count)(const struct grayling_host *host, const char *name, uint64_t add);
+
+    /* (any) A new memory object. RESOURCE_EXHAUSTED: out of memory, or over 1 GiB or 16 objects.
+     * Set ret->struct_size. Late: test with GRAYLING_HAS. */
+    int32_t (*memory_new)(const struct grayling_host *host, uint64_t size,
+                          struct grayling_memory *ret);
+    /* (any) The module does without the object at `data`, made by itself or imported; whoever else
+     * has it keeps it. What is left after destroy() is let go by the host. */
+    void (*memory_free)(const struct grayling_host *host, void *data);
 };
 
 /* One interface that the contract names under requires or optional, and the version in which
@@ -143,13 +161,29 @@ struct grayling_init {
     uint32_t n_peers;
 };
 
-/* Exported state, given by export_state() and given back through its release function. */
+/* State on its way from the version in force to the next one.
+ *
+ * It is either `bytes`, which stay the exporter's until `release` (NULL: nothing to release) is
+ * called with them, exactly once, after import_state() returned; or a memory object that the
+ * exporter got from memory_new() or by import. For the importer `bytes` is filled in both cases,
+ * and of a memory object it may keep the address: it holds the object from then on, until
+ * memory_free().
+ *
+ * Who may write to a memory object, and when: the version in force, while it answers calls; nobody
+ * from the call of export_state() on; after a hand-over that succeeded the importer, from its first
+ * call on; after one that failed the exporter, from its next call on. A version that has exported
+ * must not write to it any more, in destroy() neither: the pages may be another's. During
+ * import_state() the pages are read-only: a write is a fault of the importer. */
 struct grayling_state {
     uint32_t struct_size;
-    uint32_t schema;
+    uint32_t schema; /* filled in before export_state() with what the contract says */
     struct grayling_bytes bytes;
     grayling_release_fn release;
     void *owner;
+    /* Late: test with GRAYLING_HAS. */
+    int32_t memory; /* fd of a memory object that holds the state in place of `bytes`; -1: none */
+    uint32_t reserved;
+    uint64_t memory_size; /* how much of it is state, from its beginning */
 };
 
 /* The constant block. `self` is what init() stored; hooks that are NULL are not wanted. */
@@ -168,8 +202,20 @@ struct grayling_module {
      * threads at once. */
     int32_t (*handle)(void *self, struct grayling_call *call,
                       const struct grayling_request *request);
-    /* Under the freeze: hands out the state; must not destroy it. */
+    /* State, both or none: a contract that declares `state` needs them. Called under the freeze: no
+     * call runs, none begins, and all must be done within the freeze budget (50 ms unless the
+     * document says otherwise). They run on a thread of the host's, one after the other.
+     *
+     * export_state() hands the state out and does not destroy or change it: when the hand-over
+     * fails, here or later, this instance goes on with it, without being told. Threads of the
+     * module's own leave the state alone until the next call. When it overruns the budget calls
+     * begin again while it still runs, so it reads under the locks that handle() takes. */
     int32_t (*export_state)(void *self, struct grayling_state *out);
+    /* Takes over the state of `in`, whose schema is one that the contract names, in place of all
+     * that this instance has: it may have answered copies of requests (x-grayling-shadow), been in
+     * force before, or failed in an import_state() before. Validates; what it refuses with a code
+     * stays with the exporter. After OK calls follow, or, when another module of the batch fails,
+     * nothing, or another import_state(). Does not call memory_free() of what it imports. */
     int32_t (*import_state)(void *self, const struct grayling_state *in);
     /* May not fail: joins its threads, frees everything. Nothing of the module runs afterwards. */
     void (*destroy)(void *self);

@@ -1,0 +1,9 @@
+// The file that a document names, when it can be read here: what it declares is known then without
+// asking anybody.
+#pragma once
+#include "state/desired.h"
+#include "verifier/verify.h"
+
+// Looks at the document's file:// sources for the bytes of its digest, and runs none of them.
+// False: there are none here, or they declare nothing that can be read; *ret is untouched. Blocks.
+bool gr_local_artifact(const struct gr_desired *d, struct gr_inspection *ret);
