@@ -21,8 +21,9 @@ ENDS = {"Healthy", "RolledBack", "Rejected", "Superseded"}
 class Counting:
     """Clients that increment until stopped. Each must see its own answers grow: a count that was lost shows at once."""
 
-    def __init__(self, g, clients=3):
+    def __init__(self, g, clients=3, bears=()):
         self.g, self.acknowledged, self.failed = g, [0] * clients, []
+        self.bears = bears  # codes of a release that fails on purpose: not counted, not acknowledged
         self.over = threading.Event()
         self.threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(clients)]
 
@@ -31,6 +32,8 @@ class Counting:
         try:
             while not self.over.is_set():
                 status, headers, body = self.g.call(INCREMENT, connection=c)
+                if status in self.bears:
+                    continue
                 count = json.loads(body).get("count", 0)
                 if status != 200 or count <= last:
                     self.failed.append((status, headers, body, last))
@@ -101,6 +104,40 @@ def test_nothing_that_was_acknowledged_is_lost(grayling):
     assert seen["StateHandoverFailed"] and seen["Healthy"] and seen["OperatorAbort"], seen
     restarts = [x for x in g.metrics().splitlines() if x.startswith("grayling_worker_restarts_total")]
     assert all(x.endswith(" 0") for x in restarts), restarts  # no worker was given up for it
+
+
+def test_a_release_that_fails_hands_back_what_it_counted(grayling):
+    """Half of the increments fail in its bake: it is taken back by itself, and what it acknowledged stays counted."""
+    g = grayling
+    g.deploy("counter", MODULES / "counter-1.2.0.so")
+    with Counting(g, bears=(500,)) as clients:
+        g.want(counter(g, "2.0.1", config={"failures_permille": 500, "seed": SEED}, strategy={"bake": "10m"}))
+        ev = wait(g, *ENDS)
+        assert ev["phase"] == "RolledBack" and ev["reason"] in ("ErrorRateRegressed", "HarmBudgetSpent"), ev
+    assert not clients.failed and all(clients.acknowledged), (clients.failed[:3], clients.acknowledged)
+    assert count(g) == (sum(clients.acknowledged), "1.2.0")
+
+
+def test_a_bad_release_without_a_way_back_waits_for_a_person(grayling):
+    """No way back that keeps the state: it stays, Degraded, and a newer release takes its state over."""
+    g = grayling
+    g.deploy("counter", MODULES / "counter-1.0.0.so")
+    assert count(g, INCREMENT) == (1, "1.0.0")
+    g.want(counter(g, "2.0.1", config={"failures_permille": 500, "seed": SEED}, one_way=True, strategy={"bake": "10m"}))
+    wait(g, "Baking")
+    with Counting(g, bears=(500,)) as clients:
+        ev = g.wait_event(lambda e: e.get("module") == "counter" and "It is not taken back by itself" in e["message"])
+    m = g.module("counter")
+    assert (m["phase"], m["stable"]["version"], m["rollout"]["phase"]) == ("Degraded", "2.0.1", "Baking"), m
+    code, out, _ = grayctl(g, "explain", "counter")
+    assert code == 0 and "grayctl abort counter --one-way" in out, out
+    assert count(g) == (1 + sum(clients.acknowledged), "2.0.1") and not clients.failed, clients.failed[:3]
+    g.want(counter(g, "2.0.0"))
+    ev = wait(g, *ENDS)
+    assert ev["phase"] == "Superseded", ev
+    ev = wait(g, *ENDS)
+    assert ev["phase"] == "Healthy", ev
+    assert count(g) == (1 + sum(clients.acknowledged), "2.0.0")
 
 
 def test_a_swap_without_a_way_back(grayling):

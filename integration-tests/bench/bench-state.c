@@ -3,7 +3,7 @@
 // take turns; nobody calls meanwhile, so the freeze is what the exchange itself takes. Prints a
 // table; asserts nothing about time.
 //
-//   bench-state [MEBIBYTES [EXCHANGES]]      default: 64 100; the modules in
+//   bench-state [MEBIBYTES [EXCHANGES]]      default: 64 40; the modules in
 //   $GRAYLING_BUILD/tests/modules
 #include "dispatch/dispatch.h"
 #include "dispatch/testmodules/keeper.h"
@@ -114,7 +114,7 @@ static int measure(struct way *w, unsigned exchanges)
 int main(int argc, char **argv)
 {
     uint64_t bytes = (argc > 1 ? strtoull(argv[1], NULL, 10) : 64) << 20;
-    unsigned exchanges = argc > 2 ? (unsigned)atoi(argv[2]) : 100;
+    unsigned exchanges = argc > 2 ? (unsigned)atoi(argv[2]) : 40;
     struct way ways[] = {
         {"nothing to hand over", "probe", {0}},
         {"a count of 8 bytes", "keeper", {.bytes = 8}},
@@ -124,6 +124,7 @@ int main(int argc, char **argv)
     };
     if (bytes == 0 || exchanges == 0 || exchanges > GR_COUNT(((struct figures *)0)->freeze))
         return 2;
+    setvbuf(stdout, NULL, _IOLBF, 0); // a row as soon as it is known
     printf("%llu MiB of state, %u exchanges; microseconds\n", (unsigned long long)(bytes >> 20),
            exchanges);
     printf("%-30s %29s %29s %29s\n%-30s", "", "freeze", "hand-over", "first call", "");

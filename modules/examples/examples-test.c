@@ -132,6 +132,39 @@ static void test_auth(void **state)
     instance_stop(&i);
 }
 
+static void test_counter_hands_its_count_over(void **state)
+{
+    (void)state;
+    struct instance old = instance_start("counter-1.2.0", "{}");
+    assert_int_equal(instance_call(&old, 0, "{\"by\":41}", NULL), GRAYLING_OK);
+    assert_string_equal(seen.answer, "{\"count\":41}");
+    struct grayling_state given = {.struct_size = sizeof given, .schema = 1, .memory = -1};
+    assert_int_equal(old.module->export_state(old.self, &given), GRAYLING_OK);
+    struct instance next = instance_start("counter-2.0.0", "{}");
+    assert_int_equal(instance_call(&next, 0, "{\"by\":7}", NULL), GRAYLING_OK);
+    assert_int_equal(next.module->import_state(next.self, &given), GRAYLING_OK);
+    assert_int_equal(instance_call(&next, 1, "", NULL), GRAYLING_OK);
+    assert_string_equal(seen.answer, "{\"count\":41,\"largest\":0}"); // and nothing of the 7
+
+    struct grayling_state wrong[] = {given, given, given};
+    uint64_t words[2];
+    memcpy(words, given.bytes.data, sizeof words);
+    words[0]++; // another count under the old check
+    wrong[0].bytes.data = words;
+    wrong[1].bytes.size--;
+    wrong[2].schema = 2;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(next.module->import_state(next.self, &wrong[i]), GRAYLING_DATA_LOSS);
+    assert_int_equal(instance_call(&next, 1, "", NULL), GRAYLING_OK);
+    assert_string_equal(seen.answer, "{\"count\":41,\"largest\":0}");
+    given.release(given.owner, given.bytes.data, given.bytes.size);
+    assert_int_equal(instance_call(&old, 1, "", NULL), GRAYLING_OK); // the old one still has it
+    assert_string_equal(seen.answer, "{\"count\":41}");
+    assert_int_equal(instance_call(&old, 0, "{\"by\":0}", NULL), GRAYLING_INVALID_ARGUMENT);
+    instance_stop(&next);
+    instance_stop(&old);
+}
+
 static void test_pay_1_2_crashes(void **state)
 {
     (void)state;
@@ -186,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_pay_refuses_config),
         cmocka_unit_test(test_pay_asks_auth),
         cmocka_unit_test(test_auth),
+        cmocka_unit_test(test_counter_hands_its_count_over),
         cmocka_unit_test(test_pay_1_2_crashes),
         cmocka_unit_test(test_pay_1_3_fails_three_percent),
         cmocka_unit_test(test_pay_1_4_answers),

@@ -53,6 +53,8 @@ void gr_log_event(const struct gr_event *ev);
 #define GR_MSG_DEGRADED "6f0c1d2e3a4b4c5d8e9f101112131410"
 #define GR_MSG_UNTRUSTED "6f0c1d2e3a4b4c5d8e9f101112131411" // no trust root: digest only
 #define GR_MSG_MENDED "6f0c1d2e3a4b4c5d8e9f101112131441"    // a lost artifact was fetched again
+// something is served without an interface that it can do without
+#define GR_MSG_OPTIONAL_MISSING "6f0c1d2e3a4b4c5d8e9f101112131442"
 // journaled state taken up after a start
 #define GR_MSG_RECOVERED "6f0c1d2e3a4b4c5d8e9f101112131412"
 #define GR_MSG_STEP "6f0c1d2e3a4b4c5d8e9f101112131430"    // a rollout entered a step

@@ -2,6 +2,7 @@
 // its table, lets it serve, and takes over from the one before.
 #include "base/log.h"
 #include "control/manager-internal.h"
+#include "state/resolve.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,8 +18,17 @@ struct seat { // one version on its way into a worker that is being built
     int64_t rollout; // of a candidate
 };
 
+struct wanted { // a seat and what its version is loaded from
+    struct seat seat;
+    const struct gr_desired *release;
+    bool opened; // the file was looked at: k and e say how that went
+    int k;
+    struct gr_error e;
+    struct gr_verified *verified;
+};
+
 static void all_loaded(struct gr_hosted *h);
-static void seat_load(struct gr_hosted *h, const struct gr_desired *d, const struct seat *like);
+static void load(struct gr_hosted *h, struct wanted *w, const struct gr_set *set);
 
 // A healthy worker that serves is not given up for one that lacks something.
 static bool can_wait(const struct gr_manager *m)
@@ -55,8 +65,12 @@ static void seat_failed(struct gr_hosted *h, const struct seat *s, const struct 
         gr_mend_want(h->manager, d, h->number);
     if (can_wait(h->manager))
         h->incomplete = true;
-    else if (stable && !s->fallback && other && !gr_desired_same_release(other, row->release))
-        seat_load(h, other, &(struct seat){.role = ROLE_STABLE, .fallback = true});
+    else if (stable && !s->fallback && other && !gr_desired_same_release(other, row->release)) {
+        struct gr_set set;
+        struct wanted w = {.release = other, .seat = {.role = ROLE_STABLE, .fallback = true}};
+        gr_manager_set(h->manager, NULL, GR_FORWARD, &set);
+        load(h, &w, &set);
+    }
 }
 
 static void take_seat(struct gr_place *p, const struct seat *s, int slot)
@@ -100,28 +114,39 @@ static void tell_contract(struct gr_manager *m, const struct seat *s, const stru
         gr_rollout_set_contract(r, member, gr_verified_contract(v));
 }
 
-static void seat_load(struct gr_hosted *h, const struct gr_desired *d, const struct seat *like)
+static void open_file(struct gr_manager *m, struct wanted *w)
+{
+    const struct gr_desired *d = w->release;
+    w->opened = true;
+    w->seat.module = d->module;
+    w->k =
+        gr_verified_reopen(m->verifier, &d->module, &d->version, &d->digest, &w->verified, &w->e);
+    if (w->k == 0)
+        tell_contract(m, &w->seat, w->verified);
+}
+
+// The worker loads one after the other, in the order in which they are asked for.
+static void load(struct gr_hosted *h, struct wanted *w, const struct gr_set *set)
 {
     struct seat *s = malloc(sizeof *s);
     if (!s)
         return;
-    *s = *like;
-    s->hosted = h;
-    s->module = d->module;
-    struct gr_error e = {0};
-    struct gr_verified *v GR_CLEANUP(gr_verified_freep) = NULL;
-    int k = gr_verified_reopen(h->manager->verifier, &d->module, &d->version, &d->digest, &v, &e);
+    if (!w->opened)
+        open_file(h->manager, w);
+    w->seat.hosted = h;
+    *s = w->seat;
+    struct gr_verified *v GR_CLEANUP(gr_verified_freep) = gr_steal(w->verified);
+    int k = w->k;
     bool lost =
-        k < 0 && (e.reason == GR_REASON_LOAD_FAILED || e.reason == GR_REASON_DIGEST_MISMATCH);
+        k < 0 && (w->e.reason == GR_REASON_LOAD_FAILED || w->e.reason == GR_REASON_DIGEST_MISMATCH);
     if (k == 0) {
-        tell_contract(h->manager, s, v);
         h->loading++;
-        k = gr_hosted_load(h, v, d->config, on_seated, s, &e);
+        k = gr_hosted_load(h, v, w->release->config, set, on_seated, s, &w->e);
         if (k < 0)
             h->loading--;
     }
     if (k < 0) {
-        seat_failed(h, s, &e, lost);
+        seat_failed(h, s, &w->e, lost);
         free(s);
     }
 }
@@ -272,13 +297,54 @@ static void all_loaded(struct gr_hosted *h)
         gr_worker_kill(h->worker);
 }
 
-static void seat_candidates(struct gr_hosted *h, const struct gr_rollout *r)
+// In the order of the set that they serve in: r's with it done (FORWARD) or taken back (BACK). What
+// is not known yet is opened first, since the order follows from it.
+static void load_all(struct gr_hosted *h, struct wanted *all, size_t n, const struct gr_rollout *r,
+                     enum gr_direction d)
+{
+    struct gr_manager *m = h->manager;
+    struct gr_set set;
+    size_t order[GR_MODULES_MAX];
+    for (size_t i = 0; i < n; i++)
+        if (!gr_contracts_find(m->contracts, &all[i].release->digest))
+            open_file(m, &all[i]);
+    gr_manager_set(m, r, d, &set);
+    bool ordered = gr_resolve_order(set.contracts, set.n, order) == 0;
+    for (size_t i = 0; i < set.n; i++)
+        for (size_t k = 0; k < n; k++)
+            if (gr_name_equal(&all[k].release->module, set.modules[ordered ? order[i] : i]))
+                load(h, &all[k], &set);
+    for (size_t i = 0; i < n; i++)
+        gr_verified_free(gr_steal(all[i].verified));
+}
+
+static void load_stable(struct gr_hosted *h)
+{
+    struct gr_manager *m = h->manager;
+    struct wanted *all GR_AUTO_FREE = calloc(m->table.n + 1, sizeof *all);
+    for (size_t i = 0; all && i < m->table.n; i++)
+        all[i] = (struct wanted){.release = m->table.rows[i].release, .seat.role = ROLE_STABLE};
+    if (all)
+        load_all(h, all, m->table.n, NULL, GR_FORWARD);
+}
+
+// BACK: what was there before the rollout, for its way back.
+static void load_members(struct gr_hosted *h, const struct gr_rollout *r, enum gr_direction d)
 {
     const struct gr_rollout_row *row = gr_rollout_row(r);
-    for (size_t i = 0; i < row->n; i++)
-        if (row->members[i].to)
-            seat_load(h, row->members[i].to,
-                      &(struct seat){.role = ROLE_CANDIDATE, .rollout = row->id});
+    struct wanted *all GR_AUTO_FREE = calloc(row->n + 1, sizeof *all);
+    size_t n = 0;
+    for (size_t i = 0; all && i < row->n; i++) {
+        const struct gr_rollout_member *mem = &row->members[i];
+        const struct gr_committed *c = gr_manager_row(h->manager, &mem->module);
+        if (d == GR_FORWARD && mem->to)
+            all[n++] = (struct wanted){.release = mem->to,
+                                       .seat = {.role = ROLE_CANDIDATE, .rollout = row->id}};
+        else if (d == GR_BACK && c && c->previous)
+            all[n++] = (struct wanted){.release = c->previous, .seat.role = ROLE_PREVIOUS};
+    }
+    if (all)
+        load_all(h, all, n, r, d);
 }
 
 void gr_crew_build(void *u, struct gr_worker *w)
@@ -289,15 +355,13 @@ void gr_crew_build(void *u, struct gr_worker *w)
     if (h->state == GR_HOSTED_DRAINING) // it drains, or is dead, before it was given anything
         return;
     h->loading = 1; // guards against an answer before all are asked
-    for (size_t i = 0; i < m->table.n; i++) {
-        const struct gr_committed *row = &m->table.rows[i];
-        seat_load(h, row->release, &(struct seat){.role = ROLE_STABLE});
-        if (row->previous)
-            seat_load(h, row->previous, &(struct seat){.role = ROLE_PREVIOUS});
-    }
+    load_stable(h);
+    for (size_t i = 0; i < m->n_rollouts; i++)
+        if (gr_rollout_row(m->rollouts[i])->gray.swapped)
+            load_members(h, m->rollouts[i], GR_BACK);
     for (size_t i = m->n_rollouts; i-- > 0;) // one that fails leaves the list
         if (gr_rollout_is_gray(m->rollouts[i]))
-            seat_candidates(h, m->rollouts[i]);
+            load_members(h, m->rollouts[i], GR_FORWARD);
     if (--h->loading == 0)
         all_loaded(h);
 }

@@ -83,7 +83,8 @@ static void on_loaded(void *u, const cJSON *reply, const struct gr_error *e)
     free(l);
 }
 
-static cJSON *load_message(const struct gr_verified *v, int slot, const char *config)
+static cJSON *load_message(const struct gr_verified *v, int slot, const char *config,
+                           const struct gr_set *set)
 {
     char digest[GR_DIGEST_TEXT_MAX];
     cJSON *m = cJSON_CreateObject();
@@ -96,6 +97,7 @@ static cJSON *load_message(const struct gr_verified *v, int slot, const char *co
     cJSON_AddBoolToObject(m, "sealed", gr_verified_sealed(v));
     cJSON_AddStringToObject(m, "build_id", gr_verified_build_id(v));
     cJSON_AddItemToObject(m, "config", config ? cJSON_Parse(config) : cJSON_CreateNull());
+    cJSON_AddItemToObject(m, "peers", gr_set_peers(set, gr_verified_contract(v)));
     return m;
 }
 
@@ -126,7 +128,7 @@ static int choose_file(struct gr_hosted *h, const struct gr_verified *v,
 }
 
 int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config,
-                   gr_loaded done, void *userdata, struct gr_error *e)
+                   const struct gr_set *set, gr_loaded done, void *userdata, struct gr_error *e)
 {
     struct gr_verified *own GR_CLEANUP(gr_verified_freep) = NULL;
     const struct gr_verified *file;
@@ -142,8 +144,8 @@ int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char 
         k = -ENOMEM;
     }
     if (k == 0)
-        k = gr_worker_request(h->worker, load_message(file, slot, config), gr_verified_fd(file),
-                              GR_INIT_USEC_MAX, on_loaded, l);
+        k = gr_worker_request(h->worker, load_message(file, slot, config, set),
+                              gr_verified_fd(file), GR_INIT_USEC_MAX, on_loaded, l);
     if (k < 0) {
         free(l);
         if (e->reason == GR_REASON_NONE)

@@ -204,6 +204,28 @@ bool gr_manager_is_waiting(const struct gr_manager *m);
 // The member changes the configuration and keeps the code.
 bool gr_member_reconfigures(const struct gr_rollout_member *mem);
 
+// manager-sets.c
+// Modules that serve together, and what each declares (NULL: it is not there, or not known).
+struct gr_set {
+    size_t n;
+    const struct gr_name *modules[GR_MODULES_MAX];
+    const struct gr_contract *contracts[GR_MODULES_MAX];
+};
+// What is in force, with the members of r as they will be (FORWARD) or were (BACK); r NULL: as it
+// is. Borrowed for this turn of the loop.
+void gr_manager_set(struct gr_manager *m, const struct gr_rollout *r, enum gr_direction d,
+                    struct gr_set *ret);
+// The members of a rollout whose set it is, dependencies first. ret_order has row->n places;
+// returns how many are filled.
+size_t gr_set_order(const struct gr_set *s, const struct gr_rollout_row *row, size_t *ret_order);
+// What a version with that contract is told of its peers when it is loaded. NULL: out of memory.
+cJSON *gr_set_peers(const struct gr_set *s, const struct gr_contract *c);
+
+// manager-admission.c
+// May the rollout's versions come into force, as far as modules need each other?
+enum gr_resolve_verdict gr_manager_resolve(struct gr_manager *m, struct gr_rollout *r,
+                                           struct gr_admission *ret);
+
 // manager-lock.c
 // Does the rollout have all that its members' upgrade locks ask for? Takes along what older ones
 // that wait bring. WAIT: UpgradeLockIncomplete; REFUSE: what waits for it goes up other steps.
@@ -251,10 +273,11 @@ struct gr_place *gr_hosted_make_place(struct gr_hosted *h,
                                       const struct gr_name *module); // NULL: full
 void gr_hosted_drop_place(struct gr_hosted *h, const struct gr_name *module);
 typedef void (*gr_loaded)(void *userdata, int slot, const struct gr_error *e);
-// Sends `load`, of a copy when this worker has the file mapped already; done is called from the
-// loop. Fails: LoadFailed, DiskFull; *e always has the sentence, and done is not called.
+// Sends `load`, of a copy when this worker has the file mapped already; the version is told of its
+// peers in `set`. done is called from the loop. Fails: LoadFailed, DiskFull; *e always has the
+// sentence, and done is not called.
 int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config,
-                   gr_loaded done, void *userdata, struct gr_error *e);
+                   const struct gr_set *set, gr_loaded done, void *userdata, struct gr_error *e);
 void gr_hosted_unload(struct gr_hosted *h, int slot);
 
 // crew-build.c

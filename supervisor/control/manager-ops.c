@@ -89,8 +89,10 @@ static int op_stage(void *u, struct gr_rollout *r, size_t member, const struct g
         return m->active ? -ENOMEM : -ECONNRESET;
     *s = (struct staging){m, r, member, gr_mono_now()};
     struct gr_error e = {0};
-    if (gr_hosted_load(m->active, v, gr_rollout_row(r)->members[member].to->config, on_staged, s,
-                       &e) < 0)
+    struct gr_set set;
+    gr_manager_set(m, r, GR_FORWARD, &set);
+    if (gr_hosted_load(m->active, v, gr_rollout_row(r)->members[member].to->config, &set, on_staged,
+                       s, &e) < 0)
         on_staged(s, -1, &e);
     return 0;
 }
@@ -295,7 +297,7 @@ static int op_commit(void *u, struct gr_rollout *r, enum gr_direction d,
     return k;
 }
 
-struct settling { // versions that leave once no table names them
+struct settling { // versions that leave once no table names them, in that order
     struct gr_hosted *hosted;
     size_t n;
     int slots[GR_MODULES_MAX];
@@ -324,8 +326,11 @@ static void settle(struct gr_manager *m, struct gr_rollout *r)
     if (!s)
         return;
     *s = (struct settling){.hosted = m->active};
-    for (size_t i = 0; i < row->n && s->n < GR_COUNT(s->slots); i++) {
-        const struct gr_place *p = gr_hosted_place(m->active, &row->members[i].module);
+    struct gr_set set;
+    size_t order[GR_MODULES_MAX];
+    gr_manager_set(m, r, GR_BACK, &set);
+    for (size_t i = gr_set_order(&set, row, order); i-- > 0;) {
+        const struct gr_place *p = gr_hosted_place(m->active, &row->members[order[i]].module);
         if (p && p->previous >= 0)
             s->slots[s->n++] = p->previous;
     }

@@ -120,7 +120,8 @@ void gr_manager_report(struct gr_manager *m, const struct gr_rollout_row *row)
 
 static enum gr_resolve_verdict op_admit(void *u, struct gr_rollout *r, struct gr_admission *ret)
 {
-    return gr_manager_lock(u, r, ret);
+    enum gr_resolve_verdict v = gr_manager_lock(u, r, ret); // it may take more along
+    return v == GR_RESOLVE_GO ? gr_manager_resolve(u, r, ret) : v;
 }
 
 static void op_changed(void *u, struct gr_rollout *r)

@@ -378,6 +378,10 @@ static bool add_worker(cJSON *o, const struct gr_view *v)
            gr_json_add_uint(j, "swaps_ok", g->swaps_ok) &&
            gr_json_add_uint(j, "swaps_failed", g->swaps_failed) &&
            gr_json_add_uint(j, "freeze_last_usec", g->freeze_last_usec) &&
+           gr_json_add_uint(j, "handovers_ok", g->handovers_ok) &&
+           gr_json_add_uint(j, "handovers_failed", g->handovers_failed) &&
+           gr_json_add_uint(j, "handover_last_usec", g->handover_last_usec) &&
+           gr_json_add_uint(j, "handover_last_bytes", g->handover_last_bytes) &&
            cJSON_AddNumberToObject(j, "freeze_p99_usec",
                                    (double)gr_histogram_quantile_nsec(&g->freeze, 0.99) / 1000) &&
            gr_json_add_uint(j, "loaded", v->loaded) && gr_json_add_uint(j, "pinned", v->pinned);

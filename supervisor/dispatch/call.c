@@ -241,7 +241,7 @@ static inline bool answer_stable(struct attempt *a, struct gr_served *ret)
            rescue_stable(a, ret);
 }
 
-static bool sees_candidate(struct gr_thread *t, const struct gr_route *route)
+bool gr_sees_candidate(struct gr_thread *t, const struct gr_route *route)
 {
     return (gr_cohort(t, route->record) & GR_COHORT_CANDIDATE) &&
            route->candidate_method != GR_METHOD_NONE &&
@@ -271,7 +271,7 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
     uint64_t start = now_nsec();
     bool candidate = false;
     if (__builtin_expect(member->gray != NULL, 0)) {
-        candidate = sees_candidate(t, route);
+        candidate = gr_sees_candidate(t, route);
         if (!candidate && route->method == GR_METHOD_NONE) {
             answer_nobody(member, message, ret);
             return;

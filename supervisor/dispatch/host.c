@@ -117,19 +117,42 @@ static void host_count(const struct grayling_host *host, const char *name, uint6
 
 // --- module to module --------------------------------------------------------------------------
 
-static bool is_declared(const struct grayling_call *call, const char *interface_name)
+static const struct gr_contract_need *find_need(const struct gr_contract_need *needs, size_t n,
+                                                const char *interface_name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(needs[i].interface, interface_name) == 0)
+            return &needs[i];
+    return NULL;
+}
+
+// *ret_need NULL: its own interface.
+static bool is_declared(const struct grayling_call *call, const char *interface_name,
+                        const struct gr_contract_need **ret_need)
 {
     const struct gr_contract *c = call->instance->contract;
-    for (size_t i = 0; i < c->n_requires; i++)
-        if (strcmp(c->requires[i].interface, interface_name) == 0)
-            return true;
-    for (size_t i = 0; i < c->n_optional; i++)
-        if (strcmp(c->optional[i].interface, interface_name) == 0)
-            return true;
-    for (size_t i = 0; i < c->n_provides; i++)
+    *ret_need = find_need(c->requires, c->n_requires, interface_name);
+    if (!*ret_need)
+        *ret_need = find_need(c->optional, c->n_optional, interface_name);
+    for (size_t i = 0; i < c->n_provides && !*ret_need; i++)
         if (strcmp(c->provides[i].name, interface_name) == 0)
             return true;
-    return false;
+    return *ret_need != NULL;
+}
+
+// Does the version that would answer provide the interface in one that the caller's range allows?
+static bool fits(const struct grayling_call *call, const struct gr_route *route,
+                 const struct gr_contract_need *need)
+{
+    const struct gr_thread *t = call->thread;
+    const struct gr_record *r = route->record;
+    const struct gr_version *v = route->version;
+    if (__builtin_expect(r->member.gray && gr_sees_candidate(call->thread, route), 0))
+        v = route->candidate_version;
+    else if (__builtin_expect(r->batch != GR_BATCH_NONE && (t->batches[r->batch] & GR_BATCH_BACK),
+                              0))
+        v = route->rescue_version;
+    return !need || !v || gr_range_matches(&need->range, v);
 }
 
 static int32_t call_route(struct grayling_call *call, const struct gr_route *route,
@@ -158,12 +181,13 @@ static int32_t host_call(struct grayling_call *call, const char *interface_name,
         return GRAYLING_RESOURCE_EXHAUSTED;
     // Undeclared needs are in nobody's reach: answering them would let a call run through a freeze,
     // and even the names of what is out of reach may be gone with its version.
-    if (!is_declared(call, interface_name))
+    const struct gr_contract_need *need;
+    if (!is_declared(call, interface_name, &need))
         return GRAYLING_UNIMPLEMENTED;
     const struct gr_route *route =
         gr_table_find(call->record->table, gr_route_hash(interface_name, method_name),
                       interface_name, method_name);
-    if (!route)
+    if (!route || !fits(call, route, need))
         return GRAYLING_UNIMPLEMENTED;
     // The host's own code and a callee's release functions run disarmed: a fault in them is not the
     // caller's.

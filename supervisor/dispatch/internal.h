@@ -272,6 +272,8 @@ struct gr_served { // who answered what
     bool ran;    // a version of the module said so, not the library in its place
     struct gr_answer *answer;
 };
+// Does this request see the candidate of a record that has one, and does it have the method?
+bool gr_sees_candidate(struct gr_thread *t, const struct gr_route *route);
 // Runs a route on the pinned table: deadline, guard, statistics, rescue. `message` as in
 // grayling_call.
 void gr_serve(struct gr_thread *t, const struct gr_route *route,

@@ -53,12 +53,13 @@ size_t gr_contract_n_methods(const struct gr_contract *c)
     return n;
 }
 
-static bool provides(const struct gr_contract *c, const char *interface_name)
+// In which version; NULL: it does not.
+static const struct gr_version *provides(const struct gr_contract *c, const char *interface_name)
 {
     for (size_t p = 0; c && p < c->n_provides; p++)
         if (strcmp(c->provides[p].name, interface_name) == 0)
-            return true;
-    return false;
+            return &c->provides[p].version;
+    return NULL;
 }
 
 static const struct gr_record *provider(const struct gr_table *t, const char *interface_name)
@@ -130,7 +131,11 @@ static void add_route(struct gr_table *t, const struct gr_record *r, const char 
     struct gr_route route = {.hash = gr_route_hash(interface_name, method_name),
                              .record = r,
                              .interface_name = interface_name,
-                             .method_name = method_name};
+                             .method_name = method_name,
+                             .version = provides(r->member.contract, interface_name),
+                             .candidate_version =
+                                 provides(r->member.candidate_contract, interface_name),
+                             .rescue_version = provides(r->member.rescue_contract, interface_name)};
     const struct gr_contract_method *m =
         find_method(r->member.contract, interface_name, method_name, &route.method);
     if (m) {

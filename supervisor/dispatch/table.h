@@ -70,6 +70,8 @@ struct gr_route {
     uint64_t hash;
     const struct gr_record *record; // NULL: free place
     const char *interface_name, *method_name;
+    // In which each version provides the interface; NULL: not at all.
+    const struct gr_version *version, *candidate_version, *rescue_version;
     // What the contracts of the stable version and of the candidate declare; 0: no deadline.
     uint64_t deadline_usec, candidate_deadline_usec;
     // The method's number in each version; GR_METHOD_NONE: it has none, or may not rescue.

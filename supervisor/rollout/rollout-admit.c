@@ -19,8 +19,34 @@ static bool brings_something(const struct gr_rollout *r)
     return false;
 }
 
-static void go(struct gr_rollout *r)
+// Dependencies first. An admission that names no order leaves them as they stand.
+static int keep_order(struct gr_rollout *r, const struct gr_admission *a)
 {
+    size_t *order = calloc(r->row.n + 1, sizeof *order), n = 0;
+    if (!order)
+        return -ENOMEM;
+    for (size_t i = 0; i < a->n_order && n < r->row.n; i++)
+        order[n++] = a->order[i];
+    for (size_t i = 0; i < r->row.n && a->n_order == 0; i++)
+        if (r->row.members[i].to)
+            order[n++] = i;
+    free(r->order);
+    r->order = order;
+    r->n_order = n;
+    return 0;
+}
+
+static void go(struct gr_rollout *r, const struct gr_admission *a)
+{
+    if (keep_order(r, a) < 0) {
+        struct gr_error e = {0};
+        gr_error_set_retryable(&e, -ENOMEM, GR_REASON_INTERNAL,
+                               "out of memory for rollout %" PRId64 "; write the key again",
+                               r->row.id);
+        gr_rollout_fail(r, r->row.n, &e);
+        return;
+    }
+    r->admitted = true;
     if (r->awaiting) {
         r->awaiting = false;
         r->row.reason = GR_REASON_NONE;
@@ -62,7 +88,7 @@ void gr_rollout_consider(struct gr_rollout *r)
     case GR_RESOLVE_GO:
         if (gr_door_negotiate(r) < 0) // with those that it took along
             return;
-        go(r);
+        go(r, &a);
         return;
     case GR_RESOLVE_WAIT:
         await(r, &a.why);

@@ -667,6 +667,21 @@ static void a_swap_that_was_not_journaled_goes_back_with_its_state(void **state)
     assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_DISK_FULL);
 }
 
+static void a_swap_that_failed_needs_no_freeze_to_go_back(void **state)
+{
+    (void)state;
+    struct gr_error e = {0};
+    gr_error_set(&e, -ETIMEDOUT, GR_REASON_FREEZE_TIMEOUT, "a call was still inside");
+    begin(V1, V1, ",\"strategy\":{\"steps\":[{\"shadow\":10},{\"weight\":100}]}");
+    answer(STAGE);
+    answer(ROUTE);
+    assert_true(gr_rollout_swap_was_asked(w.r));
+    answer_with(FORWARD, &e);
+    assert_false(gr_rollout_swap_was_asked(w.r));
+    answer(BACK);
+    assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_FREEZE_TIMEOUT);
+}
+
 int main(void)
 {
 #define IN_WORLD(f) cmocka_unit_test_setup_teardown(f, enter_world, leave_world)
@@ -686,6 +701,7 @@ int main(void)
         IN_WORLD(a_person_may_go_back_without_the_state),
         IN_WORLD(calls_that_do_not_end_hold_the_way_back_only_so_long),
         IN_WORLD(a_swap_that_was_not_journaled_goes_back_with_its_state),
+        IN_WORLD(a_swap_that_failed_needs_no_freeze_to_go_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

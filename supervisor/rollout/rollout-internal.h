@@ -39,12 +39,15 @@ struct gr_rollout {
     const struct gr_strategy *ladder; // NULL: no steps
     sd_event_source *timer;
     struct gr_mono deadline, bake_end, pause_end, checkpointed;
-    size_t staging;    // answers outstanding
-    size_t asks;       // answers outstanding: they come in order, the last one counts
-    enum gr_ask ask;   // the last one
-    bool taking_back;  // nothing was committed: the worker goes back before the rollout ends
-    bool awaiting;     // all verified, waiting to be admitted
-    bool stage_wanted; // admitted, waiting for a worker that can stage
+    size_t *order;            // members that are loaded, in this order; NULL: as they stand
+    size_t n_order, n_staged; // ... how many, and how many of them were given to the worker
+    size_t staging;           // answers outstanding
+    size_t asks;              // answers outstanding: they come in order, the last one counts
+    enum gr_ask ask;          // the last one
+    bool taking_back;         // nothing was committed: the worker goes back before the rollout ends
+    bool awaiting;            // all verified, waiting to be admitted
+    bool admitted;            // what others do must not take away what it needs
+    bool stage_wanted;        // admitted, waiting for a worker that can stage
 
     bool swap_asked;  // the swap was, so that it may have taken place
     bool forced_back; // an order: back, though state is lost by that

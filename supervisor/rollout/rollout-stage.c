@@ -100,14 +100,6 @@ void gr_rollout_settle(struct gr_rollout *r)
 // --- stage
 // ----------------------------------------------------------------------------------------
 
-static bool all_staged(const struct gr_rollout *r)
-{
-    for (size_t i = 0; i < r->row.n; i++)
-        if (r->row.members[i].to && r->members[i].slot < 0)
-            return false;
-    return r->staging == 0;
-}
-
 static void staged(struct gr_rollout *r)
 {
     bool removes_only = r->row.phase == GR_PHASE_PENDING;
@@ -123,36 +115,44 @@ static void staged(struct gr_rollout *r)
         gr_steps_walk(r);
 }
 
+static void stage_again(struct gr_rollout *r)
+{
+    for (size_t i = 0; i < r->row.n; i++)
+        r->members[i].slot = -1;
+    r->stage_wanted = true;
+}
+
+// One after the other: a version is initialised when all that it needs is.
+static void stage_next(struct gr_rollout *r)
+{
+    if (r->n_staged == r->n_order) {
+        staged(r);
+        return;
+    }
+    size_t i = r->order[r->n_staged++];
+    r->staging = 1;
+    int k = r->env.ops->stage(r->env.ops->userdata, r, i, r->members[i].verified);
+    if (k < 0) {
+        struct gr_error e = {0};
+        gr_error_set(&e, k, GR_REASON_LOAD_FAILED, "%s %s could not be given to the worker: %s",
+                     r->row.members[i].module.s, r->row.members[i].to->version.text, strerror(-k));
+        gr_rollout_staged(r, i, -1, &e);
+    }
+}
+
 void gr_rollout_try_stage(struct gr_rollout *r)
 {
     if (!r->stage_wanted || r->staging || r->asks || !r->env.ops->can_stage(r->env.ops->userdata))
         return;
     r->stage_wanted = false;
-    for (size_t i = 0; i < r->row.n; i++)
-        r->staging += r->row.members[i].to != NULL;
-    if (!r->staging) {
-        staged(r);
-        return;
-    }
-    r->stage_tries++;
-    for (size_t i = 0; i < r->row.n && !gr_phase_is_terminal(r->row.phase); i++) {
-        if (!r->row.members[i].to)
-            continue;
-        int k = r->env.ops->stage(r->env.ops->userdata, r, i, r->members[i].verified);
-        if (k < 0) {
-            struct gr_error e = {0};
-            gr_error_set(&e, k, GR_REASON_LOAD_FAILED, "%s %s could not be given to the worker: %s",
-                         r->row.members[i].module.s, r->row.members[i].to->version.text,
-                         strerror(-k));
-            gr_rollout_staged(r, i, -1, &e);
-        }
-    }
+    r->n_staged = 0;
+    r->stage_tries += r->n_order > 0;
+    stage_next(r);
 }
 
 void gr_rollout_staged(struct gr_rollout *r, size_t member, int slot, const struct gr_error *why)
 {
-    if (r->staging)
-        r->staging--;
+    r->staging = 0;
     bool open = r->row.phase == GR_PHASE_VERIFYING || r->row.phase == GR_PHASE_STAGED;
     if (slot >= 0 && !open) { // the rollout ended meanwhile
         r->env.ops->unstage(r->env.ops->userdata, slot);
@@ -161,14 +161,14 @@ void gr_rollout_staged(struct gr_rollout *r, size_t member, int slot, const stru
     r->members[member].slot = slot;
     if (slot < 0 && open) {
         if (why->code == -ECONNRESET && r->stage_tries < GR_STAGE_TRIES_MAX) {
-            r->stage_wanted = true; // the worker went: the next one loads all again
+            stage_again(r); // the worker went: the next one loads all again
             return;
         }
         gr_rollout_fail(r, member, why);
         return;
     }
-    if (open && !r->stage_wanted && all_staged(r))
-        staged(r);
+    if (open)
+        stage_next(r);
 }
 
 // --- the swap and the worker's answers
@@ -194,16 +194,12 @@ void gr_rollout_swap_forward(struct gr_rollout *r)
     }
 }
 
-static void stage_again(struct gr_rollout *r)
-{
-    for (size_t i = 0; i < r->row.n; i++)
-        r->members[i].slot = -1;
-    r->stage_wanted = true;
-}
-
 static void swap_answered(struct gr_rollout *r, const struct gr_error *why)
 {
     bool lost = why && why->code == -ECONNRESET;
+    if (why) // nothing was exchanged: the way back needs no freeze, which might fail as this one
+             // did
+        r->swap_asked = false;
     if (lost && gr_rollout_is_stepping(r)) { // the next worker has the candidates: then again
         gr_steps_lost(r);
         return;

@@ -66,7 +66,9 @@ static struct world {
     enum gr_resolve_verdict verdict; // what the admission says
     struct gr_error why;
     size_t culprit;
-    struct gr_rollout *takes;                        // the admission takes it along
+    struct gr_rollout *takes; // the admission takes it along
+    size_t n_order, order[4]; // ... and names this order
+    char story[64]; // members that were given to the worker ("+1"), and slots taken out ("-4")
     unsigned asked, staged, swapped, changed, ended; // how often each was called
 } w;
 
@@ -88,18 +90,28 @@ static enum gr_resolve_verdict op_admit(void *u, struct gr_rollout *r, struct gr
     w.takes = NULL;
     ret->why = w.why;
     ret->culprit = w.culprit;
+    ret->n_order = w.n_order;
+    for (size_t i = 0; i < w.n_order; i++)
+        ret->order[i] = w.order[i];
     return w.verdict;
+}
+static void note(char what, int number)
+{
+    size_t len = strlen(w.story);
+    snprintf(w.story + len, sizeof w.story - len, "%c%d", what, number);
 }
 static int op_stage(void *u, struct gr_rollout *r, size_t member, const struct gr_verified *v)
 {
-    (void)u, (void)r, (void)member;
+    (void)u, (void)r;
     assert_non_null(v);
     w.staged++;
+    note('+', (int)member);
     return 0;
 }
 static void op_unstage(void *u, int slot)
 {
-    (void)u, (void)slot;
+    (void)u;
+    note('-', slot);
 }
 static int op_swap(void *u, struct gr_rollout *r, enum gr_direction d)
 {
@@ -412,10 +424,11 @@ static void the_newer_one_takes_the_older_along(void **state)
     assert_int_equal(gr_rollout_revision(r, 0), 9);
     assert_int_equal(gr_rollout_revision(r, 1), 7);
     assert_true(gr_rollout_left(r).deadline_usec == 7140 * SEC);
-    assert_int_equal(w.staged, 2);
-    gr_rollout_staged(r, 1, 4, NULL);
-    assert_int_equal(w.swapped, 0);
+    assert_int_equal(w.staged, 1);
     gr_rollout_staged(r, 0, 3, NULL);
+    assert_int_equal(w.staged, 2);
+    assert_int_equal(w.swapped, 0);
+    gr_rollout_staged(r, 1, 4, NULL);
     assert_int_equal(w.swapped, 1); // both in one
     gr_rollout_answered(r, NULL);
     assert_at(r, GR_PHASE_BAKING, GR_REASON_NONE);
@@ -450,7 +463,7 @@ static void taken_along_it_may_still_have_to_wait(void **state)
     w.takes = second;
     AUTO_ROLLOUT struct gr_rollout *third = waiting("shop", 11, "{}");
     assert_int_equal(gr_rollout_row(third)->n, 3);
-    assert_int_equal(w.staged, 3);
+    assert_int_equal(w.staged, 1);
     assert_int_equal(gr_rollout_row(second)->phase, GR_PHASE_SUPERSEDED);
 }
 
@@ -463,8 +476,63 @@ static void a_newer_one_that_waits_takes_along_what_came_late(void **state)
     w.takes = older;
     gr_rollout_reconsider(newer);
     assert_at(newer, GR_PHASE_VERIFYING, GR_REASON_NONE);
-    assert_int_equal(w.staged, 2);
+    assert_int_equal(w.staged, 1);
     assert_int_equal(gr_rollout_row(older)->phase, GR_PHASE_SUPERSEDED);
+}
+
+// auth, pay and shop: pay first, then auth, and shop last.
+static struct gr_rollout *three_in_order(void)
+{
+    struct gr_rollout *first = waiting("pay", 7, "{}"), *second;
+    w.takes = first;
+    second = waiting("auth", 9, "{}");
+    gr_rollout_free(first);
+    says(GR_RESOLVE_GO, GR_REASON_NONE, NULL);
+    w.takes = second;
+    w.n_order = 3;
+    w.order[0] = 1, w.order[1] = 0, w.order[2] = 2;
+    struct gr_rollout *third = waiting("shop", 11, "{}");
+    gr_rollout_free(second);
+    return third;
+}
+
+static void members_are_staged_one_after_the_other_in_the_order_of_the_admission(void **state)
+{
+    (void)state;
+    AUTO_ROLLOUT struct gr_rollout *r = three_in_order();
+    assert_true(gr_rollout_is_admitted(r));
+    assert_string_equal(w.story, "+1");
+    gr_rollout_staged(r, 1, 11, NULL);
+    assert_string_equal(w.story, "+1+0");
+    gr_rollout_staged(r, 0, 10, NULL);
+    assert_string_equal(w.story, "+1+0+2");
+    assert_int_equal(w.swapped, 0);
+    gr_rollout_staged(r, 2, 12, NULL);
+    assert_int_equal(w.swapped, 1);
+}
+
+static void who_needs_one_that_failed_is_not_staged_and_the_others_leave_in_reverse(void **state)
+{
+    (void)state;
+    struct gr_error e = {.code = -EINVAL, .reason = GR_REASON_INIT_FAILED, .message = "no key."};
+    AUTO_ROLLOUT struct gr_rollout *r = three_in_order();
+    gr_rollout_staged(r, 1, 11, NULL);
+    gr_rollout_staged(r, 0, 10, NULL);
+    gr_rollout_staged(r, 2, -1, &e);
+    assert_string_equal(w.story, "+1+0+2-10-11");
+    assert_at(r, GR_PHASE_ROLLED_BACK, GR_REASON_INIT_FAILED);
+}
+
+static void a_lost_worker_has_all_of_them_staged_again(void **state)
+{
+    (void)state;
+    struct gr_error gone = {.code = -ECONNRESET, .reason = GR_REASON_INTERNAL, .message = "gone."};
+    AUTO_ROLLOUT struct gr_rollout *r = three_in_order();
+    gr_rollout_staged(r, 1, 11, NULL);
+    gr_rollout_staged(r, 0, -1, &gone);
+    assert_int_equal(gr_rollout_slot(r, 1), -1); // it went along
+    gr_rollout_worker_ready(r);
+    assert_string_equal(w.story, "+1+0+1");
 }
 
 static void removals_go_together(void **state)
@@ -490,6 +558,9 @@ int main(void)
         T(one_that_fails_takes_all_of_them_back),
         T(taken_along_it_may_still_have_to_wait),
         T(a_newer_one_that_waits_takes_along_what_came_late),
+        T(members_are_staged_one_after_the_other_in_the_order_of_the_admission),
+        T(who_needs_one_that_failed_is_not_staged_and_the_others_leave_in_reverse),
+        T(a_lost_worker_has_all_of_them_staged_again),
         T(removals_go_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,16 +101,22 @@ void gr_rollout_set_reason(struct gr_rollout *r, size_t member, const struct gr_
     }
 }
 
+static void drop_candidate(struct gr_rollout *r, struct gr_member *m)
+{
+    gr_verification_cancel(gr_steal(m->verification));
+    gr_verified_free(gr_steal(m->verified));
+    if (m->slot >= 0)
+        r->env.ops->unstage(r->env.ops->userdata, m->slot);
+    m->slot = -1;
+}
+
+// Who was loaded last goes first.
 void gr_rollout_drop_candidates(struct gr_rollout *r)
 {
-    for (size_t i = 0; i < r->row.n; i++) {
-        struct gr_member *m = &r->members[i];
-        gr_verification_cancel(gr_steal(m->verification));
-        gr_verified_free(gr_steal(m->verified));
-        if (m->slot >= 0)
-            r->env.ops->unstage(r->env.ops->userdata, m->slot);
-        m->slot = -1;
-    }
+    for (size_t i = r->n_order; i-- > 0;)
+        drop_candidate(r, &r->members[r->order[i]]);
+    for (size_t i = 0; i < r->row.n; i++)
+        drop_candidate(r, &r->members[i]);
     r->stage_wanted = false;
     r->in_table = false;
 }
@@ -262,6 +268,7 @@ int gr_rollout_resume(const struct gr_rollout_env *env, struct gr_rollout_row *t
     r->row = *take;
     *take = (struct gr_rollout_row){0};
     r->ladder = gr_rollout_find_ladder(&r->row);
+    r->admitted = true;
     for (size_t i = 0; i < r->row.n; i++)
         take_up_record(r, i);
     uint64_t now = gr_rollout_now(r).usec, left = r->row.gray.deadline_left_usec;
@@ -288,6 +295,7 @@ void gr_rollout_free(struct gr_rollout *r)
     sd_event_source_disable_unref(r->timer);
     gr_rollout_row_done(&r->row);
     free(r->members);
+    free(r->order);
     free(r);
 }
 
@@ -338,6 +346,10 @@ const struct gr_contract *gr_rollout_contract(const struct gr_rollout *r, size_t
 bool gr_rollout_is_awaiting(const struct gr_rollout *r)
 {
     return r->awaiting;
+}
+bool gr_rollout_is_admitted(const struct gr_rollout *r)
+{
+    return r->admitted;
 }
 bool gr_rollout_is_waiting(const struct gr_rollout *r)
 {

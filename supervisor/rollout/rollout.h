@@ -7,6 +7,7 @@
 #include "state/journal.h"
 #include "state/order.h"
 #include "state/plan.h"
+#include "state/resolve.h"
 #include "verifier/verify.h"
 #include <systemd/sd-event.h>
 
@@ -18,7 +19,6 @@ enum gr_direction { GR_FORWARD, GR_BACK, GR_SETTLE };
 
 // Whether a rollout may come into force as things are now. GO: on to the worker. WAIT: later,
 // perhaps. REFUSE: never.
-enum gr_resolve_verdict { GR_RESOLVE_GO, GR_RESOLVE_WAIT, GR_RESOLVE_REFUSE };
 struct gr_admission {
     size_t culprit; // REFUSE: whom it blames; SIZE_MAX: nobody in particular
     struct gr_error why;
@@ -98,6 +98,8 @@ int64_t gr_rollout_revision(const struct gr_rollout *r, size_t member);
 const struct gr_contract *gr_rollout_contract(const struct gr_rollout *r, size_t member);
 // All is verified, and it waits in Pending to be admitted.
 bool gr_rollout_is_awaiting(const struct gr_rollout *r);
+// It may come into force, or is: others have to reckon with it.
+bool gr_rollout_is_admitted(const struct gr_rollout *r);
 bool gr_rollout_is_waiting(const struct gr_rollout *r); // an answer of the worker is outstanding
 // Its new versions are, or may be, in the worker's table beside the stable ones.
 bool gr_rollout_is_gray(const struct gr_rollout *r);

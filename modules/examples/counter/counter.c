@@ -58,6 +58,9 @@ static int32_t increment(struct counter *c, struct grayling_call *call,
         return respond_failure(c->host, call, GRAYLING_INVALID_ARGUMENT,
                                "by must be from 1 to %d, not %lld.", STEP_MAX,
                                (long long)by.integer);
+    int32_t code = defect_of_call(c);
+    if (code != GRAYLING_OK)
+        return respond_failure(c->host, call, code, "This release fails some increments.");
     uint64_t step = by.present ? (uint64_t)by.integer : 1;
     note_largest(c->kept, step);
     return answer(c, call, atomic_fetch_add(&c->kept->count, step) + step);

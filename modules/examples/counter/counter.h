@@ -16,7 +16,8 @@ struct counter {
     struct kept *kept; // in `own`, or in a memory object of the host's
     struct kept own;
     int32_t memory;            // descriptor of that object
-    uint64_t chance, permille; // of defect-hooks.c
+    uint64_t chance, permille; // of defect-hooks.c, defect-calls.c
+    _Atomic uint64_t calls;
 };
 
 // --- state-bytes.c, state-memory.c -------------------------------------------------------------
@@ -34,7 +35,9 @@ bool snapshot_read(const struct grayling_state *in, struct snapshot *ret);
 int32_t snapshot_write(const struct grayling_host *host, const struct snapshot *s, uint32_t schema,
                        struct grayling_state *out);
 
-// --- defect-none.c, defect-hooks.c -------------------------------------------------------------
+// --- defect-none.c, defect-hooks.c, defect-calls.c
+// -------------------------------------------------------------
 bool defect_configure(struct counter *c, const struct grayling_bytes *config,
                       char why[JSON_WHY_MAX]);
 int32_t defect_of_hook(struct counter *c);
+int32_t defect_of_call(struct counter *c); // before it counts

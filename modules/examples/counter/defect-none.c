@@ -14,3 +14,9 @@ int32_t defect_of_hook(struct counter *c)
     (void)c;
     return GRAYLING_OK;
 }
+
+int32_t defect_of_call(struct counter *c)
+{
+    (void)c;
+    return GRAYLING_OK;
+}

@@ -1,5 +1,5 @@
 // What a version is told of its peers when it is loaded: all needs of its contract, in the
-// contract's order, with the versions that the order names.
+// contract's order, with the versions that the order names; and whom its calls get to.
 #include "worker/live/http-client.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -93,11 +93,25 @@ static void test_peers_without_a_name_are_refused(void **state)
     cJSON_Delete(answer);
 }
 
+// guest takes M00 in ^1 only: 2.0.0 is nobody for it.
+static void test_calls_get_to_what_the_range_allows(void **state)
+{
+    (void)state;
+    expect("/" MEMBERS "GUEST/Chain", "{\"chain\":\"guest@1.0.0 m00@1.1.0\"}");
+    fake_load(f, 6, "m00", "2.0.0", NULL);
+    route("m00", 6);
+    expect("/" MEMBERS "GUEST/Chain", "{\"chain\":\"guest@1.0.0 -\"}");
+    expect("/" MEMBERS "M00/Chain", "{\"chain\":\"m00@2.0.0\"}");
+    route("m00", 2);
+    expect("/" MEMBERS "GUEST/Chain", "{\"chain\":\"guest@1.0.0 m00@1.1.0\"}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nobody_named_is_nobody_there),
         cmocka_unit_test(test_those_named_are_told_in_the_contracts_order),
+        cmocka_unit_test(test_calls_get_to_what_the_range_allows),
         cmocka_unit_test(test_null_and_strangers_tell_nothing),
         cmocka_unit_test(test_peers_without_a_name_are_refused),
     };
