@@ -5,12 +5,11 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
 import tempfile
 
 import pytest
 
-from harness import BUILD, PATIENCE, Etcd, Grayling
+from harness import MODULES, Etcd, Grayling
 from sets import OBSERVER, Family, said
 
 GATE = {"pause": {}}
@@ -246,3 +245,32 @@ def test_one_file_of_a_directory_is_one_batch(make, name):
         ended("1.1.0" if good % 2 else "1.0.0", "Healthy")
         looks.assert_saw(old, good)
         looks.assert_saw(good)
+
+
+COUNTER = "com.example.counter.Counter/"
+
+
+def count(g, method):
+    status, _, body = g.call(COUNTER + method)
+    assert status == 200, body
+    return json.loads(body)["count"]
+
+
+def test_one_whose_state_cannot_be_handed_over(make, etcd):
+    bench = Bench(make(etcd).start())
+    g = bench.g
+    g.deploy("counter", MODULES / "counter-1.0.0.so")
+    family, old = bench.good(2)
+    assert [count(g, "Increment") for _ in range(5)][-1] == 5
+    with family.looks() as looks:
+        bad = g.document(MODULES / "counter-1.0.1.so", config={"hook_failures_permille": 1000, "seed": 7})
+        ended = family.ended(rollout := g.want({**family.documents(bench.number()), "counter": bad}))
+        ended["counter"] = g.wait_event(lambda e: e["module"] == "counter" and e["rollout"] == rollout and e["phase"] == "RolledBack", after=0)
+        assert {(e["phase"], e["reason"]) for e in ended.values()} == {("RolledBack", "StateHandoverFailed")}, ended
+        assert all("counter" in e["message"] for e in ended.values()), ended
+        assert count(g, "Get") == 5
+        looks.assert_saw(old)
+        rollout = g.want({**family.documents(good := bench.number()), "counter": g.document(MODULES / "counter-1.1.0.so")})
+        assert {e["phase"] for e in family.ended(rollout).values()} == {"Healthy"}
+        looks.assert_saw(old, good)
+    assert count(g, "Increment") == 6 and g.module("counter")["stable"]["version"] == "1.1.0"

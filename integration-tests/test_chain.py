@@ -1,7 +1,7 @@
 """A batch of 32 modules in one chain of dependencies (modules/members): one transaction from the files to the table, loaded in the order of needs,
 unloaded in the reverse, and its freeze beside that of one module.
 
-GRAYLING_FREEZES: how many swaps of each kind are measured. The figures of docs/BENCHMARKS.md come from 20 of an optimised build."""
+GRAYLING_FREEZES: how many swaps of each kind are measured."""
 import json
 import os
 import re
@@ -97,6 +97,7 @@ def test_files_to_table_as_one_transaction(chain):
     assert_whole(g, "2.0.0")
     g.wait_loaded(32)
     assert logged(g, "was told", size) == CHAIN
+    assert logged(g, "is destroyed", size) == CHAIN[::-1]
 
 
 def test_more_than_etcd_takes_is_refused_with_a_sentence(grayling):

@@ -25,7 +25,8 @@ CLIENTS = 2
 # Points that a supervisor passes in a release, from the fetch to the end of the bake, and while it starts.
 POINTS = ["fetch.open", "fetch.write", "verify.before-store", "store.write", "verify.after-store", "preflight.spawn", "crew.load",
           "rollout.before-swap", "rollout.after-swap", "manager.before-commit", "manager.after-commit", "journal.begin",
-          "journal.before-commit", "journal.after-commit", "worker.spawn", "worker.before-hello", "worker.after-hello"]
+          "journal.before-commit", "journal.after-commit", "worker.spawn", "worker.before-hello", "worker.after-hello",
+          "start.before-begun", "start.begun", "start.before-stable", "start.stable"]
 
 
 class Bench:
@@ -98,7 +99,7 @@ def bench():
         root = pathlib.Path(d)
         etcd, worker = Etcd(root), None
         (root / "g").mkdir()
-        g = Grayling(root / "g", etcd)
+        g = Grayling(root / "g", etcd, sets=["Service.StableAfter=0s"])  # or so many kills in a row would be safe mode
         try:
             g.start()
             g.want({"pay": g.document(MODULES / "pay-1.0.0.so"), "echo": g.document(MODULES / "echo-1.0.0.so")})
@@ -137,6 +138,7 @@ ERRORS = [("fetch.open", 1, "EIO"), ("fetch.write", 1, "ENOSPC"), ("verify.befor
           ("verify.after-store", 2, "EIO"), ("preflight.spawn", 1, "EAGAIN"), ("crew.load", 4, "EPIPE"), ("rollout.before-swap", 1, "EPIPE"),
           ("rollout.after-swap", 1, "EIO"), ("manager.before-commit", 1, "EIO"), ("manager.before-commit", 2, "EIO"),
           ("manager.after-commit", 1, "EIO"), ("worker.spawn", 1, "EAGAIN"), ("worker.before-hello", 1, "EPIPE"), ("worker.after-hello", 1, "EIO"),
+          ("start.before-begun", 1, "EIO"),
           *(("journal.begin", n, "EIO") for n in (1, 2, 3, 6, 9)),
           *(("journal.before-commit", n, "ENOSPC") for n in (1, 4, 7, 10))]
 

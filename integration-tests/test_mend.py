@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from harness import MODULES, Traffic
+from harness import MODULES, Traffic, sha256
 
 CHARGE = "com.example.pay.PayService/Charge"
 BODY = json.dumps({"amount_cents": 1250})
@@ -89,6 +89,47 @@ def test_until_then_the_last_good_version_serves(grayling, way):
         (g.root / "away.so").rename(source)
         mended(g, "1.1.0")
     assert t.lost == [] and set(t.codes) == {200}
+
+
+@ways
+def test_an_older_kept_version_serves_when_the_last_good_one_cannot_be_had(grayling, way):
+    """Its bake is over, so that nothing names the one before any more; the store and the history have it."""
+    g = grayling
+    g.deploy("pay", OLD)
+    g.deploy("pay", NEW)
+    assert g.stop() == 0
+    spoil(g, "1.1.0", way)
+    source = g.incoming / NEW.name
+    source.rename(g.root / "away.so")
+    g.start()
+    g.wait_event(lambda e: e["phase"] == "Degraded" and e["reason"] == "FetchFailed")
+    assert version(g) == "1.0.0"
+    m = g.module("pay")
+    assert m["phase"] == "Degraded" and "lost pay 1.1.0" in m["message"] and m["message"].endswith("pay 1.0.0 serves meanwhile"), m
+    assert any(e["phase"] == "Degraded" and "pay 1.0.0 serves meanwhile" in e["message"] for e in g.events())
+    with Traffic(g, CHARGE, BODY) as t:
+        (g.root / "away.so").rename(source)
+        mended(g, "1.1.0")
+    assert t.lost == [] and set(t.codes) == {200}
+    is_whole(g)
+
+
+@ways
+def test_a_convicted_version_does_not_come_back_instead(grayling, way):
+    """Of the older ones the newest that is not convicted: 1.1.0 served well until it was found out."""
+    g = grayling
+    g.deploy("pay", OLD)
+    g.deploy("pay", NEW)
+    third = MODULES / "pay-1.3.0.so"
+    g.deploy("pay", third)
+    key = f"/grayling/v1/{g.service}/quarantine/{sha256(NEW)[7:]}"
+    g.etcd.put(key, {"module": "pay", "version": "1.1.0", "reason": "ResourceLeak", "instance": "host-9"})
+    g.until(lambda: g.control("/v1/quarantine")[1]["quarantine"])
+    assert g.stop() == 0
+    spoil(g, "1.3.0", way)
+    (g.incoming / third.name).unlink()
+    g.start()
+    assert version(g) == "1.0.0"
 
 
 @ways

@@ -33,6 +33,10 @@ SPOILS = {
     "crash at a weight": ({"mode": "handle-crash", "every": 20}, {},
                           {"steps": [{"weight": 50}, {"pause": {}}, {"weight": 100}], "analysis": NEVER, "deadline": "1h"}),
 }
+# What is drawn, each once before the pile is shuffled anew; the first pile is short, so that a slow machine meets what tells most.
+FIRST = [("foul", "crash in the bake"), ("fair", None), ("part", "rest"), ("foul", "crash at a weight"), ("race", None)]
+PILE = [("fair", None)] * 3 + [("race", None)] * 3 + [("foul", spoil) for spoil in SPOILS] + \
+       [("part", how) for how in ("rest", "rest", "newer", "late", "bad rest")]
 
 
 class Weather:
@@ -43,6 +47,7 @@ class Weather:
         self.families = [Family(g, name, 4) for name in ("north", "south")]
         self.numbers, self.done = itertools.count(), collections.Counter()
         self.good, self.shown, self.last = {}, collections.defaultdict(set), {}
+        self.pile = self.random.sample(FIRST, len(FIRST))
 
     def pick(self):
         """One family, or both in one transaction."""
@@ -74,7 +79,7 @@ class Weather:
 
     # -- the actions -------------------------------------------------------------------------------------------
 
-    def fair(self):
+    def fair(self, _):
         families = self.pick()
         rollout = self.whole(families)
         ended = self.await_end(rollout, families)
@@ -82,13 +87,12 @@ class Weather:
         for f in families:
             self.assert_in_force(f, self.good[rollout][1])
 
-    def foul(self):
-        families, spoil = self.pick(), self.random.choice([*SPOILS])
-        self.done[f"foul: {spoil}"] += 1
+    def foul(self, spoil):
+        families = self.pick()
         ended = self.await_end(self.whole(families, spoil), families)
         assert len({(e["phase"], e["reason"]) for e in ended}) == 1 and ended[0]["phase"] in ("Rejected", "RolledBack"), ended
 
-    def race(self):
+    def race(self, _):
         """Several whole sets, good and bad, one behind the other; the last one is waited for."""
         for _ in range(self.random.randint(2, 4)):
             families = self.pick()
@@ -105,14 +109,13 @@ class Weather:
         self.last[family.name] = rollout = self.g.want(documents)
         return rollout
 
-    def part(self):
+    def part(self, how):
         """Some of a family: they wait, nobody else does, and the rest brings them along, or something newer replaces them, or their time is up."""
         self.settle(self.families)
         family = self.random.choice(self.families)
         other = next(f for f in self.families if f is not family)
         number, members = next(self.numbers), self.random.sample(family.members, 4)
-        n, how = self.random.randint(1, 3), self.random.choice(["rest", "rest", "newer", "late", "bad rest"])
-        self.done[f"part: {how}"] += 1
+        n = self.random.randint(1, 3)
         waiting = self.some(family, number, members[:n], **({"deadline": "5s"} if how == "late" else {}))
         self.chronicle.wait(waiting, members[0], lambda e: e["reason"] in ("UpgradeLockIncomplete", "DeadlineExceeded"))
         if self.random.random() < 0.5:
@@ -133,9 +136,11 @@ class Weather:
             assert (ev["phase"], ev["reason"] or None) == expected, ev
 
     def turn(self):
-        action = self.random.choice([self.fair, self.fair, self.foul, self.foul, self.race, self.part, self.part])
-        self.done[action.__name__] += 1
-        action()
+        if not self.pile:
+            self.pile = self.random.sample(PILE, len(PILE))
+        action, what = self.pile.pop()
+        self.done[f"{action} {what}" if what else action] += 1
+        getattr(self, action)(what)
 
     # -- the end -----------------------------------------------------------------------------------------------
 

@@ -19,6 +19,13 @@ struct gr_source_keys gr_source_keys_intents(const struct gr_name *service)
     return k;
 }
 
+struct gr_source_keys gr_source_keys_quarantine(const struct gr_name *service)
+{
+    struct gr_source_keys k = {.suffix = "", .what = "digest", .max = GR_QUARANTINE_KEYS_MAX};
+    snprintf(k.prefix, sizeof k.prefix, "/grayling/v1/%s/quarantine/", service->s);
+    return k;
+}
+
 // Foreign bytes for a sentence.
 static void printable(const char *bytes, size_t len, char *ret, size_t cap)
 {

@@ -101,6 +101,7 @@ struct gr_source_keys {
 };
 struct gr_source_keys gr_source_keys_documents(const struct gr_name *service);
 struct gr_source_keys gr_source_keys_intents(const struct gr_name *service);
+struct gr_source_keys gr_source_keys_quarantine(const struct gr_name *service);
 
 struct gr_source;
 // Copies config and keys. Fails: -EINVAL (no endpoint, bad URL), -ENOMEM.

@@ -90,13 +90,15 @@ static void loop_until_stopped(struct runner *r)
 
 // --- the rollout -------------------------------------------------------------------------------
 
-// Routes the candidate beside stable; no rule: stable alone.
-static void route(struct bench *b, const struct gr_gray_spec *rule)
+// Routes the candidate beside stable; no rule: stable alone. `harm`: whose bad answers have a
+// budget, the candidate's or, without one, stable's.
+static void route(struct bench *b, const struct gr_gray_spec *rule, struct gr_harm *harm)
 {
     struct gr_swap_result result;
     struct gr_error e = {0};
     struct gr_gray *gray = NULL;
-    struct gr_change c = {.module = gr_instance_contract(b->stable)->module.s, .stable = b->stable};
+    struct gr_change c = {
+        .module = gr_instance_contract(b->stable)->module.s, .stable = b->stable, .harm = harm};
     int r = rule ? gr_gray_new(rule, NULL, &gray, &e) : 0;
     if (gray) {
         c.candidate = b->candidate;
@@ -171,9 +173,9 @@ static void measure_exchanges(struct bench *b)
             abort();
     }
     for (unsigned i = 0; i < EXCHANGES; i++) {
-        route(b, &half);
+        route(b, &half, NULL);
         double begin = now_nsec(CLOCK_MONOTONIC);
-        route(b, NULL);
+        route(b, NULL, NULL);
         usec[i] = (now_nsec(CLOCK_MONOTONIC) - begin) / 1e3;
     }
     atomic_store(&b->stop, true);
@@ -226,9 +228,21 @@ static int prepare(struct bench *b, const char *directory, struct gr_error *e)
     return r;
 }
 
+static struct gr_harm *open_budget(const struct bench *b)
+{
+    static struct gr_harms *harms;
+    int fd, number = -1;
+    if (gr_harms_new(&harms, &fd) == 0)
+        number = gr_harms_open(harms, 1, &gr_instance_contract(b->stable)->module, 1000, 0);
+    if (number < 0)
+        abort();
+    return gr_harms_at(harms, (unsigned)number);
+}
+
 int main(int argc, char **argv)
 {
     static const struct gr_gray_spec turns = {.rollout = 1, .weight_permyriad = 5000},
+                                     all = {.rollout = 1, .weight_permyriad = 10000},
                                      sticky = {.rollout = 1,
                                                .weight_permyriad = 5000,
                                                .sticky = "header:x-user-id"},
@@ -242,14 +256,19 @@ int main(int argc, char **argv)
         const char *name;
         void (*loop)(struct runner *r);
         const struct gr_gray_spec *rule;
+        bool budget;
     } ways[] = {
-        {"bare indirect call into the module", loop_bare, NULL},
-        {"through the pinned table (lookup by name)", loop_pinned, NULL},
-        {"whole way: pin, guard, statistics, answer", loop_whole, NULL},
-        {"... and a candidate, by turns", loop_whole, &turns},
-        {"... by a sticky header", loop_whole, &sticky},
-        {"... by a rule, exact", loop_whole, &exact},
-        {"... by a rule, regular expression", loop_whole, &regex},
+        {"bare indirect call into the module", loop_bare, NULL, false},
+        {"through the pinned table (lookup by name)", loop_pinned, NULL, false},
+        {"whole way: pin, guard, statistics, answer", loop_whole, NULL, false},
+        {"... in a bake with a harm budget", loop_whole, NULL, true},
+        {"... and a candidate, by turns", loop_whole, &turns, false},
+        {"... with a harm budget", loop_whole, &turns, true},
+        {"... by a sticky header", loop_whole, &sticky, false},
+        {"... by a rule, exact", loop_whole, &exact, false},
+        {"... every call the candidate's", loop_whole, &all, false},
+        {"... with a harm budget", loop_whole, &all, true},
+        {"... by a rule, regular expression", loop_whole, &regex, false},
     };
     char directory[4096];
     const char *build = getenv("GRAYLING_BUILD");
@@ -260,9 +279,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench-call: %s\n", e.message);
         return 1;
     }
+    struct gr_harm *budget = open_budget(&b);
     printf("%-44s %10s %10s\n", "nanoseconds a call", "1 thread", "2 threads");
     for (size_t i = 0; i < GR_COUNT(ways); i++) {
-        route(&b, ways[i].rule);
+        route(&b, ways[i].rule, ways[i].budget ? budget : NULL);
         printf("%-44s %10.1f %10.1f\n", ways[i].name, measure(&b, ways[i].loop, 1),
                measure(&b, ways[i].loop, 2));
     }

@@ -5,7 +5,7 @@
 //   {"type":"hello","service","instance","threads":N,
 //    "listeners":[{"address":"127.0.0.1:8080","kind":"tcp|unix"}...],"adoptable":bool,
 //    "breaker":{"faults":N,"window_usec":N,"backoff_usec":N}}
-//                            + fds [stats, listener..., where a successor connects if adoptable]
+//             + fds [stats, harm budgets, listener..., where a successor connects if adoptable]
 //       -> {"type":"hello-ok","pid":N}                         nothing is accepted yet
 //   {"type":"load","id","instance":SLOT,"module","version","digest","path","build_id",
 //    "config":{...}|null}                                              + fds [store file]
@@ -13,7 +13,7 @@
 //        | {"type":"failed","id","reason","message","retryable"}
 //   {"type":"swap"|"route","id","table":N,"budget_usec":N,
 //    "set":[{"module","stable":SLOT|-1,"rescue":SLOT|-1,"candidate":SLOT|-1,"rollout":N,
-//            "batch":N,"one_way":bool}...],
+//            "harm":NUMBER|-1,"batch":N,"one_way":bool}...],
 //    "remove":["module"...],
 //    "rollouts":[{"rollout":N,"salt":"16 hex digits","weight":0..10000,"shadow":0..10000,
 //                 "sticky":"header:x-user-id","match":[...],"shadow_ignore":["$.at"...]}...]}
@@ -23,6 +23,7 @@
 //       A set item replaces what the table says of its module; the rollout of a candidate must be
 //       described. swap closes gates, waits for calls in flight and hands state over, in the order
 //       of "set"; route does none of it. one_way: state that cannot be handed over may be lost.
+//       harm is the budget of the version on trial: of the candidate, else of stable.
 //   {"type":"unload","id","instance":SLOT}
 //       -> {"type":"unloaded","id","instance":SLOT,"pinned":bool}
 //   {"type":"serve","id"}                                      starts accepting
@@ -36,12 +37,14 @@
 //   {"type":"describe","id"}            for a supervisor that finds an orphan
 //       -> {"type":"description","id","pid","table",
 //           "modules":[{"module","version","digest","slot":SLOT|-1,"rescue":SLOT|-1,
-//                       "candidate":{"version","digest","slot","rollout"}}...]} + fds [listener...]
+//                       "candidate":{"version","digest","slot","rollout"}}...]}
+//         + fds [listener..., harm budgets]
 // Worker to supervisor, unasked:
 //   {"type":"fault","instance":SLOT,"kind":"signal|abort|assert|exit","signal":"SIGSEGV"|"",
 //    "address":"0x0","detail":"exit(3)","interface","method","request_id",
 //    "frames":["pay-1.2.0-….so+0x12f"...],"build_id"}
 //   {"type":"breaker","instance":SLOT,"state":"open|closed","faults":N,"left_usec":N}
+//   {"type":"harm","rollout":N,"module"}       the last bad answer of a budget was given
 // SLOT is the index of the version in the statistics segment, chosen by the supervisor, unique
 // while loaded.
 #pragma once

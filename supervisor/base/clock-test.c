@@ -98,9 +98,35 @@ static void clocks_move_forwards(void **state)
     assert_true(gr_wall_now().usec > 1700000000 * (int64_t)GR_USEC_PER_SEC);
 }
 
+static void an_instant_is_read_as_it_is_printed(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "1970-01-01",
+                                      "1970-01-01T00:00:00",
+                                      "1970-13-01T00:00:00Z",
+                                      "1970-01-01T24:00:00Z",
+                                      "1970-01-01T00:00:00.1234567Z",
+                                      "1970-01-01T00:00:00Zx",
+                                      " 970-01-01T00:00:00Z",
+                                      "1970-01-01 00:00:00Z"};
+    char buf[GR_WALL_TEXT_MAX];
+    struct gr_wall t;
+    (void)state;
+    for (int64_t usec = 1795496767123456; usec < 1795496767123456 * 4; usec += 314159265358979) {
+        assert_int_equal(gr_wall_parse(gr_wall_format((struct gr_wall){usec}, buf), &t), 0);
+        assert_int_equal(t.usec, usec);
+    }
+    assert_int_equal(gr_wall_parse("1970-01-01T00:00:01.5Z", &t), 0);
+    assert_int_equal(t.usec, 1500000);
+    for (size_t i = 0; i < GR_COUNT(bad); i++)
+        if (gr_wall_parse(bad[i], &t) != -EINVAL)
+            fail_msg("\"%s\" was taken", bad[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_instant_is_read_as_it_is_printed),
         cmocka_unit_test(parses_and_formats_alike),
         cmocka_unit_test(other_spellings_parse_too),
         cmocka_unit_test(refuses_what_is_no_duration),

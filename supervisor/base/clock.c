@@ -36,6 +36,47 @@ const char *gr_wall_format(struct gr_wall t, char buf[GR_WALL_TEXT_MAX])
     return buf;
 }
 
+// Digits only, so many of them.
+static bool take_digits(const char **text, int n, int *ret)
+{
+    int value = 0;
+    for (; n; n--, (*text)++) {
+        if (**text < '0' || **text > '9')
+            return false;
+        value = 10 * value + (**text - '0');
+    }
+    *ret = value;
+    return true;
+}
+
+int gr_wall_parse(const char *text, struct gr_wall *ret)
+{
+    static const struct {
+        int digits;
+        char before;
+    } parts[] = {{4, 0}, {2, '-'}, {2, '-'}, {2, 'T'}, {2, ':'}, {2, ':'}};
+    int v[6];
+    int64_t fraction = 0, unit = GR_USEC_PER_SEC;
+    for (size_t i = 0; i < GR_COUNT(parts); i++)
+        if ((parts[i].before && *text++ != parts[i].before) ||
+            !take_digits(&text, parts[i].digits, &v[i]))
+            return -EINVAL;
+    if (*text == '.')
+        for (text++; *text >= '0' && *text <= '9' && unit > 1; text++)
+            fraction += (*text - '0') * (unit /= 10);
+    struct tm utc = {.tm_year = v[0] - 1900,
+                     .tm_mon = v[1] - 1,
+                     .tm_mday = v[2],
+                     .tm_hour = v[3],
+                     .tm_min = v[4],
+                     .tm_sec = v[5]};
+    if (strcmp(text, "Z") != 0 || v[1] < 1 || v[1] > 12 || v[2] < 1 || v[2] > 31 || v[3] > 23 ||
+        v[4] > 59 || v[5] > 60)
+        return -EINVAL;
+    ret->usec = timegm(&utc) * (int64_t)GR_USEC_PER_SEC + fraction;
+    return 0;
+}
+
 static const struct unit {
     const char *suffix;
     uint64_t usec;

@@ -19,6 +19,8 @@ struct gr_wall gr_wall_now(void);
 // "2026-11-24T05:06:07.123456Z"; buf of GR_WALL_TEXT_MAX bytes.
 #define GR_WALL_TEXT_MAX 32
 const char *gr_wall_format(struct gr_wall t, char buf[GR_WALL_TEXT_MAX]);
+// That form, with or without a fraction. Fails: -EINVAL.
+GR_MUST_CHECK int gr_wall_parse(const char *text, struct gr_wall *ret);
 // "50ms", "5m", "1h30m", "10s", "250us"; plain "0" too. Fails: -EINVAL malformed, -ERANGE overflow.
 GR_MUST_CHECK int gr_duration_parse(const char *text, uint64_t *ret_usec);
 // Shortest exact form with at most two units, "1m30s", "50ms".

@@ -56,7 +56,7 @@ static void errors_come_at_the_nth_passage(void **state)
     assert_int_equal(WEXITSTATUS(run("b:2:error:ENOENT", NULL)), 43);
     assert_int_equal(WEXITSTATUS(run("a:4:error:EIO", NULL)), 0);
     assert_int_equal(WEXITSTATUS(run("ab:1:error:EIO", NULL)), 0);
-    assert_int_equal(WEXITSTATUS(run("a:9:kill,a:1:error:ENOSPC", NULL)), 11);
+    assert_int_equal(WEXITSTATUS(run("a:9:kill,a:9:crash,a:1:error:ENOSPC", NULL)), 11);
     assert_int_equal(WEXITSTATUS(run("b:1:error:EIO,a:1:error:ENOSPC", NULL)), 99);
 }
 
@@ -66,6 +66,14 @@ static void kill_kills(void **state)
     int status = run("b:2:kill", NULL);
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGKILL);
+}
+
+static void crash_is_a_fault_of_its_own(void **state)
+{
+    (void)state;
+    int status = run("b:2:crash", NULL);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
 }
 
 static void a_malformed_fault_stops_the_program(void **state)
@@ -100,6 +108,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_come_at_the_nth_passage),
         cmocka_unit_test(kill_kills),
+        cmocka_unit_test(crash_is_a_fault_of_its_own),
         cmocka_unit_test(a_malformed_fault_stops_the_program),
         cmocka_unit_test(the_trace_names_every_passage),
     };

@@ -28,7 +28,8 @@ static const struct {
 struct armed {
     char name[64];
     unsigned long at; // the passage that is hit, from 1
-    int error;        // negative errno; 0: kill
+    int error;        // negative errno; 0: the process ends
+    bool crash;       // ... by a fault of its own, not by a kill
     atomic_ulong passed;
 };
 static struct armed armed[ARMED_MAX];
@@ -40,8 +41,9 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Noreturn void refuse(const char *spec)
 {
     fprintf(stderr,
-            "GRAYLING_FAULT: \"%s\" is not NAME:N:kill or NAME:N:error:ERRNO (at most %d)\n", spec,
-            ARMED_MAX);
+            "GRAYLING_FAULT: \"%s\" is not NAME:N:kill, NAME:N:crash or NAME:N:error:ERRNO (at "
+            "most %d)\n",
+            spec, ARMED_MAX);
     abort();
 }
 
@@ -63,7 +65,8 @@ static void arm(const char *spec)
     bool kills = n == 3 && strcmp(action, "kill") == 0;
     if (n == 4 && strcmp(action, "error") == 0)
         a->error = error_of(code);
-    if (n < 3 || a->at == 0 || (!kills && a->error == 0))
+    a->crash = n == 3 && strcmp(action, "crash") == 0;
+    if (n < 3 || a->at == 0 || (!kills && !a->crash && a->error == 0))
         refuse(spec);
     n_armed++;
 }
@@ -90,6 +93,8 @@ int gr_fault_point(const char *name)
         struct armed *a = &armed[i];
         if (strcmp(a->name, name) != 0 || atomic_fetch_add(&a->passed, 1) + 1 != a->at)
             continue;
+        if (a->crash)
+            abort();
         if (a->error == 0)
             kill(getpid(), SIGKILL);
         return a->error;

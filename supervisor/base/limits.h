@@ -52,10 +52,19 @@
 #define GR_ETCD_LINE_MAX (16u << 20)
 #define GR_ETCD_RANGE_BYTES_MAX (64u << 20)
 #define GR_STORE_KEEP_COUNT 8           // per module, besides those in use
+#define GR_OLDER_MAX 8                  // releases tried when the committed one cannot be had
+#define GR_OLDER_LOOK_MAX 64            // rollouts of a module that are looked through for them
 #define GR_MEND_BACKOFF_USEC 1000000ull // between the first tries for a lost artifact; doubles
 #define GR_MEND_BACKOFF_USEC_MAX (300ull * 1000000)
 #define GR_STORE_COPIES_MAX 8 // of one artifact, each for one more load of it into the same worker
 #define GR_STORE_MARGIN_BYTES (4u << 20) // of the disk, which artifacts leave to the journal
+#define GR_STARTS_KEPT 16                // of graylingd, in the journal
+#define GR_START_TRIES_MAX 3             // starts that may die with one candidate in play
+#define GR_START_STABLE_DEFAULT_USEC 10000000ull // [Service] StableAfter
+#define GR_START_STABLE_USEC_MAX (3600ull * 1000000)
+#define GR_SAFE_MODE_STARTS 5                // so many died in a row without a culprit ...
+#define GR_SAFE_MODE_USEC (600ull * 1000000) // ... within this time: safe mode
+#define GR_QUARANTINE_KEYS_MAX 4096          // of a service in etcd, lifted ones included
 #define GR_HISTORY_ROWS_MAX 10000
 #define GR_HISTORY_BYTES_MAX (64u << 20) // documents of ended rollouts
 #define GR_EVENTS_MAX 1000
@@ -97,6 +106,7 @@
 #define GR_SHADOW_QUEUE_BYTES_MAX (16ull << 20) // ... and what they hold
 #define GR_SHADOW_LAG_USEC_MAX 1000000ull       // an older copy is dropped
 #define GR_SHADOW_NOISE_EVERY 8                 // of so many copies stable answers one again
+#define GR_HARMS_MAX 1024 // harm budgets at once, and of rollouts that ended lately
 
 // contracts of releases that were verified or loaded
 #define GR_CONTRACTS_KEPT (4 * GR_MODULES_MAX)

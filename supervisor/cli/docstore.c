@@ -43,15 +43,27 @@ int gr_docstore_open(struct gr_cli *cli, struct gr_docstore **ret, struct gr_err
                                            : gr_docstore_directory_new(c->directory, ret, e);
 }
 
-int gr_docstore_open_intents(struct gr_cli *cli, struct gr_docstore **ret, struct gr_error *e)
+static int open_below(struct gr_cli *cli,
+                      struct gr_source_keys (*keys_of)(const struct gr_name *service),
+                      struct gr_docstore **ret, struct gr_error *e)
 {
     const struct gr_config *c;
     int r = settings(cli, &c, e);
     if (r < 0)
         return r;
-    const struct gr_source_keys keys = gr_source_keys_intents(&c->service);
+    const struct gr_source_keys keys = keys_of(&c->service);
     *ret = NULL;
     return c->n_endpoints || cli->etcd_url ? open_etcd(c, cli->etcd_url, &keys, ret, e) : 0;
+}
+
+int gr_docstore_open_intents(struct gr_cli *cli, struct gr_docstore **ret, struct gr_error *e)
+{
+    return open_below(cli, gr_source_keys_intents, ret, e);
+}
+
+int gr_docstore_open_quarantine(struct gr_cli *cli, struct gr_docstore **ret, struct gr_error *e)
+{
+    return open_below(cli, gr_source_keys_quarantine, ret, e);
 }
 
 void gr_docstore_free(struct gr_docstore *s)

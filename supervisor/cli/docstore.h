@@ -34,6 +34,9 @@ GR_MUST_CHECK int gr_docstore_open(struct gr_cli *cli, struct gr_docstore **ret,
 // The same for operators' intents. *ret NULL: the source is a directory, which carries none.
 GR_MUST_CHECK int gr_docstore_open_intents(struct gr_cli *cli, struct gr_docstore **ret,
                                            struct gr_error *e);
+// The same for the fleet's quarantine, by digest in hex.
+GR_MUST_CHECK int gr_docstore_open_quarantine(struct gr_cli *cli, struct gr_docstore **ret,
+                                              struct gr_error *e);
 void gr_docstore_free(struct gr_docstore *s);
 static inline void gr_docstore_freep(struct gr_docstore **s)
 {

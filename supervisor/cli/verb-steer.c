@@ -1,4 +1,4 @@
-// Verbs that steer this host as a whole: quarantine, worker, freeze, thaw, source.
+// Verbs that steer this host as a whole: worker, freeze, thaw, source, safe mode.
 #include "base/clock.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
@@ -8,47 +8,12 @@
 
 #define FREEZE_MAX_USEC (300 * GR_USEC_PER_SEC)
 
-// --- quarantine
-// --------------------------------------------------------------------------------------------------------
-
-static enum gr_exit quarantine_list(struct gr_cli *cli)
-{
-    static const struct gr_column columns[] = {
-        {"HASH", "hash", GR_CELL_TEXT, false},       {"MODULE", "module", GR_CELL_TEXT, false},
-        {"VERSION", "version", GR_CELL_TEXT, false}, {"REASON", "reason", GR_CELL_TEXT, false},
-        {"AT", "at", GR_CELL_TIME, false},           {"EVIDENCE", "evidence", GR_CELL_TEXT, true},
-    };
-    struct gr_error e = {0};
-    cJSON *answer = NULL;
-    if (gr_cli_request(cli, "GET", "/v1/quarantine", NULL, 0, &answer, &e) < 0)
-        return gr_cli_fail(cli, &e);
-    gr_output_list(cli, gr_output_find(answer, "quarantine"), columns, GR_COUNT(columns), "hash");
-    cJSON_Delete(answer);
-    return GR_EXIT_OK;
-}
-
 static enum gr_exit usage(struct gr_cli *cli, const struct gr_args *args)
 {
     struct gr_error e = {0};
     gr_error_set(&e, -EINVAL, GR_REASON_NONE, "usage: grayctl %s %s", args->verb->name,
                  args->verb->words);
     return gr_cli_fail(cli, &e);
-}
-
-enum gr_exit gr_verb_quarantine(struct gr_cli *cli, const struct gr_args *args)
-{
-    struct gr_error e = {0};
-    char path[256];
-    if (!strcmp(args->words[0], "list") && args->n_words == 1)
-        return quarantine_list(cli);
-    if (strcmp(args->words[0], "lift") || args->n_words != 2 || !gr_args_has(args, "reason"))
-        return usage(cli, args);
-    snprintf(path, sizeof path, "/v1/quarantine/%.100s/lift", args->words[1]);
-    if (gr_cli_post(cli, path, gr_cli_command(args), NULL, &e) < 0)
-        return gr_cli_fail(cli, &e);
-    gr_cli_say(cli, "%s may run again on this host; next: grayctl apply a document that names it",
-               args->words[1]);
-    return GR_EXIT_OK;
 }
 
 // --- worker, freeze, thaw, source
@@ -112,5 +77,16 @@ enum gr_exit gr_verb_source(struct gr_cli *cli, const struct gr_args *args)
     if (gr_cli_post(cli, "/v1/source/accept-rewind", gr_cli_command(args), NULL, &e) < 0)
         return gr_cli_fail(cli, &e);
     gr_cli_say(cli, "the source is followed again as it is; next: grayctl status --wait");
+    return GR_EXIT_OK;
+}
+
+enum gr_exit gr_verb_safe_mode(struct gr_cli *cli, const struct gr_args *args)
+{
+    struct gr_error e = {0};
+    if (strcmp(args->words[0], "leave") || !gr_args_has(args, "reason"))
+        return usage(cli, args);
+    if (gr_cli_post(cli, "/v1/safe-mode/leave", gr_cli_command(args), NULL, &e) < 0)
+        return gr_cli_fail(cli, &e);
+    gr_cli_say(cli, "the source is followed again; next: grayctl status --wait");
     return GR_EXIT_OK;
 }

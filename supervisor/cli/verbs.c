@@ -91,6 +91,7 @@ static const struct gr_option undo_options[] = {
     REASON,
     {0}};
 static const struct gr_option reason_options[] = {REASON, {0}};
+static const struct gr_option lift_options[] = {LOCAL, DRY_RUN, IF_REVISION, REASON, {0}};
 static const struct gr_option worker_options[] = {
     {0, "one-way", NULL, "although modules hold state, which is lost with the old one"},
     REASON,
@@ -156,9 +157,9 @@ const struct gr_verb gr_verbs[] = {
     {"undo", "MODULE", "Go back to the last good version, and keep it there",
      "  grayctl undo pay\n  grayctl undo pay --to 1.0.0 --reason 'refunds fail'\n", 1, 1,
      undo_options, gr_verb_undo},
-    {"quarantine", "list|lift SHA256 --reason TEXT", "Digests that are convicted here",
+    {"quarantine", "list|lift SHA256 --reason TEXT", "Digests that no host of the service runs",
      "  grayctl quarantine list\n  grayctl quarantine lift sha256:... --reason 'fixed the host'\n",
-     1, 2, reason_options, gr_verb_quarantine},
+     1, 2, lift_options, gr_verb_quarantine},
     {"call", "INTERFACE/METHOD", "Try a method through the front door",
      "  grayctl call com.example.pay.PayService/Charge -d '{\"amount_cents\": 1250}'\n", 1, 1,
      call_options, gr_verb_call},
@@ -179,6 +180,9 @@ const struct gr_verb gr_verbs[] = {
     {"source", "accept-rewind", "Follow a restored or foreign source as it is",
      "  grayctl source accept-rewind --reason 'restored the backup'\n", 1, 1, reason_options,
      gr_verb_source},
+    {"safe-mode", "leave --reason TEXT", "Follow the source again, and roll out",
+     "  grayctl safe-mode leave --reason 'the disk was full'\n", 1, 1, reason_options,
+     gr_verb_safe_mode},
     {"config", "cat|check", "The daemon's configuration",
      "  grayctl config cat\n  grayctl config check --config new.conf\n", 1, 1, config_options,
      gr_verb_config},

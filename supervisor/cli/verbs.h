@@ -10,7 +10,8 @@ gr_verb_run gr_verb_apply, gr_verb_publish, gr_verb_lint; // verb-want.c, verb-p
 gr_verb_run gr_verb_plan;                                 // verb-plan.c
 gr_verb_run gr_verb_promote, gr_verb_pause, gr_verb_resume, gr_verb_retry; // verb-rollout.c
 gr_verb_run gr_verb_undo, gr_verb_abort;                                   // verb-undo.c
-gr_verb_run gr_verb_quarantine, gr_verb_worker, gr_verb_freeze, gr_verb_thaw,
+gr_verb_run gr_verb_quarantine;                                            // verb-quarantine.c
+gr_verb_run gr_verb_safe_mode, gr_verb_worker, gr_verb_freeze, gr_verb_thaw,
     gr_verb_source;                                        // verb-steer.c
 gr_verb_run gr_verb_verify, gr_verb_inspect;               // verb-artifact.c
 gr_verb_run gr_verb_abi_diff;                              // verb-abi-diff.c

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define PRINT_BYTES_MAX (1u << 20)
-#define DURATION_USEC_MAX (24 * 3600 * GR_USEC_PER_SEC)
+#define SPAN_USEC_MAX (24 * 3600 * GR_USEC_PER_SEC)
 #define NEAR 3 // edits up to which another key is worth suggesting
 
 enum kind {
@@ -28,8 +28,9 @@ enum kind {
     LISTEN,
     COUNT,
     FAULTS,
-    DURATION,
+    SPAN, // a duration over 0
     SIZE,
+    DURATION,
     BOOL
 };
 
@@ -43,6 +44,7 @@ static const struct key {
     {"Service", "Instance", NAME, AT(instance)},
     {"Service", "StateDirectory", DIRECTORY, AT(state_dir)},
     {"Service", "RuntimeDirectory", DIRECTORY, AT(runtime_dir)},
+    {"Service", "StableAfter", DURATION, AT(stable_after_usec)},
     {"Source", "Etcd", ENDPOINTS, AT(endpoints)},
     {"Source", "Directory", DIRECTORY, AT(directory)},
     {"Etcd", "User", TEXT, AT(etcd_user)},
@@ -53,8 +55,8 @@ static const struct key {
     {"Dispatch", "Listen", LISTEN, AT(listen)},
     {"Dispatch", "Threads", COUNT, AT(threads)},
     {"Dispatch", "BreakerFaults", FAULTS, AT(breaker.faults)},
-    {"Dispatch", "BreakerWindow", DURATION, AT(breaker.window_usec)},
-    {"Dispatch", "BreakerBackoff", DURATION, AT(breaker.backoff_usec)},
+    {"Dispatch", "BreakerWindow", SPAN, AT(breaker.window_usec)},
+    {"Dispatch", "BreakerBackoff", SPAN, AT(breaker.backoff_usec)},
     {"Admin", "Listen", ADDRESS, AT(admin_listen)},
     {"Artifacts", "AllowSchemes", SCHEMES, AT(allow_schemes)},
     {"Artifacts", "AllowHosts", TEXT, AT(allow_hosts)},
@@ -211,6 +213,15 @@ static int set_size(const struct assignment *a)
     return k;
 }
 
+static int set_duration(const struct assignment *a, uint64_t *at)
+{
+    uint64_t usec = 0;
+    if (gr_duration_parse(a->value, &usec) < 0 || usec > GR_START_STABLE_USEC_MAX)
+        return refuse(a, a->value, "no duration; expected one up to 1h, like 10s");
+    *at = usec;
+    return 0;
+}
+
 static int set_count(const struct assignment *a, uint64_t max, unsigned *at)
 {
     uint64_t n = 0;
@@ -219,10 +230,10 @@ static int set_count(const struct assignment *a, uint64_t max, unsigned *at)
     return k;
 }
 
-static int set_duration(const struct assignment *a, uint64_t *at)
+static int set_span(const struct assignment *a, uint64_t *at)
 {
     uint64_t usec = 0;
-    if (gr_duration_parse(a->value, &usec) < 0 || usec == 0 || usec > DURATION_USEC_MAX)
+    if (gr_duration_parse(a->value, &usec) < 0 || usec == 0 || usec > SPAN_USEC_MAX)
         return refuse(a, a->value, "no duration; expected one like 60s or 5m, up to 24h");
     *at = usec;
     return 0;
@@ -272,10 +283,12 @@ static int set_value(const struct assignment *a, bool first_from_here)
         return set_count(a, GR_THREADS_MAX, at);
     case FAULTS:
         return set_count(a, GR_BREAKER_FAULTS_MAX, at);
-    case DURATION:
-        return set_duration(a, at);
+    case SPAN:
+        return set_span(a, at);
     case SIZE:
         return set_size(a);
+    case DURATION:
+        return set_duration(a, at);
     case BOOL:
         return gr_config_parse_bool(a->value, at) < 0
                    ? refuse(a, a->value, "neither yes nor no; expected one of them")
@@ -407,6 +420,7 @@ static int print_key(const struct gr_config *c, const struct key *key, struct gr
     case COUNT:
     case FAULTS:
         return gr_buf_printf(b, "%s=%u\n", key->name, *(const unsigned *)at);
+    case SPAN:
     case DURATION:
         return gr_buf_printf(b, "%s=%s\n", key->name,
                              gr_duration_format(*(const uint64_t *)at, duration));

@@ -8,11 +8,13 @@
 
 #define GR_LISTEN_MAX 8
 #define GR_ENDPOINTS_MAX 16
-#define GR_CONFIG_KEYS 23
+#define GR_CONFIG_KEYS 24
 struct gr_config {
     struct gr_name service;  // [Service] Name
     struct gr_name instance; // default: host name, lower-cased
     char *state_dir, *runtime_dir;
+    uint64_t
+        stable_after_usec; // [Service] StableAfter: a start that serves for so long has succeeded
     size_t n_endpoints;
     char *endpoints[GR_ENDPOINTS_MAX]; // [Source] Etcd
     char *directory;

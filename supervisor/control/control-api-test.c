@@ -24,7 +24,7 @@ static struct world {
     struct gr_journal *journal;
     struct gr_control *control;
     struct gr_fake_view fake;
-    char frozen[96], undone[64], undone_to[64];
+    char frozen[96], undone[64], undone_to[64], left_because[64];
     struct gr_digest lifted;
     struct gr_order ordered;
     int refuse; // what the next operation returns
@@ -61,6 +61,13 @@ static int undo(void *u, const char *module, const char *to, const struct gr_ord
     snprintf(w.undone_to, sizeof w.undone_to, "%s", to ? to : "last good");
     w.ordered = *o;
     *ret = cJSON_Parse("{\"module\":\"pay\"}");
+    return 0;
+}
+
+static int leave_safe_mode(void *u, const char *actor, const char *reason, struct gr_error *e)
+{
+    (void)u, (void)actor, (void)e;
+    snprintf(w.left_because, sizeof w.left_because, "%s", reason);
     return 0;
 }
 
@@ -115,6 +122,7 @@ static const struct gr_control_ops ops = {.view = view,
                                           .steer = steer,
                                           .abort = abort_,
                                           .lift = lift,
+                                          .leave_safe_mode = leave_safe_mode,
                                           .freeze = freeze,
                                           .plan = plan};
 
@@ -305,6 +313,17 @@ static void test_lift_needs_digest_and_reason(void **state)
     strcat(hex, "c");
     snprintf(path, sizeof path, "/v1/quarantine/%s/lift", hex);
     assert_status("POST", path, "{\"reason\":\"fixed\"}", 400);
+}
+
+static void test_leaving_safe_mode_needs_a_reason(void **state)
+{
+    (void)state;
+    GR_AUTO_JSON cJSON *silent =
+        ask_json("POST", "/v1/safe-mode/leave", "{\"actor\":\"alice\"}", 400);
+    assert_non_null(strstr(text(silent, "message"), "reason"));
+    assert_string_equal(w.left_because, "");
+    assert_status("POST", "/v1/safe-mode/leave", "{\"reason\":\"mended\"}", 200);
+    assert_string_equal(w.left_because, "mended");
 }
 
 static void test_orders(void **state)
@@ -585,6 +604,7 @@ int main(void)
         cmocka_unit_test(test_errors_are_sentences),
         cmocka_unit_test(test_undo),
         cmocka_unit_test(test_lift_needs_digest_and_reason),
+        cmocka_unit_test(test_leaving_safe_mode_needs_a_reason),
         cmocka_unit_test(test_orders),
         cmocka_unit_test(test_verdicts_of_a_rollout),
         cmocka_unit_test(test_freeze),

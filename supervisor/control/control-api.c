@@ -29,6 +29,7 @@ static const struct gr_route routes[] = {
     {"POST", "/v1/freeze", gr_post_freeze},
     {"POST", "/v1/thaw", gr_post_thaw},
     {"POST", "/v1/source/accept-rewind", gr_post_accept_rewind},
+    {"POST", "/v1/safe-mode/leave", gr_post_leave_safe_mode},
 };
 
 static void handle(void *userdata, const struct gr_http_request *q, struct gr_http_reply *ret)

@@ -48,6 +48,8 @@ struct gr_control_ops {
     int (*thaw)(void *u, const char *const *modules, size_t n, struct gr_error *e);
     int (*accept_rewind)(void *u, const char *actor, const char *reason,
                          struct gr_error *e); // -EALREADY: nothing is held
+    int (*leave_safe_mode)(void *u, const char *actor, const char *reason,
+                           struct gr_error *e); // -EALREADY: it is not in it
     void *userdata;
 };
 

@@ -30,6 +30,6 @@ gr_route_handler gr_get_status, gr_get_modules, gr_get_module, gr_get_history, g
     gr_get_quarantine, gr_get_config, gr_get_verdicts;
 gr_route_handler gr_post_plan, gr_post_undo, gr_post_lift, gr_post_replace_worker, gr_post_freeze,
     gr_post_thaw, gr_post_accept_rewind, gr_post_promote, gr_post_pause, gr_post_resume,
-    gr_post_abort, gr_post_retry;
+    gr_post_abort, gr_post_retry, gr_post_leave_safe_mode;
 // The admin address: everything read-only.
 void gr_admin_handle(void *userdata, const struct gr_http_request *q, struct gr_http_reply *ret);

@@ -133,6 +133,23 @@ void gr_post_accept_rewind(struct gr_control *c, const struct gr_http_request *q
     reply_result(c->ops.accept_rewind(c->ops.userdata, k.actor, k.reason, &e), &e, ret);
 }
 
+void gr_post_leave_safe_mode(struct gr_control *c, const struct gr_http_request *q, const char *arg,
+                             struct gr_http_reply *ret)
+{
+    GR_CLEANUP(command_done) struct command k = {0};
+    struct gr_error e = {0};
+    (void)arg;
+    if (is_missing(c->ops.leave_safe_mode, ret) || !command_parse(q, reasoned, &k, ret))
+        return;
+    if (!*k.reason) {
+        gr_route_refuse(ret, -EINVAL,
+                        "leaving safe mode needs a reason; expected \"reason\" to say what was "
+                        "found");
+        return;
+    }
+    reply_result(c->ops.leave_safe_mode(c->ops.userdata, k.actor, k.reason, &e), &e, ret);
+}
+
 static bool is_known(struct gr_control *c, const char *module)
 {
     const struct gr_view *v = c->ops.view(c->ops.userdata);

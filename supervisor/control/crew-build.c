@@ -14,8 +14,10 @@ struct seat { // one version on its way into a worker that is being built
     struct gr_hosted *hosted;
     struct gr_name module;
     enum role role;
-    bool fallback;   // the last good one, since the committed one cannot be had
+    size_t older;    // so many releases were tried before; 0: the committed one
     int64_t rollout; // of a candidate
+    struct gr_digest digest;
+    char version[GR_VERSION_MAX + 1];
 };
 
 struct wanted { // a seat and what its version is loaded from
@@ -44,33 +46,66 @@ static void candidate_failed(struct gr_manager *m, const struct seat *s, const s
         gr_rollout_fail(r, member, e);
 }
 
+// What the row calls by this digest; NULL: nothing.
+static const struct gr_desired *named(const struct gr_committed *row, const struct gr_digest *d)
+{
+    const struct gr_desired *const all[] = {row->release, row->previous, row->last_good};
+    for (size_t i = 0; i < GR_COUNT(all); i++)
+        if (all[i] && gr_digest_equal(&all[i]->digest, d))
+            return all[i];
+    return NULL;
+}
+
+static void seat_older(struct gr_hosted *h, const struct gr_committed *row, size_t nth)
+{
+    struct gr_desired *older = gr_crew_older(h->manager, row, nth);
+    struct wanted w = {.release = older, .seat = {.role = ROLE_STABLE, .older = nth + 1}};
+    struct gr_set set;
+    gr_manager_set(h->manager, NULL, GR_FORWARD, &set);
+    if (older)
+        load(h, &w, &set);
+    gr_desired_free(older);
+}
+
 // `lost`: the store has no such bytes any more.
 static void seat_failed(struct gr_hosted *h, const struct seat *s, const struct gr_error *e,
                         bool lost)
 {
-    const struct gr_committed *row = gr_manager_row(h->manager, &s->module);
+    struct gr_manager *m = h->manager;
+    const struct gr_committed *row = gr_manager_row(m, &s->module);
     if (s->role == ROLE_CANDIDATE) {
-        candidate_failed(h->manager, s, e);
+        candidate_failed(m, s, e);
         return;
     }
-    if (!row)
-        return;
-    bool stable = s->role == ROLE_STABLE;
-    const struct gr_desired *d = !stable       ? row->previous
-                                 : s->fallback ? row->last_good
-                                               : row->release;
-    const struct gr_desired *other = row->last_good ? row->last_good : row->previous;
-    gr_manager_lacks(h->manager, d, e, h->number, true);
-    if (lost)
-        gr_mend_want(h->manager, d, h->number);
-    if (can_wait(h->manager))
+    const struct gr_desired *d = row ? named(row, &s->digest) : NULL;
+    struct gr_told *t = gr_manager_told(m, &s->module);
+    if (d && !s->older) {
+        if (t)
+            t->lack.meanwhile[0] = '\0';
+        gr_manager_lacks(m, d, e, h->number, true);
+    } else {
+        gr_log(GR_LOG_WARNING, "%s %s, which served before, cannot be had either: %s", s->module.s,
+               s->version, e->message);
+    }
+    if (d && lost)
+        gr_mend_want(m, d, h->number);
+    if (can_wait(m))
         h->incomplete = true;
-    else if (stable && !s->fallback && other && !gr_desired_same_release(other, row->release)) {
-        struct gr_set set;
-        struct wanted w = {.release = other, .seat = {.role = ROLE_STABLE, .fallback = true}};
-        gr_manager_set(h->manager, NULL, GR_FORWARD, &set);
-        load(h, &w, &set);
-    }
+    else if (row && s->role == ROLE_STABLE)
+        seat_older(h, row, s->older);
+}
+
+static void tell_older(struct gr_manager *m, const struct seat *s)
+{
+    struct gr_told *t = gr_manager_told(m, &s->module);
+    char text[GR_MESSAGE_MAX];
+    if (!t || !s->older)
+        return;
+    snprintf(t->lack.meanwhile, sizeof t->lack.meanwhile, "%s", s->version);
+    snprintf(text, sizeof text, "%.700s. %s %.128s serves meanwhile", t->lack.message, s->module.s,
+             s->version);
+    gr_manager_tell(m, GR_MSG_DEGRADED, GR_LOG_WARNING, s->module.s, s->version, 0, "Degraded",
+                    t->lack.reason, text);
 }
 
 static void take_seat(struct gr_place *p, const struct seat *s, int slot)
@@ -95,9 +130,10 @@ static void on_seated(void *u, int slot, const struct gr_error *e)
     struct gr_hosted *h = s->hosted;
     h->loading--;
     struct gr_place *p = slot >= 0 ? gr_hosted_make_place(h, &s->module) : NULL;
-    if (p)
+    if (p) {
         take_seat(p, s, slot);
-    else if (e && e->code != -ECONNRESET)
+        tell_older(h->manager, s);
+    } else if (e && e->code != -ECONNRESET)
         seat_failed(h, s, e, false);
     free(s);
     if (!h->loading && !(e && e->code == -ECONNRESET))
@@ -134,6 +170,8 @@ static void load(struct gr_hosted *h, struct wanted *w, const struct gr_set *set
     if (!w->opened)
         open_file(h->manager, w);
     w->seat.hosted = h;
+    w->seat.digest = w->release->digest;
+    snprintf(w->seat.version, sizeof w->seat.version, "%s", w->release->version.text);
     *s = w->seat;
     struct gr_verified *v GR_CLEANUP(gr_verified_freep) = gr_steal(w->verified);
     int k = w->k;
@@ -237,6 +275,7 @@ static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
                     text);
     tell_lost_state(m);
     hand_rollouts_over(m, h);
+    gr_start_serves(m);
     if (old) {
         old->state = GR_HOSTED_DRAINING;
         gr_crew_drain_all(m);
@@ -264,6 +303,18 @@ static void on_table_set(void *u, const cJSON *reply, const struct gr_error *e)
         gr_worker_kill(h->worker);
 }
 
+// What is on trial has the budget that is left of it, wherever it was counted.
+static void put_on_trial(struct gr_hosted *h, const struct gr_rollout *r)
+{
+    const struct gr_rollout_row *row = gr_rollout_row(r);
+    bool on_trial = gr_rollout_is_gray(r) || row->phase == GR_PHASE_BAKING;
+    for (size_t i = 0; on_trial && i < row->n; i++) {
+        struct gr_place *p = gr_hosted_place(h, &row->members[i].module);
+        if (p)
+            p->harm = gr_manager_harm(h->manager, r, i);
+    }
+}
+
 static void add_place(struct gr_hosted *h, const struct gr_place *place, cJSON *order)
 {
     const struct gr_manager *m = h->manager;
@@ -287,6 +338,8 @@ static void all_loaded(struct gr_hosted *h)
         gr_worker_kill(h->worker);
         return;
     }
+    for (size_t i = 0; i < m->n_rollouts; i++)
+        put_on_trial(h, m->rollouts[i]);
     cJSON *order = gr_table_order("swap", m->table.number, GR_FREEZE_BUDGET_DEFAULT_USEC);
     for (size_t i = 0; i < h->n_places; i++)
         add_place(h, &h->places[i], order);

@@ -27,6 +27,8 @@ static void on_event(void *u, struct gr_worker *w, const cJSON *msg)
         gr_crew_on_fault(h, msg);
     else if (strcmp(type, "breaker") == 0)
         gr_crew_on_breaker(h, msg);
+    else if (strcmp(type, "harm") == 0)
+        gr_manager_on_harm(h->manager, msg);
 }
 
 // A worker that ends again and again while it is built: the candidates are what can be left out.
@@ -88,12 +90,25 @@ static void hosted_free(struct gr_hosted *h)
     free(h);
 }
 
+// Places in harm budgets that died with a worker. Others that run calls keep theirs.
+static void forget_calls(struct gr_manager *m)
+{
+    for (const struct gr_hosted *h = m->crew; h; h = h->next)
+        if (h->state != GR_HOSTED_STARTING)
+            return;
+    if (!m->orphans.n)
+        gr_harms_forget_calls(m->harms);
+}
+
 static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *d)
 {
     struct gr_hosted *h = u;
     struct gr_manager *m = h->manager;
     bool expected = h->state == GR_HOSTED_DRAINING;
     bool was_active = m->active == h;
+    if (expected && was_active && m->stopping) // else the next supervisor does not know
+        for (size_t i = 0; i < m->n_rollouts; i++)
+            gr_rollout_keep_numbers(m->rollouts[i]);
     if (!expected) {
         struct gr_error e = {0};
         for (size_t i = 0; was_active && i < m->n_rollouts; i++)
@@ -113,8 +128,12 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
         gr_crew_count_death(h, &b);
         if (was_active)
             m->active = NULL;
+        if (was_active)
+            gr_start_worker_lost(m);
         if (b.r)
             gr_rollout_restore_without_worker(b.r, b.member, &e);
+        else if (!b.place)
+            gr_start_worker_died(h, d, e.message);
         if (!m->stopping)
             respawn(m, h);
         if (h->state == GR_HOSTED_STARTING && m->deaths_in_a_row >= DEATHS_WITH_CANDIDATES_MAX &&
@@ -124,6 +143,7 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
     (void)w;
     bool was_incomplete = h->incomplete;
     hosted_free(h);
+    forget_calls(m);
     if (was_incomplete && m->active && !m->stopping) // what waited for it goes on with the old one
         for (size_t i = m->n_rollouts; i-- > 0;)
             gr_rollout_worker_ready(m->rollouts[i]);
@@ -155,6 +175,7 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
     const struct gr_worker_config c = {.service = m->config->service.s,
                                        .instance = m->config->instance.s,
                                        .store_dir = store,
+                                       .harms_fd = m->harms_fd,
                                        .adopt_fd = adopt_fd,
                                        .threads = m->config->threads,
                                        .breaker = m->config->breaker,

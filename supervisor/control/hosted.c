@@ -25,7 +25,8 @@ struct gr_place *gr_hosted_make_place(struct gr_hosted *h, const struct gr_name 
     if (p || h->n_places == GR_COUNT(h->places))
         return p;
     p = &h->places[h->n_places++];
-    *p = (struct gr_place){.module = *module, .stable = -1, .previous = -1, .candidate = -1};
+    *p = (struct gr_place){
+        .module = *module, .stable = -1, .previous = -1, .candidate = -1, .harm = -1};
     return p;
 }
 

@@ -78,13 +78,7 @@ static int op_undo(void *u, const char *module, const char *to, const struct gr_
 static int op_lift(void *u, const struct gr_digest *digest, const char *actor, const char *reason,
                    struct gr_error *e)
 {
-    struct gr_manager *m = u;
-    int k = gr_journal_pardon(m->journal, digest, actor, reason, e);
-    if (k == 0) {
-        gr_manager_reload_convictions(m);
-        gr_manager_changed(m);
-    }
-    return k;
+    return gr_manager_lift(u, digest, actor, reason, e);
 }
 
 // State is in the worker's memory, and another worker begins without it.
@@ -152,7 +146,13 @@ static int op_accept_rewind(void *u, const char *actor, const char *reason, stru
            actor && *actor ? actor : "an operator", reason ? reason : "");
     gr_source_accept_rewind(m->source);
     gr_intents_accept_rewind(m->intents);
+    gr_quarantine_accept_rewind(m->quarantine);
     return 0;
+}
+
+static int op_leave_safe_mode(void *u, const char *actor, const char *reason, struct gr_error *e)
+{
+    return gr_manager_leave_safe_mode(u, actor, reason, e);
 }
 
 void gr_manager_control_ops(struct gr_manager *m, struct gr_control_ops *ret)
@@ -169,5 +169,6 @@ void gr_manager_control_ops(struct gr_manager *m, struct gr_control_ops *ret)
                                    .freeze = op_freeze,
                                    .thaw = op_thaw,
                                    .accept_rewind = op_accept_rewind,
+                                   .leave_safe_mode = op_leave_safe_mode,
                                    .userdata = m};
 }

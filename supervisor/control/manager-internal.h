@@ -8,6 +8,7 @@
 #include "control/manager.h"
 #include "control/mend.h"
 #include "control/orphan.h"
+#include "control/quarantine.h"
 #include "control/status-writer.h"
 #include "control/worker.h"
 #include "rollout/rollout.h"
@@ -19,6 +20,7 @@ struct gr_place {
     struct gr_name module;
     int stable, previous, candidate; // slots; -1: none
     int64_t rollout;                 // whose version the candidate is
+    int harm;                        // budget of the version on trial; -1: none
     bool one_way;  // in an order: state that cannot be handed to the stable version may be lost
     int64_t batch; // of an order only: the rollout that stable came with, beside others
     // what the stable version, and the one before it, had shown in workers before this one
@@ -56,6 +58,18 @@ enum gr_tally { // the supervisor's own counters
     GR_TALLY_COUNT
 };
 
+struct gr_start {   // of this process
+    int64_t number; // of its mark in the journal; 0: it has none
+    bool stable;
+    sd_event_source *timer;
+    // of the start before, when it died before it was stable
+    int64_t dead;
+    char died_of[96]; // "": killed from outside, or it did not die
+    bool blamed;
+    unsigned deaths; // in a row, that nothing explains
+    struct gr_safe_mode safe;
+};
+
 enum { GR_STATION_LOAD = GR_VERIFY_STATIONS, GR_STATIONS }; // the verifier's come first
 
 struct gr_manager {
@@ -70,17 +84,21 @@ struct gr_manager {
     struct gr_contracts *contracts;
     struct gr_source *source;
     struct gr_source_health health;
-    struct gr_intents *intents; // NULL: the source is a directory
+    struct gr_intents *intents;       // NULL: the source is a directory
+    struct gr_quarantine *quarantine; // the fleet's; NULL: the source is a directory
     struct gr_status_writer *status;
     struct gr_control *control;
     struct gr_listeners listeners;
     struct gr_orphans orphans; // until the first worker serves
-    char *config_text;         // for the control socket
+    struct gr_harms *harms;    // what the workers count bad answers in
+    int harms_fd;
+    char *config_text; // for the control socket
     // state
     struct gr_table_rows table;
     struct gr_wishes before, now;
     struct gr_floor floor; // how far the run before had followed the source
     bool planned_once;
+    struct gr_start start;
     struct gr_conviction *convictions;
     size_t n_convictions;
     struct gr_rollout *rollouts[GR_ROLLOUTS_MAX]; // in progress, oldest first
@@ -114,7 +132,8 @@ struct gr_manager {
             enum gr_reason reason; // NONE: nothing
             char message[GR_MESSAGE_MAX];
             struct gr_digest digest;
-            uint64_t worker; // number of the one that found out
+            uint64_t worker;                    // number of the one that found out
+            char meanwhile[GR_VERSION_MAX + 1]; // the older version that serves; "": none does
         } lack;
     } * told;
     size_t n_told;
@@ -140,6 +159,28 @@ void gr_manager_lacks(struct gr_manager *m, const struct gr_desired *d, const st
                       uint64_t worker, bool loud);
 void gr_manager_advance(struct gr_manager *m); // look again at the next turn of the loop
 void gr_manager_changed(struct gr_manager *m); // status keys, READY, waiting operators
+
+// Opens and follows what the desired state and operators' orders come from. Fails: as
+// gr_source_etcd_new() and the like.
+GR_MUST_CHECK int gr_manager_follow_source(struct gr_manager *m, struct gr_error *e);
+
+// manager-start.c
+void gr_start_begin(struct gr_manager *m); // journals it, and looks how the one before ended
+// A rollout that was open when the start before died: is charged when it was in play. True: that
+// was its last try, and what it brings is quarantined.
+bool gr_start_accuse(struct gr_manager *m, const struct gr_rollout_row *row);
+void gr_start_take_back(struct gr_manager *m, struct gr_rollout *r); // one that had its last try
+void gr_start_decide(struct gr_manager *m);                          // safe mode, or not
+void gr_start_serves(struct gr_manager *m);                          // a worker does
+void gr_start_worker_lost(struct gr_manager *m);                     // and no other does
+// A worker whose death no rollout answers for yet.
+void gr_start_worker_died(struct gr_hosted *h, const struct gr_worker_death *d, const char *how);
+void gr_start_end(struct gr_manager *m); // in order
+bool gr_manager_is_safe(const struct gr_manager *m);
+int gr_start_refuse(struct gr_error *e); // -EPERM: in safe mode no rollout begins
+// Fails: -EALREADY; as gr_journal_set_safe_mode() and gr_manager_follow_source().
+GR_MUST_CHECK int gr_manager_leave_safe_mode(struct gr_manager *m, const char *actor,
+                                             const char *reason, struct gr_error *e);
 
 // manager-plan.c
 // Borrows from before, now and the manager's state.
@@ -183,6 +224,14 @@ void gr_place_join_batch(struct gr_place *p, const struct gr_rollout_row *row);
 // What a slot's version has shown in worker h.
 struct gr_arm_sample gr_hosted_arm(struct gr_hosted *h, int slot);
 
+// manager-harm.c
+GR_MUST_CHECK int gr_manager_open_harms(struct gr_manager *m, struct gr_error *e);
+void gr_manager_close_harms(struct gr_manager *m);
+// The number of the budget of a rollout's member, which begins with the first call; -1: none.
+int gr_manager_harm(struct gr_manager *m, const struct gr_rollout *r, size_t member);
+uint64_t gr_manager_harmed(void *manager, const struct gr_rollout *r, size_t member); // the op
+void gr_manager_on_harm(struct gr_manager *m, const cJSON *message);
+
 // table-message.c
 // `set` and `rollouts` are arrays of the order that they are added to.
 void gr_table_add_place(cJSON *order, const struct gr_place *p);
@@ -201,6 +250,11 @@ int gr_manager_recover(struct gr_manager *m, struct gr_error *e);
 void gr_manager_free_rollouts(struct gr_manager *m);
 void gr_manager_reload_convictions(struct gr_manager *m);
 bool gr_manager_is_waiting(const struct gr_manager *m);
+// Puts what the member brings into quarantine, for its reason and message.
+void gr_manager_convict(struct gr_manager *m, const struct gr_rollout_member *mem, int64_t rollout);
+// What is convicted when it misbehaves: the digest, or with a change of configuration alone digest
+// and configuration together. Fails: -ENOMEM.
+GR_MUST_CHECK int gr_member_accused(const struct gr_rollout_member *mem, struct gr_digest *ret);
 // The member changes the configuration and keeps the code.
 bool gr_member_reconfigures(const struct gr_rollout_member *mem);
 
@@ -243,6 +297,14 @@ size_t gr_manager_locked_with(struct gr_manager *m, const struct gr_name *module
 GR_MUST_CHECK int gr_manager_follow_intents(struct gr_manager *m, const struct gr_etcd_config *c,
                                             struct gr_error *e);
 
+// manager-quarantine.c
+// Fails: as gr_quarantine_new().
+GR_MUST_CHECK int gr_manager_follow_quarantine(struct gr_manager *m, const struct gr_etcd_config *c,
+                                               struct gr_error *e);
+// Lets a digest go, here and, once etcd answers, everywhere. Fails: -ENOENT (not convicted here).
+GR_MUST_CHECK int gr_manager_lift(struct gr_manager *m, const struct gr_digest *digest,
+                                  const char *actor, const char *reason, struct gr_error *e);
+
 // manager-steer.c
 // The newest rollout of the module obeys; see gr_rollout_steer(). Fails: -ENOENT too (none is in
 // progress).
@@ -282,6 +344,10 @@ void gr_hosted_unload(struct gr_hosted *h, int slot);
 
 // crew-build.c
 void gr_crew_build(void *hosted, struct gr_worker *w); // it said hello
+
+// crew-older.c
+// The nth release (from 0) to try when the committed one cannot be had. Caller frees. NULL: none.
+struct gr_desired *gr_crew_older(struct gr_manager *m, const struct gr_committed *row, size_t nth);
 
 // crew-blame.c
 // The version in a slot, and the rollout that answers for it; r NULL: it is in force without one.

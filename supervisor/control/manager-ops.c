@@ -200,10 +200,12 @@ static struct gr_place place_as(struct gr_manager *m, struct gr_rollout *r, size
     const struct gr_rollout_row *row = gr_rollout_row(r);
     const struct gr_rollout_member *mem = &row->members[i];
     struct gr_place *now = gr_hosted_place(m->active, &mem->module);
-    struct gr_place p = {.module = mem->module, .stable = -1, .previous = -1, .candidate = -1};
+    struct gr_place p = {
+        .module = mem->module, .stable = -1, .previous = -1, .candidate = -1, .harm = -1};
     if (d == GR_FORWARD) {
         p.stable = mem->to ? gr_rollout_slot(r, i) : -1;
         p.previous = now && mem->to ? now->stable : -1;
+        p.harm = gr_manager_harm(m, r, i);
         gr_place_join_batch(&p, row);
     } else if (now) {
         p.stable = d == GR_BACK && row->gray.swapped ? now->previous : now->stable;
@@ -253,6 +255,7 @@ static int op_route(void *u, struct gr_rollout *r)
             continue;
         p->candidate = gr_rollout_slot(r, i);
         p->rollout = row->id;
+        p->harm = gr_manager_harm(m, r, i);
         gr_table_add_place(o, p);
     }
     gr_table_add_rollout(o, r);
@@ -434,4 +437,5 @@ void gr_manager_worker_ops(struct gr_rollout_ops *ret)
     ret->release = op_release;
     ret->sample = op_sample;
     ret->history = op_history;
+    ret->harmed = gr_manager_harmed;
 }

@@ -91,6 +91,8 @@ int gr_manager_begin(struct gr_manager *m, const struct gr_plan *p, uint64_t sal
                      struct gr_error *e)
 {
     struct gr_rollout *r = NULL;
+    if (gr_manager_is_safe(m))
+        return gr_start_refuse(e);
     if (m->n_rollouts + m->n_ended >= GR_ROLLOUTS_MAX)
         return gr_error_set_retryable(e, -EBUSY, GR_REASON_INTERNAL,
                                       "rollout %" PRId64 " is not taken up: %d are in progress, "

@@ -54,15 +54,19 @@ bool gr_member_reconfigures(const struct gr_rollout_member *mem)
 
 // A change of configuration alone convicts code and configuration together: the code by itself
 // served well.
-static void op_convict(void *u, struct gr_rollout *r, size_t member)
+int gr_member_accused(const struct gr_rollout_member *mem, struct gr_digest *ret)
 {
-    struct gr_manager *m = u;
-    const struct gr_rollout_member *mem = &gr_rollout_row(r)->members[member];
-    struct gr_conviction c = {.digest = mem->to->digest,
-                              .module = mem->module,
-                              .reason = mem->reason,
-                              .at = gr_wall_now()};
-    if (gr_member_reconfigures(mem) && gr_desired_fingerprint(mem->to, &c.digest) < 0) {
+    if (gr_member_reconfigures(mem))
+        return gr_desired_fingerprint(mem->to, ret);
+    *ret = mem->to->digest;
+    return 0;
+}
+
+void gr_manager_convict(struct gr_manager *m, const struct gr_rollout_member *mem, int64_t rollout)
+{
+    struct gr_conviction c = {.module = mem->module, .reason = mem->reason, .at = gr_wall_now()};
+    struct gr_error e = {0};
+    if (gr_member_accused(mem, &c.digest) < 0) {
         gr_log(GR_LOG_ERROR, "out of memory: the configuration of %s is not quarantined",
                mem->module.s);
         return;
@@ -70,13 +74,20 @@ static void op_convict(void *u, struct gr_rollout *r, size_t member)
     snprintf(c.version, sizeof c.version, "%s", mem->to->version.text);
     snprintf(c.evidence, sizeof c.evidence, "%s", mem->message);
     snprintf(c.instance, sizeof c.instance, "%s", m->config->instance.s);
-    struct gr_error e = {0};
     if (gr_journal_convict(m->journal, &c, &e) < 0)
         gr_log(GR_LOG_ERROR, "the quarantine of %s %s could not be journaled: %s", mem->module.s,
                c.version, e.message);
+    if (gr_journal_forget_tries(m->journal, &c.digest, 1, &e) < 0)
+        gr_log(GR_LOG_WARNING, "%s", e.message);
     gr_manager_reload_convictions(m);
-    gr_manager_tell(m, GR_MSG_QUARANTINED, GR_LOG_WARNING, mem->module.s, c.version,
-                    gr_rollout_row(r)->id, NULL, mem->reason, mem->message);
+    gr_quarantine_touch(m->quarantine);
+    gr_manager_tell(m, GR_MSG_QUARANTINED, GR_LOG_WARNING, mem->module.s, c.version, rollout, NULL,
+                    mem->reason, mem->message);
+}
+
+static void op_convict(void *u, struct gr_rollout *r, size_t member)
+{
+    gr_manager_convict(u, &gr_rollout_row(r)->members[member], gr_rollout_row(r)->id);
 }
 
 // --- reports
@@ -160,6 +171,7 @@ static void op_ended(void *u, struct gr_rollout *r)
                 m->rollouts[k - 1] = m->rollouts[k];
             m->n_rollouts--;
             m->ended[m->n_ended++] = r;
+            gr_harms_close(m->harms, gr_rollout_row(r)->id);
             break;
         }
     gr_manager_advance(m);
@@ -313,6 +325,7 @@ static void recover_one(struct gr_manager *m, struct gr_rollout_row *row)
     int64_t id = row->id;
     char text[200];
     bool gray = phase == GR_PHASE_PROGRESSING || phase == GR_PHASE_PAUSED;
+    bool convicted = gr_start_accuse(m, row);
     if (gray || phase == GR_PHASE_BAKING || phase == GR_PHASE_ROLLING_BACK) {
         if (gr_rollout_resume(&m->env, row, &r) < 0)
             return;
@@ -320,6 +333,10 @@ static void recover_one(struct gr_manager *m, struct gr_rollout_row *row)
         gr_manager_adopt_told(m, gr_rollout_row(r));
         if (phase == GR_PHASE_ROLLING_BACK)
             gr_rollout_restore_without_worker(r, SIZE_MAX, NULL);
+        if (convicted) {
+            gr_start_take_back(m, r);
+            return;
+        }
         if (gray)
             snprintf(text, sizeof text,
                      "rollout %" PRId64 " was at step %" PRId64 " when the supervisor ended; it "
@@ -333,10 +350,15 @@ static void recover_one(struct gr_manager *m, struct gr_rollout_row *row)
                                                 "supervisor ended; it is back",
                      id);
     } else { // nothing of it was committed: the desired state asks again
-        row->phase = GR_PHASE_SUPERSEDED;
+        row->phase = convicted ? GR_PHASE_REJECTED : GR_PHASE_SUPERSEDED;
+        row->reason = convicted ? GR_REASON_CRASHED : row->reason;
         row->updated = gr_wall_now();
-        snprintf(row->message, sizeof row->message,
-                 "the supervisor ended before it was in force; the desired state is planned anew");
+        snprintf(row->message, sizeof row->message, "%s",
+                 convicted
+                     ? "starts died again and again while it was looked at; what it brings is "
+                       "quarantined: publish a mended build"
+                     : "the supervisor ended before it was in force; the desired state is "
+                       "planned anew");
         struct gr_error e = {0};
         if (gr_journal_put_rollout(m->journal, row, &e) < 0)
             gr_log(GR_LOG_ERROR, "%s", e.message);
@@ -364,6 +386,7 @@ int gr_manager_recover(struct gr_manager *m, struct gr_error *e)
         gr_rollout_row_done(&rows[i]);
     }
     free(rows);
+    gr_start_decide(m);
     return 0;
 }
 

@@ -85,11 +85,12 @@ static int retry_item(struct gr_manager *m, const struct gr_rollout_member *mem,
                             mem->module.s, mem->to ? mem->to->version.text : "(removal)",
                             wish ? wish->version.text : "nothing");
     if (c)
-        return gr_error_set(e, -EKEYREJECTED, GR_REASON_QUARANTINED,
-                            "retry of %s %s is refused: its digest is quarantined (%s: %.300s). "
-                            "Publish a mended build, or lift it: grayctl quarantine lift",
-                            mem->module.s, wish->version.text, gr_reason_name(c->reason),
-                            c->evidence);
+        return gr_error_set(
+            e, -EKEYREJECTED, GR_REASON_QUARANTINED,
+            "retry of %s %s is refused: its digest is quarantined by %s (%s: %.300s). "
+            "Publish a mended build, or lift it: grayctl quarantine lift",
+            mem->module.s, wish->version.text, c->instance[0] ? c->instance : "this host",
+            gr_reason_name(c->reason), c->evidence);
     it->module = mem->module;
     it->to = wish;
     it->from = row ? row->release : NULL;
@@ -142,6 +143,8 @@ int gr_manager_retry(struct gr_manager *m, const struct gr_name *module, const s
 {
     GR_CLEANUP(gr_rollout_row_done) struct gr_rollout_row row = {0};
     const struct gr_rollout *r = gr_manager_newest_open(m, module);
+    if (gr_manager_is_safe(m))
+        return gr_start_refuse(e);
     if (r && o->rollout >= 0 && o->rollout != gr_rollout_row(r)->id)
         return is_another(gr_rollout_row(r), module, o, e);
     if (r)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERIES 6
+#define SERIES 7
 
 struct memory { // everything that the view points into
     struct gr_view_module modules[2 * GR_MODULES_MAX];
@@ -147,7 +147,10 @@ static void fill_module(struct gr_manager *m, struct memory *mem, const struct g
     }
     if (lacks(row, t)) {
         v->reason = t->lack.reason;
-        snprintf(v->message, sizeof v->message, "%s", t->lack.message);
+        bool older = t->lack.meanwhile[0] != 0;
+        snprintf(v->message, sizeof v->message, "%.700s%s%s%s%.128s%s", t->lack.message,
+                 older ? ". " : "", older ? name->s : "", older ? " " : "", t->lack.meanwhile,
+                 older ? " serves meanwhile" : "");
     }
     if (!v->observed_revision && row)
         v->observed_revision = row->release->mod_revision;
@@ -228,6 +231,10 @@ static void fill_series(struct gr_manager *m, struct gr_view *v, struct memory *
     add_series(v, mem, "journal_damaged",
                "1 when the journal was found damaged at the start of this process.", 1);
     mem->series[v->n_series - 1].type = "gauge";
+    mem->values[v->n_series][0] = (struct gr_view_count){.value = gr_manager_is_safe(m)};
+    add_series(v, mem, "safe_mode",
+               "1 while this host serves the last good versions and begins no rollout.", 1);
+    mem->series[v->n_series - 1].type = "gauge";
     add_reasons(v, mem, "rollbacks_total", "Rollouts that were taken back, by reason.",
                 m->rollbacks);
     add_reasons(v, mem, "artifact_refused_total",
@@ -281,7 +288,8 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
     v->admin = m->control ? gr_control_admin_address(m->control) : NULL;
     v->n_convictions = m->n_convictions;
     v->convictions = m->convictions;
-    v->message = gr_journal_damage(m->journal);
+    v->safe_since = m->start.safe.since;
+    v->message = gr_manager_is_safe(m) ? m->start.safe.why : gr_journal_damage(m->journal);
     bool degraded = v->message[0] != 0;
     if (mem) {
         mem->n_counters = 0;

@@ -275,7 +275,7 @@ static const struct gr_view *view_for_status(void *u)
     return gr_manager_view(u);
 }
 
-static int open_source(struct gr_manager *m, struct gr_error *e)
+int gr_manager_follow_source(struct gr_manager *m, struct gr_error *e)
 {
     const struct gr_source_callbacks cb = {
         .snapshot = on_snapshot, .health = on_health, .userdata = m};
@@ -292,12 +292,30 @@ static int open_source(struct gr_manager *m, struct gr_error *e)
         const struct gr_source_keys keys = gr_source_keys_documents(&m->config->service);
         k = gr_source_etcd_new(m->event, m->transport, &c, &keys, &cb, f, &m->source, e);
         if (k == 0)
-            k = gr_status_writer_new(m->event, m->transport, &c, &m->config->service,
-                                     &m->config->instance, view_for_status, m, &m->status, e);
-        if (k == 0)
             k = gr_manager_follow_intents(m, &c, e);
     }
     return k < 0 ? k : gr_source_start(m->source, e);
+}
+
+// In safe mode the host tells of itself and follows nothing: what the source says may be what ended
+// the starts before.
+static int open_source(struct gr_manager *m, struct gr_error *e)
+{
+    int k = 0;
+    if (m->config->n_endpoints) {
+        const struct gr_etcd_config c = etcd_config(m->config);
+        k = gr_status_writer_new(m->event, m->transport, &c, &m->config->service,
+                                 &m->config->instance, view_for_status, m, &m->status, e);
+        if (k == 0) // also in safe mode: what is convicted meanwhile is known when it is left
+            k = gr_manager_follow_quarantine(m, &c, e);
+    }
+    if (k == 0 && gr_manager_is_safe(m)) {
+        m->health.reason = GR_REASON_CRASHED;
+        snprintf(m->health.message, sizeof m->health.message,
+                 "the source is not followed in safe mode; grayctl safe-mode leave --reason TEXT");
+        return 0;
+    }
+    return k < 0 ? k : gr_manager_follow_source(m, e);
 }
 
 // --- life
@@ -369,14 +387,18 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
     if (k == 0)
         gr_orphans_adopt(m->config, &m->orphans, &adopted);
     if (k == 0)
+        k = gr_manager_open_harms(m, e);
+    if (k == 0)
         k = gr_listeners_open(m->config, &adopted, &m->listeners, e);
     if (k == 0) {
         gr_manager_init_ops(m);
         k = open_control(m,
                          e); // before anything is served: a second daemon on this state ends here
     }
-    if (k == 0)
+    if (k == 0) {
+        gr_start_begin(m);
         k = gr_manager_recover(m, e);
+    }
     if (k == 0)
         k = gr_crew_start(m, e);
     if (k == 0)
@@ -402,9 +424,11 @@ void gr_manager_free(struct gr_manager *m)
 {
     if (!m)
         return;
+    gr_start_end(m);
     gr_control_free(gr_steal(m->control));
     gr_source_free(m->source);
     gr_intents_free(gr_steal(m->intents));
+    gr_quarantine_free(gr_steal(m->quarantine));
     gr_status_writer_free(gr_steal(m->status));
     gr_crew_free(m);
     gr_mend_free_all(m);
@@ -418,6 +442,7 @@ void gr_manager_free(struct gr_manager *m)
         gr_orphans_release(&m->orphans);
     gr_orphans_leave(&m->orphans); // a start that failed must not end what serves
     gr_listeners_done(&m->listeners);
+    gr_manager_close_harms(m);
     gr_table_rows_done(&m->table);
     wishes_done(&m->before);
     wishes_done(&m->now);
@@ -464,6 +489,7 @@ void gr_manager_stop(struct gr_manager *m)
     if (m->stopping)
         return;
     m->stopping = true;
+    gr_start_end(m);
     sd_notify(0, "STOPPING=1");
     gr_manager_tell(m, GR_MSG_STOPPING, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE,
                     "graylingd drains and ends");

@@ -108,6 +108,23 @@ static void take_listeners(const struct gr_config *c, int *fds, size_t n, struct
     }
 }
 
+// Budgets go on where they are, for one that drains counts on. All of them have the same ones,
+// since each supervisor takes them over.
+static void take_harms(int *fds, size_t *n, struct gr_orphans *o)
+{
+    struct gr_harms *harms = NULL;
+    if (*n == 0 || gr_harms_map(fds[*n - 1], &harms) < 0)
+        return;
+    int fd = fds[--*n];
+    if (o->harms) {
+        gr_harms_free(harms);
+        close(fd);
+        return;
+    }
+    o->harms = harms;
+    o->harms_fd = fd;
+}
+
 // One that has hardly begun to run, or on a busy host, answers late; one that ended hangs up.
 static bool answers(int fd, struct gr_mono until)
 {
@@ -119,8 +136,9 @@ static bool answers(int fd, struct gr_mono until)
 
 // Fails: -ENOENT (nobody is there, or nobody answers).
 static int adopt(const struct gr_config *c, const char *path, struct gr_mono until,
-                 struct gr_orphan *ret, struct gr_listeners *listeners)
+                 struct gr_orphans *orphans, struct gr_listeners *listeners)
 {
+    struct gr_orphan *ret = &orphans->list[orphans->n];
     int fd GR_AUTO_CLOSE = meet(path);
     if (fd < 0) {
         if (fd == -ENOENT)
@@ -142,6 +160,7 @@ static int adopt(const struct gr_config *c, const char *path, struct gr_mono unt
     }
     uint64_t pid = 0;
     (void)!gr_json_uint(m, "", "pid", GR_JSON_OPTIONAL, 0, INT32_MAX, &pid, NULL);
+    take_harms(fds, &n, orphans);
     size_t before = listeners->n;
     take_listeners(c, fds, n, listeners);
     gr_log(GR_LOG_NOTICE,
@@ -167,8 +186,7 @@ void gr_orphans_adopt(const struct gr_config *c, struct gr_orphans *ret,
             strcmp(d->d_name + len - 5, ".sock") != 0)
             continue;
         int k = snprintf(path, sizeof path, "%s/%s", c->state_dir, d->d_name);
-        if (k > 0 && (size_t)k < sizeof path &&
-            adopt(c, path, until, &ret->list[ret->n], ret_listeners) == 0)
+        if (k > 0 && (size_t)k < sizeof path && adopt(c, path, until, ret, ret_listeners) == 0)
             ret->n++;
     }
     closedir(dir);

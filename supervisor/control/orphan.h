@@ -5,6 +5,7 @@
 // drain: nothing is refused, and what serves is what the journal says.
 #pragma once
 #include "control/listeners.h"
+#include "dispatch/harm.h"
 
 #define GR_ORPHANS_MAX 16
 
@@ -15,15 +16,17 @@ struct gr_orphan {
 struct gr_orphans {
     size_t n;
     struct gr_orphan list[GR_ORPHANS_MAX];
+    struct gr_harms *harms; // in which they count; NULL: none brought it
+    int harms_fd;           // with harms only
 };
 // Where one worker waits should it lose us. It is sent to the worker together with the listeners:
 // whoever finds those taken finds this one too, however little of the worker has run. -1: told as a
 // warning.
 int gr_orphan_listen(const char *path);
 // Connects to all orphans that wait, and removes the sockets of dead ones. Listeners that they hold
-// at one of c's addresses are added to *ret_listeners. Blocks for at most ten seconds, for orphans
-// that have hardly begun to run. Not to be called beside a living supervisor, whose workers do not
-// answer.
+// at one of c's addresses are added to *ret_listeners; their harm budgets are the caller's. Blocks
+// for at most ten seconds, for orphans that have hardly begun to run. Not to be called beside a
+// living supervisor, whose workers do not answer.
 void gr_orphans_adopt(const struct gr_config *c, struct gr_orphans *ret,
                       struct gr_listeners *ret_listeners);
 // This supervisor cannot take over after all: the orphans serve on and wait for the next one.

@@ -1,5 +1,5 @@
-// Owns the leased status keys and the quarantine keys in etcd: renders the view, compares with what
-// was written last, writes the difference one after the other.
+// Owns the leased status keys in etcd: renders the view, compares with what was written last,
+// writes the difference one after the other.
 #include "control/status-writer.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -13,7 +13,7 @@
 
 struct written { // one key as etcd has it, or as it was sent
     char *key, *value;
-    bool dirty, wanted, leased;
+    bool dirty, wanted;
 };
 
 struct gr_status_writer {
@@ -42,7 +42,7 @@ static struct written *find(struct gr_status_writer *w, const char *key)
 }
 
 // Takes value. What equals the last value is not written again.
-static void want(struct gr_status_writer *w, const char *key, cJSON *take, bool leased)
+static void want(struct gr_status_writer *w, const char *key, cJSON *take)
 {
     cJSON *o GR_AUTO_JSON = take;
     char *value GR_AUTO_FREE = o ? gr_json_format(o) : NULL;
@@ -57,7 +57,7 @@ static void want(struct gr_status_writer *w, const char *key, cJSON *take, bool 
         if (!copy)
             return;
         k = &w->keys[w->n++];
-        *k = (struct written){.key = copy, .dirty = true, .leased = leased};
+        *k = (struct written){.key = copy, .dirty = true};
     }
     k->wanted = true;
     if (k->value && strcmp(k->value, value) == 0)
@@ -72,20 +72,15 @@ static int on_look(sd_event_source *s, void *u)
     (void)s;
     struct gr_status_writer *w = u;
     const struct gr_view *v = w->view(w->userdata);
-    char key[512], hex[GR_DIGEST_TEXT_MAX];
+    char key[512];
     for (size_t i = 0; i < w->n; i++)
         w->keys[i].wanted = false;
     snprintf(key, sizeof key, "%s/instances/%s", w->prefix, w->instance);
-    want(w, key, gr_view_instance_key(v), true);
+    want(w, key, gr_view_instance_key(v));
     for (size_t i = 0; i < v->n_modules; i++) {
         snprintf(key, sizeof key, "%s/instances/%s/modules/%s", w->prefix, w->instance,
                  v->modules[i].module.s);
-        want(w, key, gr_view_module_key(&v->modules[i]), true);
-    }
-    for (size_t i = 0; i < v->n_convictions; i++) {
-        snprintf(key, sizeof key, "%s/quarantine/%s", w->prefix,
-                 gr_digest_format(&v->convictions[i].digest, hex) + strlen("sha256:"));
-        want(w, key, gr_conviction_to_json(&v->convictions[i]), false);
+        want(w, key, gr_view_module_key(&v->modules[i]));
     }
     for (size_t i = 0; i < w->n; i++)
         if (!w->keys[i].wanted && w->keys[i].value) { // gone from the view: gone from etcd
@@ -144,8 +139,8 @@ static void pump(struct gr_status_writer *w)
         struct gr_error e = {0};
         int r = key ? 0 : -ENOMEM;
         if (r == 0 && k->value)
-            r = gr_etcd_put(w->etcd, gr_bytes_text(key), gr_bytes_text(k->value),
-                            k->leased ? lease : 0, on_written, w, &w->call, &e);
+            r = gr_etcd_put(w->etcd, gr_bytes_text(key), gr_bytes_text(k->value), lease, on_written,
+                            w, &w->call, &e);
         else if (r == 0)
             r = gr_etcd_delete(w->etcd, gr_bytes_text(key), false, on_written, w, &w->call, &e);
         if (!k->value)

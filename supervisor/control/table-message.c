@@ -35,6 +35,7 @@ void gr_table_add_place(cJSON *order, const struct gr_place *p)
         cJSON_AddNumberToObject(o, "candidate", p->candidate);
         gr_json_add_int(o, "rollout", p->rollout);
     }
+    cJSON_AddNumberToObject(o, "harm", p->harm);
     cJSON_AddItemToArray(cJSON_GetObjectItem(order, "set"), o);
 }
 

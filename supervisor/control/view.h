@@ -77,7 +77,8 @@ struct gr_view {
     struct gr_wall started;
     char phase[16];      // "Starting" "Serving" "Degraded" "Draining"
     const char *message; // what is wrong with the host itself, in sentences; NULL or "": nothing
-    const char *source_kind; // "etcd", "directory"
+    struct gr_wall safe_since; // safe mode; 0: off
+    const char *source_kind;   // "etcd", "directory"
     struct gr_source_health source;
     const char *intents_trouble; // why no operators' intents come; NULL: they do
     bool trust_root;             // false: digest only

@@ -189,8 +189,8 @@ static int send_hello(struct gr_worker *w, const struct gr_worker_config *c)
     cJSON_AddBoolToObject(m, "adoptable", c->adopt_fd >= 0);
     gr_json_add_uint(m, "orphan_usec", ORPHAN_USEC);
     cJSON *list = cJSON_AddArrayToObject(m, "listeners");
-    int fds[GR_CHANNEL_FDS_MAX] = {w->stats_fd};
-    size_t n = 1;
+    int fds[GR_CHANNEL_FDS_MAX] = {w->stats_fd, c->harms_fd};
+    size_t n = 2;
     for (size_t i = 0; i < c->n_listeners && n < GR_COUNT(fds) - 1; i++) {
         cJSON *o = cJSON_CreateObject();
         cJSON_AddStringToObject(o, "address", c->listeners[i].address);

@@ -30,6 +30,7 @@ struct gr_worker_listener {
 };
 struct gr_worker_config {
     const char *service, *instance, *store_dir;
+    int harms_fd; // borrowed
     int adopt_fd; // where an orphan waits for the next supervisor; borrowed; -1: nowhere
     unsigned threads;
     struct gr_breaker_policy breaker;

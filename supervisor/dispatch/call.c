@@ -143,6 +143,26 @@ static inline bool answer_by(struct attempt *a, struct gr_instance *by, uint16_t
     return false;
 }
 
+// The same for the version on trial, whose bad answers have a budget. `kept`: a place in it is kept
+// for this call.
+static __attribute__((noinline)) bool answer_on_trial(struct attempt *a, struct gr_instance *by,
+                                                      uint16_t method, bool kept,
+                                                      struct gr_served *ret)
+{
+    struct gr_harm *harm = a->route->record->member.harm;
+    const struct gr_dispatch_options *o = &a->call.thread->dispatch->options;
+    bool sound = answer_by(a, by, method, ret);
+    if (a->call.thread->shadow)
+        return sound;
+    if (!gr_code_is_server_error(ret->code)) {
+        if (kept)
+            gr_harm_give_back(harm);
+    } else if (gr_harm_count(harm, kept) && o->on_harm) {
+        o->on_harm(o->userdata, harm);
+    }
+    return sound;
+}
+
 static void count_rescue(const struct gr_thread *t, const struct gr_instance *failed)
 {
     gr_stats_raise(&t->dispatch->stats->seg->rows[failed->slot][t->row].rescued, 1);
@@ -176,13 +196,16 @@ static bool rescue_stable(struct attempt *a, struct gr_served *ret)
 
 // Apart from the way of a call without a rollout, which it must not slow down. false: whoever
 // answered last faulted.
-static __attribute__((noinline)) bool answer_candidate(struct attempt *a, struct gr_served *ret)
+static __attribute__((noinline)) bool answer_candidate(struct attempt *a, bool kept,
+                                                       struct gr_served *ret)
 {
     struct gr_thread *t = a->call.thread;
     const struct gr_route *route = a->route;
     const struct gr_member *m = &route->record->member;
     bool alone = gr_cohort_use(t, route->record);
-    if (answer_by(a, m->candidate, route->candidate_method, ret))
+    bool sound = m->harm ? answer_on_trial(a, m->candidate, route->candidate_method, kept, ret)
+                         : answer_by(a, m->candidate, route->candidate_method, ret);
+    if (sound)
         return true;
     if (t->shadow)
         return false; // nobody waits for a shadow's answer
@@ -194,6 +217,15 @@ static __attribute__((noinline)) bool answer_candidate(struct attempt *a, struct
     }
     gr_cohort_leave(t, route->record);
     return answer_again(a, m->candidate, m->stable, route->method, ret) || rescue_stable(a, ret);
+}
+
+// In its bake the version in force is the one on trial.
+static inline bool answer_in_force(struct attempt *a, struct gr_served *ret)
+{
+    const struct gr_member *m = &a->route->record->member;
+    if (__builtin_expect(m->harm != NULL, 0) && !m->gray)
+        return answer_on_trial(a, m->stable, a->route->method, false, ret);
+    return answer_by(a, m->stable, a->route->method, ret);
 }
 
 // The version before a batch, for a request that sees all of the batch as it was.
@@ -219,7 +251,7 @@ static __attribute__((noinline)) bool answer_batch(struct attempt *a, struct gr_
     if (before & GR_BATCH_BACK)
         return answer_before(a, ret);
     *view |= GR_BATCH_USED;
-    if (answer_by(a, record->member.stable, a->route->method, ret))
+    if (answer_in_force(a, ret))
         return true;
     if (t->shadow || record->stateful)
         return false;
@@ -237,8 +269,22 @@ static inline bool answer_stable(struct attempt *a, struct gr_served *ret)
 {
     if (__builtin_expect(a->route->record->batch != GR_BATCH_NONE, 0))
         return answer_batch(a, ret);
-    return answer_by(a, a->route->record->member.stable, a->route->method, ret) ||
-           rescue_stable(a, ret);
+    return answer_in_force(a, ret) || rescue_stable(a, ret);
+}
+
+// A request of the candidate's cohort that finds no place in the harm budget is stable's, unless it
+// has met the rollout's candidates before: then it keeps its view, and what it breaks is counted.
+// Without a stable version nobody is refused for what others might break.
+static bool keep_place(struct gr_thread *t, const struct gr_route *route, bool *ret_kept)
+{
+    const struct gr_member *m = &route->record->member;
+    if (!m->harm || !m->stable || t->shadow)
+        return true;
+    *ret_kept = gr_harm_take(m->harm);
+    if (*ret_kept || !gr_cohort_is_fresh(t, route->record))
+        return true;
+    gr_cohort_leave(t, route->record);
+    return false;
 }
 
 bool gr_sees_candidate(struct gr_thread *t, const struct gr_route *route)
@@ -269,9 +315,9 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
 {
     const struct gr_member *member = &route->record->member;
     uint64_t start = now_nsec();
-    bool candidate = false;
+    bool candidate = false, kept = false;
     if (__builtin_expect(member->gray != NULL, 0)) {
-        candidate = gr_sees_candidate(t, route);
+        candidate = gr_sees_candidate(t, route) && keep_place(t, route, &kept);
         if (!candidate && route->method == GR_METHOD_NONE) {
             answer_nobody(member, message, ret);
             return;
@@ -299,11 +345,13 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
         start / 1000);
     if (a.request.deadline_usec != 0 && start / 1000 >= a.request.deadline_usec) {
         say(message, "the deadline had passed before the call began");
+        if (kept)
+            gr_harm_give_back(member->harm);
         ret->code = GRAYLING_DEADLINE_EXCEEDED;
         return;
     }
     if (__builtin_expect(candidate, 0))
-        ret->failed = !answer_candidate(&a, ret);
+        ret->failed = !answer_candidate(&a, kept, ret);
     else
         ret->failed = !answer_stable(&a, ret);
     if (ret->code != GRAYLING_OK) {

@@ -175,6 +175,7 @@ static int plan_changed_locked(struct gr_dispatch *d, struct gr_plan *p, struct 
                            .candidate = c->candidate,
                            .candidate_contract = contract_of(c->candidate),
                            .gray = c->gray,
+                           .harm = c->harm,
                            .batch = c->batch,
                        },
                        e);

@@ -5,10 +5,29 @@
 // touches the rollout first.
 #include "dispatch/internal.h"
 
+// A batch is out as soon as one member has spent its budget.
+static bool is_over(const struct gr_record *r)
+{
+    const struct gr_table *t = r->table;
+    if (!t->rollouts[r->rollout].limited)
+        return false;
+    if (t->rollouts[r->rollout].n_members == 1)
+        return gr_harm_is_spent(r->member.harm);
+    for (size_t i = 0; i < t->n_records; i++) {
+        const struct gr_record *one = &t->records[i];
+        if (one->member.gray && one->rollout == r->rollout && one->member.harm &&
+            gr_harm_is_spent(one->member.harm))
+            return true;
+    }
+    return false;
+}
+
 static uint8_t decide(const struct gr_thread *t, const struct gr_record *r)
 {
     struct gr_gray *gray = r->member.gray;
     struct gr_gray_decision d;
+    if (is_over(r))
+        return GR_COHORT_DECIDED;
     // a shadow takes no turn from real requests
     if (!gr_gray_decide(gray, t->request, &d) && !t->shadow)
         d.candidate = gr_gray_turn(gray);
@@ -30,6 +49,11 @@ bool gr_cohort_use(struct gr_thread *t, const struct gr_record *r)
     uint8_t before = t->cohorts[r->rollout];
     t->cohorts[r->rollout] |= GR_COHORT_USED;
     return !(before & GR_COHORT_USED) || r->table->rollouts[r->rollout].n_members == 1;
+}
+
+bool gr_cohort_is_fresh(const struct gr_thread *t, const struct gr_record *r)
+{
+    return !(t->cohorts[r->rollout] & GR_COHORT_USED);
 }
 
 void gr_cohort_leave(struct gr_thread *t, const struct gr_record *r)

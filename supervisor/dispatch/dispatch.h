@@ -13,6 +13,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "dispatch/gray.h"
+#include "dispatch/harm.h"
 #include "dispatch/stats.h"
 #include <grayling/module.h>
 
@@ -42,6 +43,9 @@ struct gr_dispatch_options {
     void (*on_breaker)(void *userdata, unsigned slot, enum gr_breaker_state state, unsigned recent,
                        uint64_t left_usec);
     struct gr_breaker_policy breaker; // zeroed: none ever opens
+    // The last bad answer of a harm budget was given, on the thread that gave it. No decision of
+    // this table sends anybody to a candidate of that rollout any more.
+    void (*on_harm)(void *userdata, const struct gr_harm *harm);
     void *userdata;
 };
 GR_MUST_CHECK int gr_dispatch_new(const struct gr_dispatch_options *o, struct gr_dispatch **ret,
@@ -102,6 +106,9 @@ struct gr_change { // what the table says of one module from now on
     // modules that the table has in that rollout.
     struct gr_instance *candidate;
     struct gr_gray *gray; // borrowed; the table takes a reference
+    // Budget of bad answers of the candidate, or without one of `stable`; NULL: none. Must outlive
+    // every table that got it.
+    struct gr_harm *harm;
     // The operator agreed that state which cannot be handed over is lost: `stable` begins with what
     // it has, from init() or from when it was left. What can be handed over is handed over all the
     // same.

@@ -149,6 +149,8 @@ uint8_t gr_cohort(struct gr_thread *t, const struct gr_record *r);
 // The candidate of `r`, which is about to run, is the first of its rollout in this request, or the
 // rollout's only module: stable may answer for it without mixing two views.
 bool gr_cohort_use(struct gr_thread *t, const struct gr_record *r);
+// Nothing of the record's rollout has run for this request yet: it may still change its cohort.
+bool gr_cohort_is_fresh(const struct gr_thread *t, const struct gr_record *r);
 // From here on this request belongs to the stable cohort of the record's rollout.
 void gr_cohort_leave(struct gr_thread *t, const struct gr_record *r);
 // The same for every rollout that a candidate of has run.

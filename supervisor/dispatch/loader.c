@@ -1,6 +1,7 @@
 // Bringing a version in and letting it go: dlopen, identity, contract, block, init, self-test;
 // destroy, dlclose, proof. The guard is never armed around dlopen or dlclose: jumping out of the
 // loader leaves its lock held for ever.
+#include "base/fault.h"
 #include "dispatch/internal.h"
 #include "dispatch/text.h"
 #include <dlfcn.h>
@@ -351,7 +352,11 @@ static int start(struct gr_instance *i, const struct gr_load *l, const struct gr
     i->version_len = strlen(i->contract->version.text);
     gr_host_init(i);
     name_methods(i);
-    int r = init_instance(i, l, e);
+    int r = GR_FAULT("load.before-init");
+    if (r < 0)
+        return gr_error_set(e, r, GR_REASON_LOAD_FAILED, "%s could not be loaded: %s", l->path,
+                            strerror(-r));
+    r = init_instance(i, l, e);
     return r < 0 ? r : self_test_instance(i, e);
 }
 

@@ -199,6 +199,7 @@ static int join_rollout(struct gr_table *t, struct gr_record *r, struct gr_error
                             "all members of a rollout alike: give them one rule",
                             (long long)gr_gray_rollout(gray));
     t->rollouts[i].n_members++;
+    t->rollouts[i].limited |= r->member.harm != NULL;
     r->rollout = (unsigned)i;
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/contract.h"
 #include "base/error.h"
 #include "dispatch/gray.h"
+#include "dispatch/harm.h"
 #include <stdint.h>
 
 struct gr_instance;
@@ -48,6 +49,9 @@ struct gr_member {
     const struct gr_contract *candidate_contract;
     struct gr_gray *gray; // who sees the candidate; the table takes a reference
     int64_t batch;        // the rollout that `stable` came with, beside others; 0: alone
+    // What bad answers of the version on trial are counted in: of the candidate, or without one of
+    // stable. NULL: none.
+    struct gr_harm *harm;
 };
 // Of whichever version there is.
 static inline const struct gr_contract *gr_member_contract(const struct gr_member *m)
@@ -86,6 +90,7 @@ static inline bool gr_route_both_idempotent(const struct gr_route *r)
 struct gr_table_rollout {
     struct gr_gray *gray;
     unsigned n_members; // modules that change together
+    bool limited;       // one of them at least has a harm budget
 };
 struct gr_table {
     uint64_t number;

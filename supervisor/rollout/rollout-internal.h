@@ -21,6 +21,7 @@ struct gr_member {
     // Sums since the first weight, and the worker's counters as they were read last.
     bool has_state; // its new version declares state, or the one before it does
     bool began, seen;
+    uint64_t harmed; // of the harm budget, read before the counters were
     struct gr_arm_sample candidate, stable, reference;
     struct gr_arm_sample last_candidate, last_stable;
     uint64_t share_base[2]; // requests of candidate and stable when the share was set last

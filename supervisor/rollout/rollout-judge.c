@@ -185,15 +185,73 @@ static bool acts(const struct gr_rollout *r, const struct gr_analysis_verdict *v
            (!r->row.gray.overruled || v->reason == GR_REASON_CRASHED);
 }
 
+bool gr_rollout_harm(const struct gr_rollout *r, size_t member, uint64_t *ret_total,
+                     uint64_t *ret_known)
+{
+    const struct gr_desired *to = r->row.members[member].to;
+    if (!to || !to->strategy.harm_bad_responses || r->row.gray.overruled)
+        return false;
+    *ret_total = to->strategy.harm_bad_responses;
+    *ret_known = r->members[member].candidate.errors;
+    return true;
+}
+
+// The budget is spent, but the numbers do not show it: some of it went in a worker that drained, or
+// that lost its supervisor, and what that one counted besides is gone.
+static bool spent_elsewhere(const struct gr_rollout *r, size_t i)
+{
+    uint64_t total, known;
+    return r->row.gray.hold != GR_HOLD_FAILURE && gr_rollout_harm(r, i, &total, &known) &&
+           known < total && r->members[i].harmed >= total;
+}
+
+static void fail_by_budget(struct gr_rollout *r, size_t i)
+{
+    struct gr_error e = {0};
+    uint64_t total = 0, known = 0;
+    (void)gr_rollout_harm(r, i, &total, &known);
+    gr_error_set(&e, -EBADE, GR_REASON_HARM_BUDGET_SPENT,
+                 "%s %s gave %" PRIu64 " bad answers, %" PRIu64 " of them in a worker that is "
+                 "replaced; the harm budget ends it at %" PRIu64 ". Publish a mended build under a "
+                 "new version",
+                 r->row.members[i].module.s, r->row.members[i].to->version.text,
+                 r->members[i].harmed, r->members[i].harmed - known, total);
+    gr_rollout_fail(r, i, &e);
+}
+
+static bool may_be_judged(const struct gr_rollout *r, size_t i)
+{
+    return r->row.members[i].to && r->members[i].began;
+}
+
+void gr_rollout_keep_numbers(struct gr_rollout *r)
+{
+    struct gr_error e = {0};
+    if (r->row.phase != GR_PHASE_BAKING && !gr_rollout_is_stepping(r))
+        return;
+    gr_rollout_measure(r);
+    for (size_t i = 0; i < r->row.n; i++)
+        if (may_be_judged(r, i))
+            (void)look(r, i); // who comes next acts on it
+    if (gr_rollout_write(r, &e) < 0)
+        gr_log(GR_LOG_WARNING, "rollout %" PRId64 ": its last numbers are not kept: %s", r->row.id,
+               e.message);
+}
+
 bool gr_rollout_judge(struct gr_rollout *r)
 {
+    // first: a bad answer is in the counters before it is in the budget
+    for (size_t i = 0; i < r->row.n && r->env.ops->harmed; i++)
+        r->members[i].harmed = r->env.ops->harmed(r->env.ops->userdata, r, i);
     gr_rollout_measure(r);
     for (size_t i = 0; i < r->row.n; i++) {
-        if (!r->row.members[i].to || !r->members[i].began)
+        if (!may_be_judged(r, i))
             continue;
         bool changed = look(r, i), fails = acts(r, &r->members[i].record.verdict);
         if (fails)
             fail_by_verdict(r, i);
+        else if ((fails = spent_elsewhere(r, i)))
+            fail_by_budget(r, i);
         if (changed) // the way back does not wait for the disk
             keep_record(r, i);
         if (fails)

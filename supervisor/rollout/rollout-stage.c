@@ -257,6 +257,9 @@ void gr_rollout_answered(struct gr_rollout *r, const struct gr_error *why)
 
 void gr_rollout_worker_ready(struct gr_rollout *r)
 {
+    // a supervisor that died before its first look left no numbers to go on with
+    if (gr_rollout_is_stepping(r) || r->row.phase == GR_PHASE_BAKING)
+        gr_rollout_begin_measuring(r);
     if (gr_rollout_is_stepping(r)) {
         r->in_table = true; // it came up with them; once more, since a share may have changed since
         gr_steps_worker_ready(r);

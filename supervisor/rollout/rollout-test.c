@@ -67,6 +67,7 @@ static struct world {
     unsigned weight, shadow; // as the worker was told last
     bool no_worker, committed, released, convicted, ended, full_disk;
     struct gr_arm_sample candidate, stable; // what the worker counted
+    uint64_t harmed;                        // ... in the harm budget
     char noted[GR_MESSAGE_MAX];
     unsigned notes, notes_before_back; // each waits for the disk
 } w;
@@ -161,6 +162,11 @@ static void op_history(void *u, struct gr_rollout *r, size_t member, struct gr_a
     (void)u, (void)r, (void)member;
     *ret = w.stable;
 }
+static uint64_t op_harmed(void *u, const struct gr_rollout *r, size_t member)
+{
+    (void)u, (void)r, (void)member;
+    return w.harmed;
+}
 static void op_convict(void *u, struct gr_rollout *r, size_t member)
 {
     (void)u, (void)r, (void)member;
@@ -196,6 +202,7 @@ static const struct gr_rollout_ops ops = {.verified = op_verified,
                                           .release = op_release,
                                           .sample = op_sample,
                                           .history = op_history,
+                                          .harmed = op_harmed,
                                           .convict = op_convict,
                                           .can_stage = op_can_stage,
                                           .changed = op_changed,
@@ -525,6 +532,84 @@ static void the_harm_budget_ends_it(void **state)
     later(250 * MSEC);
     answer(BACK);
     assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_HARM_BUDGET_SPENT);
+}
+
+// Some of it went in a worker that drained: the counters of the one that serves do not show it.
+static void a_budget_spent_in_two_workers_ends_it(void **state)
+{
+    (void)state;
+    begin_and_stage("{\"steps\":[{\"weight\":1},{\"pause\":{}},{\"weight\":100}],"
+                    "\"harm\":{\"bad_responses\":3}}");
+    answer(ROUTE);
+    traffic(1000, 1);
+    w.harmed = 2;
+    gr_rollout_tick(w.r); // as when a worker tells
+    assert_int_equal(phase(), GR_PHASE_PAUSED);
+    w.harmed = 3;
+    gr_rollout_tick(w.r);
+    answer(BACK);
+    assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_HARM_BUDGET_SPENT);
+    assert_non_null(strstr(gr_rollout_row(w.r)->message, "gave 3 bad answers, 2 of them in a"));
+    assert_true(w.convicted);
+}
+
+static void the_budget_goes_on_in_the_bake(void **state)
+{
+    (void)state;
+    begin_and_stage("{\"bake\":\"1h\",\"harm\":{\"bad_responses\":3}}");
+    uint64_t total = 0, known = 0;
+    assert_true(gr_rollout_harm(w.r, 0, &total, &known));
+    assert_true(total == 3 && known == 0);
+    answer(FORWARD);
+    traffic(1000, 2);
+    gr_rollout_tick(w.r);
+    assert_int_equal(phase(), GR_PHASE_BAKING);
+    assert_true(gr_rollout_harm(w.r, 0, &total, &known));
+    assert_true(total == 3 && known == 2); // of which a new worker gets the rest
+    traffic(0, 1);
+    gr_rollout_tick(w.r);
+    answer(BACK);
+    assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_HARM_BUDGET_SPENT);
+}
+
+// What was counted since the last look is the next supervisor's too, when this one ends in order.
+static void the_numbers_outlive_an_orderly_end(void **state)
+{
+    (void)state;
+    uint64_t total = 0, known = 0;
+    begin_and_stage("{\"steps\":[{\"weight\":1},{\"pause\":{}},{\"weight\":100}],"
+                    "\"harm\":{\"bad_responses\":3}}");
+    answer(ROUTE);
+    traffic(1000, 2);
+    gr_rollout_keep_numbers(w.r);
+    restart();
+    assert_true(gr_rollout_harm(w.r, 0, &total, &known));
+    assert_true(total == 3 && known == 2);
+}
+
+static void a_restart_before_the_first_look_judges_too(void **state)
+{
+    (void)state;
+    begin_and_stage("{\"steps\":[{\"weight\":50},{\"pause\":{}},{\"weight\":100}]}");
+    answer(ROUTE);
+    assert_at(GR_PHASE_PAUSED, 1);
+    restart();
+    traffic(400, 200);
+    later(250 * MSEC);
+    answer(BACK);
+    assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_ERROR_RATE_REGRESSED);
+}
+
+static void a_restart_before_the_first_look_at_the_bake_judges_too(void **state)
+{
+    (void)state;
+    begin_and_stage("{\"bake\":\"1h\"}");
+    answer(FORWARD);
+    restart();
+    traffic(4000, 2000);
+    later(250 * MSEC);
+    answer(BACK);
+    assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_ERROR_RATE_REGRESSED);
 }
 
 #define PATIENT                                                                                    \
@@ -1047,6 +1132,11 @@ int main(void)
         T(nobody_calls_it_until_the_deadline),
         T(a_bad_version_goes_back_and_is_convicted),
         T(the_harm_budget_ends_it),
+        T(a_budget_spent_in_two_workers_ends_it),
+        T(the_budget_goes_on_in_the_bake),
+        T(the_numbers_outlive_an_orderly_end),
+        T(a_restart_before_the_first_look_judges_too),
+        T(a_restart_before_the_first_look_at_the_bake_judges_too),
         T(a_failure_can_wait_for_a_person),
         T(a_failure_that_a_person_sends_back_is_convicted),
         T(a_person_may_overrule_a_failure),

@@ -60,6 +60,9 @@ struct gr_rollout_ops {
                    struct gr_arm_sample *stable);
     // What the version in force has shown so far, over all workers; zero: nothing.
     void (*history)(void *u, struct gr_rollout *r, size_t member, struct gr_arm_sample *ret);
+    // Bad answers that workers have counted in a member's harm budget, also those whose numbers
+    // nobody samples any more; 0: it has none. NULL: there are no budgets.
+    uint64_t (*harmed)(void *u, const struct gr_rollout *r, size_t member);
     void (*convict)(void *u, struct gr_rollout *r, size_t member);
     bool (*can_stage)(void *u);                     // a worker serves and is not being replaced
     void (*changed)(void *u, struct gr_rollout *r); // after each phase; tells log, journal, status
@@ -119,6 +122,10 @@ const struct gr_verdict_record *gr_rollout_verdict(const struct gr_rollout *r,
 // Requests that a member's new version and the one beside it got since the share was set last.
 void gr_rollout_share(const struct gr_rollout *r, size_t member, uint64_t *ret_candidate,
                       uint64_t *ret_stable);
+// How many bad answers a member's new version may give until it ends, and how many are known of it;
+// false: no matter how many, since nothing is declared or a person put it above its verdict.
+bool gr_rollout_harm(const struct gr_rollout *r, size_t member, uint64_t *ret_total,
+                     uint64_t *ret_known);
 struct gr_rollout_left {
     uint64_t deadline_usec, bake_usec, pause_usec, pause_requests;
     bool gate; // a pause without an end of its own
@@ -151,6 +158,8 @@ void gr_rollout_set_slot(struct gr_rollout *r, size_t member, int slot);
 void gr_rollout_set_contract(struct gr_rollout *r, size_t member, const struct gr_contract *c);
 // Takes up what was counted so far: before a worker goes.
 void gr_rollout_measure(struct gr_rollout *r);
+// The supervisor ends in order: the numbers are journaled for the next one.
+void gr_rollout_keep_numbers(struct gr_rollout *r);
 // The next sample is of another worker, whose counters began at zero.
 void gr_rollout_new_counters(struct gr_rollout *r);
 // A dead worker took the effect along; the journal's word alone decides. Returns true when what was

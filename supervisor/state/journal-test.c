@@ -573,7 +573,7 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
     assert_null(j);
     assert_non_null(strstr(e.message, "999"));
     assert_int_equal(files_aside(*state), 0);
-    run_sql(*state, "PRAGMA user_version=3");
+    run_sql(*state, "PRAGMA user_version=4");
     j = open_journal(*state);
     assert_in_force(j, 1);
     gr_journal_close(j);

@@ -11,7 +11,7 @@
 #define FILE_NAME "journal.db"
 #define EVIDENCE_PREFIX FILE_NAME ".corrupt-"
 #define EVIDENCE_MAX 4 // damaged databases that are kept
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 
 // What leads from each version of the schema to the next one. A new database goes the same way, so
 // that there is one order of columns.
@@ -54,7 +54,19 @@ static const char steer_schema[] =
     " STRICT;"
     "CREATE INDEX verdicts_rollout ON verdicts(rollout, module, seq);"
     "PRAGMA user_version = 3;";
-static const char *const migrations[] = {first_schema, gray_schema, steer_schema};
+// How each start went, which digests were in play when one died, safe mode, and which convictions
+// were lifted here and not in etcd yet.
+static const char start_schema[] =
+    "CREATE TABLE starts(number INTEGER PRIMARY KEY AUTOINCREMENT, boot TEXT NOT NULL,"
+    " at INTEGER NOT NULL, state TEXT NOT NULL, blamed INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE tries(digest TEXT PRIMARY KEY, tries INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE safe_mode(one INTEGER PRIMARY KEY CHECK(one = 1), since INTEGER NOT NULL,"
+    " why TEXT NOT NULL) STRICT;"
+    "CREATE TABLE lifts(digest TEXT PRIMARY KEY, module TEXT NOT NULL, version TEXT NOT NULL,"
+    " reason TEXT NOT NULL, evidence TEXT NOT NULL, instance TEXT NOT NULL, at INTEGER NOT NULL,"
+    " actor TEXT NOT NULL, why TEXT NOT NULL, lifted INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "PRAGMA user_version = 4;";
+static const char *const migrations[] = {first_schema, gray_schema, steer_schema, start_schema};
 _Static_assert(GR_COUNT(migrations) == SCHEMA_VERSION, "each migration makes the next version");
 
 // --- opening -------------------------------------------------------------------------------------

@@ -183,8 +183,73 @@ GR_MUST_CHECK int gr_journal_convict(struct gr_journal *j, const struct gr_convi
 GR_MUST_CHECK int gr_journal_pardon(struct gr_journal *j, const struct gr_digest *d,
                                     const char *actor, const char *reason,
                                     struct gr_error *e); // -ENOENT
+// Who let a digest go, and why.
+struct gr_lift {
+    char actor[128], reason[512];
+    struct gr_wall at; // 0: it stands
+};
+// A pardon that is to be told to etcd yet: the conviction as it was, and the lift. `d` must be
+// convicted. Fails: as gr_journal_pardon().
+GR_MUST_CHECK int gr_journal_lift(struct gr_journal *j, const struct gr_digest *d,
+                                  const struct gr_lift *lift, struct gr_error *e);
+struct gr_lifted {
+    struct gr_conviction conviction;
+    struct gr_lift lift;
+};
+GR_MUST_CHECK int gr_journal_lifts(struct gr_journal *j, struct gr_lifted **ret, size_t *ret_n,
+                                   struct gr_error *e);
+GR_MUST_CHECK int gr_journal_drop_lift(struct gr_journal *j, const struct gr_digest *d,
+                                       struct gr_error *e);
 GR_MUST_CHECK int gr_journal_convictions(struct gr_journal *j, struct gr_conviction **ret,
                                          size_t *ret_n, struct gr_error *e);
+
+// --- starts (journal-starts.c)
+// --------------------------------------------------------------------
+
+// A start has begun, then it is stable, then it has ended in order. One that died before stays as
+// it was.
+#define GR_START_STATES(X)                                                                         \
+    X(BEGUN, "begun")                                                                              \
+    X(STABLE, "stable")                                                                            \
+    X(ENDED, "ended")
+enum gr_start_state {
+#define X(id, text) GR_START_##id,
+    GR_START_STATES(X)
+#undef X
+        GR_START_STATE_COUNT
+};
+#define GR_BOOT_ID_MAX 40
+struct gr_start_row {
+    int64_t number;
+    char boot[GR_BOOT_ID_MAX]; // of the host; "": not known
+    struct gr_mono at;         // of that boot
+    enum gr_start_state state;
+    bool blamed; // its death was put down to a candidate
+};
+// Keeps the newest GR_STARTS_KEPT.
+GR_MUST_CHECK int gr_journal_begin_start(struct gr_journal *j, const struct gr_start_row *row,
+                                         int64_t *ret_number, struct gr_error *e);
+GR_MUST_CHECK int gr_journal_mark_start(struct gr_journal *j, int64_t number,
+                                        enum gr_start_state state, struct gr_error *e);
+GR_MUST_CHECK int gr_journal_blame_start(struct gr_journal *j, int64_t number, struct gr_error *e);
+// Newest first; ret has room for GR_STARTS_KEPT.
+GR_MUST_CHECK int gr_journal_starts(struct gr_journal *j, struct gr_start_row *ret, size_t *ret_n,
+                                    struct gr_error *e);
+// A start died with this digest in play; *ret_tries counts this one.
+GR_MUST_CHECK int gr_journal_add_try(struct gr_journal *j, const struct gr_digest *d,
+                                     unsigned *ret_tries, struct gr_error *e);
+GR_MUST_CHECK int gr_journal_forget_tries(struct gr_journal *j, const struct gr_digest *digests,
+                                          size_t n, struct gr_error *e);
+
+struct gr_safe_mode {
+    struct gr_wall since; // 0: off
+    char why[GR_MESSAGE_MAX];
+};
+GR_MUST_CHECK int gr_journal_get_safe_mode(struct gr_journal *j, struct gr_safe_mode *ret,
+                                           struct gr_error *e);
+// NULL: off; starts before do not count any more.
+GR_MUST_CHECK int gr_journal_set_safe_mode(struct gr_journal *j, const struct gr_safe_mode *s,
+                                           struct gr_error *e);
 
 // --- steering (journal-intents.c, journal-verdicts.c) --------------------------------------------
 

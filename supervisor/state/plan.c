@@ -108,12 +108,13 @@ static void refuse_quarantined(struct gr_plan_item *it, const struct gr_convicti
     bool code = gr_digest_equal(&c->digest, &it->to->digest);
     it->kind = GR_PLAN_REFUSE;
     gr_error_set(&it->refusal, -EKEYREJECTED, GR_REASON_QUARANTINED,
-                 "%s %s is quarantined%s (%s: %.300s); expected %s without a conviction. "
+                 "%s %s is quarantined%s by %s (%s: %.300s); expected %s without a conviction. "
                  "Publish a mended %s, or lift it: "
                  "grayctl quarantine lift %s --reason TEXT",
                  it->module.s, it->to->version.text, code ? "" : " with this configuration",
-                 gr_reason_name(c->reason), c->evidence, code ? "a digest" : "a configuration",
-                 code ? "build" : "configuration", gr_digest_format(&c->digest, hex));
+                 c->instance[0] ? c->instance : "this host", gr_reason_name(c->reason), c->evidence,
+                 code ? "a digest" : "a configuration", code ? "build" : "configuration",
+                 gr_digest_format(&c->digest, hex));
 }
 
 static struct gr_plan_item item_of(struct planning *p, const struct gr_name *module,

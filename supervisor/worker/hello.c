@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define THREADS_MAX (GR_THREADS_MAX - GR_SHADOW_THREADS) // of the front door
+#define FIRST_LISTENER 2                                 // among the descriptors
 
 // --- what dispatch tells
 // ------------------------------------------------------------------------------------------------
@@ -71,6 +72,16 @@ static void on_breaker(void *userdata, unsigned slot, enum gr_breaker_state stat
     gr_wire_send(&w->wire, whole ? m : NULL);
 }
 
+static void on_harm(void *userdata, const struct gr_harm *harm)
+{
+    struct gr_worker *w = userdata;
+    GR_AUTO_JSON cJSON *m = cJSON_CreateObject();
+    bool ok = cJSON_AddStringToObject(m, "type", "harm") &&
+              gr_json_add_int(m, "rollout", gr_harm_rollout(harm)) &&
+              cJSON_AddStringToObject(m, "module", gr_harm_module(harm));
+    gr_wire_send(&w->wire, ok ? gr_steal(m) : NULL);
+}
+
 // --- building
 // ------------------------------------------------------------------------------------------------
 
@@ -130,12 +141,19 @@ static int open_dispatch(struct gr_worker *w, const struct hello *h, int stats_f
                             "the statistics segment cannot be mapped: %s; expected one of this "
                             "build, install graylingd and grayling-worker together",
                             strerror(-r));
+    r = gr_harms_map(w->harms_fd, &w->inventory.harms);
+    if (r < 0)
+        return gr_error_set(e, r, GR_REASON_INTERNAL,
+                            "the harm budgets cannot be mapped: %s; expected those of this build, "
+                            "install graylingd and grayling-worker together",
+                            strerror(-r));
     r = gr_dispatch_new(&(struct gr_dispatch_options){.stats = w->stats,
                                                       .max_threads = w->threads + GR_SHADOW_THREADS,
                                                       .on_log = on_log,
                                                       .on_fault = on_fault,
                                                       .on_breaker = on_breaker,
                                                       .breaker = h->breaker,
+                                                      .on_harm = on_harm,
                                                       .userdata = w},
                         &w->dispatch, e);
     if (r < 0)
@@ -151,15 +169,16 @@ static int take_sockets(struct gr_worker *w, const cJSON *m, bool adoptable, int
                         struct gr_error *e)
 {
     size_t named = (size_t)cJSON_GetArraySize(gr_json_get(m, "listeners"));
-    if (n_fds != 1 + named + adoptable)
+    if (n_fds != FIRST_LISTENER + named + adoptable)
         return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
                             "hello names %zu listeners, but brought %zu descriptors; expected the "
-                            "statistics segment, one for each listener%s",
+                            "statistics segment, the harm budgets, one for each listener%s",
                             named, n_fds, adoptable ? ", and the successor's socket" : "");
-    for (size_t i = 1; i <= named; i++)
-        w->listeners[w->n_listeners++] = gr_steal_fd(&fds[i]);
+    w->harms_fd = gr_steal_fd(&fds[1]);
+    for (size_t i = 0; i < named; i++)
+        w->listeners[w->n_listeners++] = gr_steal_fd(&fds[FIRST_LISTENER + i]);
     if (adoptable)
-        w->adopt_fd = gr_steal_fd(&fds[1 + named]);
+        w->adopt_fd = gr_steal_fd(&fds[FIRST_LISTENER + named]);
     return 0;
 }
 

@@ -1,5 +1,5 @@
-// What this worker holds: which version is in which slot, and which slots the table in force
-// routes. Written by the loader's threads, read by any.
+// What this worker holds: which version is in which slot, which slots the table in force routes,
+// and the harm budgets that it counts in. Written by the loader's threads, read by any.
 #pragma once
 #include "base/json.h"
 #include "dispatch/dispatch.h"
@@ -21,6 +21,7 @@ struct gr_inventory {
     struct gr_inventory_route routes[GR_MODULES_MAX];
     size_t n_routes;
     uint64_t table;
+    struct gr_harms *harms; // the budgets that orders name; set once, before the first order
 };
 void gr_inventory_init(struct gr_inventory *v);
 void gr_inventory_put(struct gr_inventory *v, unsigned slot, const struct gr_inventory_item *item);

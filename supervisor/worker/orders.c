@@ -24,9 +24,15 @@ static int on_describe(struct gr_worker *w, const cJSON *m, uint64_t id, int *fd
     (void)m, (void)fds, (void)n_fds;
     GR_AUTO_JSON cJSON *answer = gr_wire_answer("description", id);
     cJSON_AddNumberToObject(answer, "pid", getpid());
-    // with the listening sockets: a supervisor that starts anew needs them before anything else
+    // with the listening sockets: a supervisor that starts anew needs them before anything else;
+    // and with the harm budgets, in which this worker goes on to count
+    int fds_out[GR_CHANNEL_FDS_MAX];
+    size_t n = 0;
+    for (; n < w->n_listeners; n++)
+        fds_out[n] = w->listeners[n];
+    fds_out[n++] = w->harms_fd;
     if (gr_inventory_describe(&w->inventory, answer) == 0)
-        gr_wire_send_fds(&w->wire, gr_steal(answer), w->listeners, w->n_listeners);
+        gr_wire_send_fds(&w->wire, gr_steal(answer), fds_out, n);
     return 0;
 }
 

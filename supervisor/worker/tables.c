@@ -184,10 +184,25 @@ static int join_rollout(const struct order *o, const cJSON *entry, const char *p
     return 0;
 }
 
+static int find_harm(struct gr_harms *harms, const cJSON *entry, const char *path,
+                     struct gr_harm **ret, struct gr_error *e)
+{
+    double number = -1;
+    int r = gr_json_double(entry, path, "harm", GR_JSON_OPTIONAL, -1, GR_HARMS_MAX - 1, &number, e);
+    if (r < 0)
+        return r;
+    *ret = number < 0 ? NULL : gr_harms_at(harms, (unsigned)number);
+    if (number >= 0 && !*ret)
+        return gr_error_set(e, -ENOENT, GR_REASON_INTERNAL,
+                            "%s.harm: budget %d is not open; expected one of the supervisor's",
+                            path, (int)number);
+    return 0;
+}
+
 static int add_set(struct gr_inventory *v, struct order *o, const cJSON *entry, struct gr_error *e)
 {
-    static const char *const fields[] = {"module",  "stable", "rescue",  "candidate",
-                                         "rollout", "batch",  "one_way", NULL};
+    static const char *const fields[] = {"module", "stable", "rescue",  "candidate", "rollout",
+                                         "harm",   "batch",  "one_way", NULL};
     uint64_t batch = 0;
     char path[32];
     struct gr_change *c;
@@ -205,6 +220,8 @@ static int add_set(struct gr_inventory *v, struct order *o, const cJSON *entry, 
         r = find_slot(v, entry, path, "rescue", &route->rescue, &c->rescue, e);
     if (r == 0)
         r = find_slot(v, entry, path, "candidate", &route->candidate, &c->candidate, e);
+    if (r == 0)
+        r = find_harm(v->harms, entry, path, &c->harm, e);
     if (r == 0)
         r = gr_json_bool(entry, path, "one_way", GR_JSON_OPTIONAL, &c->one_way, e);
     if (r == 0)

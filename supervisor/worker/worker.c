@@ -202,6 +202,8 @@ static void close_worker(struct gr_worker *w, int status)
     gr_loader_stop(w->loader);
     gr_dispatch_free(w->dispatch);
     gr_stats_free(w->stats);
+    gr_harms_free(w->inventory.harms);
+    gr_closep(&w->harms_fd);
     for (size_t i = 0; i < w->n_listeners; i++)
         close(w->listeners[i]);
     gr_closep(&w->adopt_fd);
@@ -216,7 +218,7 @@ int gr_worker_run(int channel)
     if (!w)
         return EXIT_FAILURE;
     struct loop l = {.w = w, .signal_fd = -1, .tick_fd = -1, .status = -1};
-    w->adopt_fd = w->changed_fd = -1;
+    w->adopt_fd = w->changed_fd = w->harms_fd = -1;
     w->orphan_usec = GR_ORPHAN_DEFAULT_USEC;
     gr_wire_init(&w->wire, channel);
     gr_inventory_init(&w->inventory);

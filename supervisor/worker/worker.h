@@ -8,6 +8,7 @@
 struct gr_worker {
     struct gr_wire wire;
     struct gr_stats *stats; // NULL before hello
+    int harms_fd;           // of inventory.harms, for the next supervisor
     struct gr_dispatch *dispatch;
     struct gr_inventory inventory;
     struct gr_freezes freezes;

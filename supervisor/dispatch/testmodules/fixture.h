@@ -51,7 +51,8 @@ static void fixture_on_fault(void *userdata, const struct gr_fault *fault)
     snprintf(f->last_frame, sizeof(f->last_frame), "%s", fault->n_frames ? fault->frames[0] : "");
 }
 
-static __attribute__((unused)) int fixture_setup(void **state)
+static __attribute__((unused)) int
+fixture_setup_with(void **state, void (*on_harm)(void *userdata, const struct gr_harm *harm))
 {
     struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
@@ -60,6 +61,7 @@ static __attribute__((unused)) int fixture_setup(void **state)
                                     .max_threads = 8,
                                     .on_log = fixture_on_log,
                                     .on_fault = fixture_on_fault,
+                                    .on_harm = on_harm,
                                     .userdata = f};
     assert_int_equal(gr_dispatch_new(&o, &f->d, &f->e), 0);
     assert_int_equal(gr_thread_attach(f->d, &f->t), 0);
@@ -67,6 +69,11 @@ static __attribute__((unused)) int fixture_setup(void **state)
     assert_non_null(mkdtemp(f->dir));
     *state = f;
     return 0;
+}
+
+static __attribute__((unused)) int fixture_setup(void **state)
+{
+    return fixture_setup_with(state, NULL);
 }
 
 static void remove_copies(struct fixture *f)

@@ -1,5 +1,5 @@
-// The callee of probe: tells its version, or crashes. Version 2 crashes where version 1 answers, if
-// it is asked to. Built with PEER_FRESH its second method is a new one.
+// The callee of probe: tells its version, or crashes. Version 2 crashes or fails where version 1
+// answers, if it is asked to. Built with PEER_FRESH its second method is a new one.
 #include "dispatch/testmodules/crash.h"
 #include <grayling/module.h>
 #include <stdbool.h>
@@ -16,6 +16,12 @@ static void crash_as_asked(const struct grayling_request *request)
     crash("null");
 }
 
+static bool is_asked_to(const struct grayling_request *request, const char *what)
+{
+    return GRAYLING_MODULE_VERSION[0] == '2' && request->payload.size == strlen(what) &&
+           memcmp(request->payload.data, what, strlen(what)) == 0;
+}
+
 static int32_t handle(void *self, struct grayling_call *call,
                       const struct grayling_request *request)
 {
@@ -24,10 +30,10 @@ static int32_t handle(void *self, struct grayling_call *call,
     if (request->method == 1)
         return host->respond(call, (struct grayling_bytes){"fresh", 5});
 #endif
-    bool asked = GRAYLING_MODULE_VERSION[0] == '2' && request->payload.size == 5 &&
-                 memcmp(request->payload.data, "crash", 5) == 0;
-    if (request->method == 1 || asked)
+    if (request->method == 1 || is_asked_to(request, "crash"))
         crash_as_asked(request);
+    if (is_asked_to(request, "fail"))
+        return GRAYLING_INTERNAL;
     return host->respond(
         call, (struct grayling_bytes){GRAYLING_MODULE_VERSION, strlen(GRAYLING_MODULE_VERSION)});
 }

@@ -4,6 +4,7 @@
 #include "dispatch/testmodules/witness.h"
 #include <grayling/module.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -102,6 +103,17 @@ static int32_t visit(struct grayling_call *call, struct grayling_bytes payload)
     return host->respond(call, text(all));
 }
 
+// "internal": by version 2 only; else with a code that is no server's fault.
+static int32_t fail(struct grayling_call *call, const char *how)
+{
+    bool internal = strcmp(how, "internal") == 0;
+    if (internal && GRAYLING_MODULE_VERSION[0] != '2')
+        return host->respond(call, text(GRAYLING_MODULE_VERSION));
+    host->fail(call, "asked to fail");
+    sched_yield(); // many are inside at once
+    return internal ? GRAYLING_INTERNAL : GRAYLING_NOT_FOUND;
+}
+
 static int32_t handle(void *self, struct grayling_call *call,
                       const struct grayling_request *request)
 {
@@ -129,8 +141,7 @@ static int32_t handle(void *self, struct grayling_call *call,
             crash(word);
         return host->respond(call, text(GRAYLING_MODULE_VERSION));
     case 7:
-        host->fail(call, "asked to fail");
-        return GRAYLING_NOT_FOUND;
+        return fail(call, word);
     case 9:
         return witness(call, request->payload);
     case 10:

@@ -282,7 +282,7 @@ static void test_description(void **state)
     (void)state;
     cJSON *answer = fake_order(f, fake_message("describe"), -1);
     assert_true(fake_is(answer, "description"));
-    assert_int_equal(f->n_fds_seen, 2); // both listeners, for a supervisor that adopts
+    assert_int_equal(f->n_fds_seen, 3); // listeners and budgets, for a supervisor that adopts
     assert_int_equal((int)gr_json_get(answer, "pid")->valuedouble, f->child.pid);
     const cJSON *modules = gr_json_get(answer, "modules");
     assert_int_equal(cJSON_GetArraySize(modules), 1);

@@ -78,9 +78,9 @@ static void say_hello(struct fake *f, unsigned threads, uint64_t orphan_usec)
     cJSON *listeners = cJSON_AddArrayToObject(m, "listeners");
     cJSON_AddItemToArray(listeners, cJSON_CreateObject());
     cJSON_AddItemToArray(listeners, cJSON_CreateObject());
-    int fds[] = {f->stats_fd, f->tcp, f->unix_, open_adoption(f)};
+    int fds[] = {f->stats_fd, f->harms_fd, f->tcp, f->unix_, open_adoption(f)};
     assert_int_equal(gr_channel_send(f->channel, m, fds, GR_COUNT(fds)), 0);
-    close(fds[3]);
+    close(fds[4]);
     cJSON_Delete(m);
     m = fake_await_unasked(f);
     assert_true(fake_is(m, "hello-ok"));
@@ -98,6 +98,7 @@ struct fake *fake_start(unsigned threads, uint64_t orphan_usec)
     f->next_id = f->next_table = 1;
     open_listeners(f);
     assert_int_equal(gr_stats_new(&f->stats, &f->stats_fd), 0);
+    assert_int_equal(gr_harms_new(&f->harms, &f->harms_fd), 0);
     assert_int_equal(gr_child_find_program("grayling-worker", program, sizeof program), 0);
     assert_int_equal(gr_channel_pair(pair), 0);
     f->channel = pair[0];
@@ -121,6 +122,8 @@ int fake_finish(struct fake *f)
     close(f->unix_);
     gr_stats_free(f->stats);
     close(f->stats_fd);
+    gr_harms_free(f->harms);
+    close(f->harms_fd);
     cJSON_Delete(f->unasked);
     free(f);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);

@@ -3,14 +3,16 @@
 #pragma once
 #include "base/channel.h"
 #include "base/child.h"
+#include "dispatch/harm.h"
 #include "dispatch/stats.h"
 
 struct fake {
     struct gr_child child;
-    int channel, stats_fd, tcp, unix_;
+    int channel, stats_fd, harms_fd, tcp, unix_;
     unsigned short port;
     char unix_path[108], adopt_path[108];
     struct gr_stats *stats;
+    struct gr_harms *harms;
     uint64_t next_id, next_table;
     cJSON *unasked;    // array of what the worker said by itself
     size_t n_fds_seen; // descriptors that came with the last message; they are closed

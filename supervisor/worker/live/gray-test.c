@@ -14,8 +14,9 @@
 #define ECHO "/com.example.echo.EchoService/Echo"
 #define CHARGE "/com.example.pay.PayService/Charge"
 #define VALIDATE "/com.example.auth.TokenValidator/Validate"
+#define POKE "/com.example.faulty.FaultyService/Poke"
 
-enum { ECHO_OLD = 1, ECHO_NEW, PAY_SOUND, PAY_CRASHING, AUTH, EMPTY };
+enum { ECHO_OLD = 1, ECHO_NEW, PAY_SOUND, PAY_CRASHING, AUTH, EMPTY, FAULTY_SOUND, FAULTY };
 
 static struct fake *f;
 static struct client *c;
@@ -92,14 +93,19 @@ static void only_stable(const char *module, int stable)
 // --- requests
 // ------------------------------------------------------------------------------------------------
 
-static void post(const char *path, const char *header)
+static void send_post(struct client *by, const char *path, const char *header)
 {
     char request[512];
     int n = snprintf(request, sizeof request,
                      "POST %s HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
                      "Content-Length: 2\r\n%s%s\r\n{}",
                      path, header, *header ? "\r\n" : "");
-    client_send(c, request, (size_t)n);
+    client_send(by, request, (size_t)n);
+}
+
+static void post(const char *path, const char *header)
+{
+    send_post(c, path, header);
     client_read(c, &a);
 }
 
@@ -369,6 +375,49 @@ static void test_routing_back_under_pipelined_load(void **state)
     }
 }
 
+// Exactly so many bad answers, whoever asks; the worker says so, and answers by stable from then
+// on.
+static void test_a_harm_budget_is_spent(void **state)
+{
+    (void)state;
+    enum { BUDGET = 5, CLIENTS = 4 };
+    struct client *clients[CLIENTS];
+    const struct gr_name module = {"faulty"};
+    char rest[512];
+    int harm = gr_harms_open(f->harms, 77, &module, BUDGET, 0), bad = 0;
+    fake_load(f, FAULTY_SOUND, "faulty", "1.0.0", NULL);
+    fake_load(f, FAULTY, "faulty", "1.1.0", "{\"mode\":\"handle-error\"}");
+    snprintf(rest, sizeof rest,
+             "\"set\":[{\"module\":\"faulty\",\"stable\":%d,\"candidate\":%d,\"rollout\":77,"
+             "\"harm\":%d}],\"rollouts\":[{\"rollout\":77,\"salt\":\"00000000000000ff\","
+             "\"weight\":5000}]",
+             FAULTY_SOUND, FAULTY, harm);
+    exchange("route", rest);
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = client_tcp(f);
+    for (int n = 0; n < 100; n++) { // all ask before one is answered
+        for (int i = 0; i < CLIENTS; i++)
+            send_post(clients[i], POKE, "");
+        for (int i = 0; i < CLIENTS; i++) {
+            client_read(clients[i], &a);
+            bool candidate = strcmp(answer_header(&a, "x-grayling-role"), "candidate") == 0;
+            assert_int_equal(a.status, candidate ? 500 : 200);
+            bad += candidate;
+        }
+    }
+    assert_int_equal(bad, BUDGET);
+    for (int i = 0; i < CLIENTS; i++)
+        client_free(clients[i]);
+    cJSON *m = fake_await_unasked(f);
+    assert_true(fake_is(m, "harm"));
+    assert_int_equal((int)gr_json_get(m, "rollout")->valuedouble, 77);
+    assert_string_equal(gr_json_get(m, "module")->valuestring, "faulty");
+    cJSON_Delete(m);
+    assert_int_equal(cJSON_GetArraySize(f->unasked), 0); // once
+    snprintf(rest, sizeof rest, "\"set\":[],\"remove\":[\"faulty\"]");
+    exchange("swap", rest);
+}
+
 // The last test: the worker's loading thread never comes back.
 static void test_routing_back_does_not_wait_for_a_load(void **state)
 {
@@ -407,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_wrong_orders_change_nothing),
         cmocka_unit_test(test_description),
         cmocka_unit_test(test_routing_back_under_pipelined_load),
+        cmocka_unit_test(test_a_harm_budget_is_spent),
     };
     const struct CMUnitTest stuck[] = {
         cmocka_unit_test(test_routing_back_does_not_wait_for_a_load),
