@@ -2,6 +2,7 @@
 #include "cli/drill/world.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "cli/drill/misserver.h"
 #include "cli/drill/process.h"
 #include "cli/output.h"
 #include <errno.h>
@@ -119,6 +120,8 @@ int gr_world_new(const struct gr_world_asked *asked, struct gr_world **ret, stru
     if (r >= 0 && asked->etcd)
         r = gr_world_etcd(w, GR_WORLD_ETCD_STARTED, e);
     if (r >= 0)
+        r = gr_misserver_new(w->incoming, &w->misserver, w->server, e);
+    if (r >= 0)
         r = make_settings(w, asked, e);
     if (r >= 0)
         r = open_store(w, asked->etcd, e);
@@ -138,6 +141,7 @@ void gr_world_free(struct gr_world *w)
     if (w->daemon.pid && gr_world_stop(w, SIGTERM, NULL) < 0)
         gr_process_kill(&w->daemon);
     gr_process_kill(&w->etcd);
+    gr_misserver_free(w->misserver);
     gr_drill_store_free(w->store);
     for (size_t i = 0; i < w->n_sets; i++)
         free(w->sets[i]);

@@ -16,6 +16,7 @@ struct gr_world_asked {
     char *const *sets; // "SECTION.KEY=VALUE"
     size_t n_sets;
 };
+struct gr_misserver;
 struct gr_world {
     char dir[PATH_MAX - 64], incoming[PATH_MAX], control[PATH_MAX];
     bool live;
@@ -29,6 +30,7 @@ struct gr_world {
     char server[64];   // "http://127.0.0.1:PORT" of the artifact server; "": none
     struct gr_cli cli; // asks this instance
     struct gr_drill_store *store;
+    struct gr_misserver *misserver;
 };
 // Starts it and waits until it is ready. Fails: the sentence ends with what it said last.
 GR_MUST_CHECK int gr_world_new(const struct gr_world_asked *asked, struct gr_world **ret,
