@@ -16,7 +16,7 @@ struct gr_etcd_read {
     struct gr_buf from;
     struct gr_snapshot *snapshot;
     struct gr_etcd_call *call;
-    int64_t keys;
+    int64_t keys, store; // store: its revision; 0: no page came yet
     size_t bytes;
 };
 
@@ -36,12 +36,12 @@ static void finish(struct gr_etcd_read *r, const struct gr_error *e)
 {
     struct gr_etcd_read_callbacks cb = r->cb;
     struct gr_snapshot *snapshot = e ? NULL : gr_steal(r->snapshot);
-    int64_t keys = r->keys;
+    int64_t keys = r->keys, store = r->store;
     r->call = NULL;
     gr_etcd_read_cancel(r);
     if (snapshot)
         gr_snapshot_sort(snapshot);
-    cb.done(cb.userdata, snapshot, keys, e);
+    cb.done(cb.userdata, snapshot, keys, store, e);
 }
 
 static int take_kv(struct gr_etcd_read *r, struct gr_etcd_kv *kv, struct gr_error *e)
@@ -86,8 +86,10 @@ static int remember_place(struct gr_etcd_read *r, const struct gr_etcd_kv *last,
 
 static int take_page(struct gr_etcd_read *r, const struct gr_etcd_result *page, struct gr_error *e)
 {
-    if (!r->snapshot->revision) {
-        r->snapshot->revision = page->revision;
+    if (!r->store) {
+        r->store = page->revision;
+        if (!r->snapshot->revision)
+            r->snapshot->revision = page->revision;
         r->snapshot->cluster_id = page->cluster_id;
         r->keys = page->count;
     }
@@ -125,7 +127,7 @@ static int ask_page(struct gr_etcd_read *r, struct gr_error *e)
     return gr_etcd_range(r->client, &page, on_page, r, &r->call, e);
 }
 
-int gr_etcd_read_start(struct gr_etcd *c, const struct gr_source_keys *keys,
+int gr_etcd_read_start(struct gr_etcd *c, const struct gr_source_keys *keys, int64_t at,
                        const struct gr_etcd_read_callbacks *cb, struct gr_etcd_read **ret,
                        struct gr_error *e)
 {
@@ -135,10 +137,12 @@ int gr_etcd_read_start(struct gr_etcd *c, const struct gr_source_keys *keys,
     *r = (struct gr_etcd_read){.client = c, .cb = *cb, .shape = keys, .from = GR_BUF(64 * 1024)};
     r->snapshot = calloc(1, sizeof *r->snapshot);
     int n = r->snapshot ? 0 : -ENOMEM;
-    if (n < 0)
+    if (n < 0) {
         gr_error_set_retryable(e, n, GR_REASON_INTERNAL, "Out of memory.");
-    else
+    } else {
+        r->snapshot->revision = at;
         n = ask_page(r, e);
+    }
     if (n < 0) {
         gr_etcd_read_cancel(r);
         return n;

@@ -204,7 +204,7 @@ static void open_watch(struct etcd_source *s)
         lose(s, &e);
 }
 
-static void on_read(void *userdata, struct gr_snapshot *snapshot, int64_t keys,
+static void on_read(void *userdata, struct gr_snapshot *snapshot, int64_t keys, int64_t store,
                     const struct gr_error *e)
 {
     struct etcd_source *s = userdata;
@@ -213,8 +213,8 @@ static void on_read(void *userdata, struct gr_snapshot *snapshot, int64_t keys,
         lose(s, e);
         return;
     }
-    if (is_rewound(&s->read_floor, snapshot->cluster_id, snapshot->revision)) {
-        hold(s, snapshot->cluster_id, snapshot->revision);
+    if (is_rewound(&s->read_floor, snapshot->cluster_id, store)) {
+        hold(s, snapshot->cluster_id, store);
         gr_snapshot_free(snapshot);
         return;
     }
@@ -244,7 +244,10 @@ static void begin_read(struct etcd_source *s, enum gr_resync cause)
     s->read_floor = s->floor;
     if (!s->watch)
         s->state = READING;
-    if (gr_etcd_read_start(s->client, &s->follows, &cb, &s->read, &e) < 0)
+    // What the watch told of is read as it was told: a newer state may hold deletions whose
+    // revision nobody knows yet.
+    int64_t at = cause == GR_RESYNC_EVENT ? s->told : 0;
+    if (gr_etcd_read_start(s->client, &s->follows, at, &cb, &s->read, &e) < 0)
         lose(s, &e);
 }
 

@@ -69,6 +69,10 @@ static void test_refusals(void **state)
     assert_refused(PARSE("aply"), "did you mean \"apply\"");
     assert_refused(PARSE("statsu"), "did you mean \"status\"");
     assert_refused(PARSE("zzzzzz"), "grayctl help");
+    assert_refused(PARSE("promote", "pay", "--ful"), "did you mean \"--full\"?");
+    assert_refused(PARSE("list", "--ouput=json"), "did you mean \"--output\"?");
+    assert_refused(PARSE("config", "chek"), "did you mean \"check\"?");
+    assert_refused(PARSE("config", "zzzzzz"), "expected cat or check, got");
     assert_refused(PARSE("list", "--wrong"), "--wrong");
     assert_refused(PARSE("list", "-x"), "-x");
     assert_refused(PARSE("apply", "--file"), "needs a value");

@@ -1,7 +1,9 @@
 // Parses the command line against the table of verbs. Knows no verb by name.
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/value-kind.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 const struct gr_option gr_shared_options[] = {
@@ -84,8 +86,34 @@ static const struct gr_option *find_option(const struct gr_verb *v, const char *
     return o ? o : find_in(gr_shared_options, name, len, letter);
 }
 
+static const char *option_name(const void *u, size_t i)
+{
+    return ((const struct gr_option *)u)[i].name;
+}
+
+// Of the verb's own options, else of the shared ones. Without "--".
+static const char *suggest_option(const struct gr_verb *v, const char *text)
+{
+    const struct gr_option *lists[] = {v ? v->options : NULL, gr_shared_options};
+    const char *near = NULL;
+    char name[33];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "="), text);
+    for (size_t i = 0; i < GR_COUNT(lists) && !near; i++) {
+        size_t n = 0;
+        while (lists[i] && lists[i][n].name)
+            n++;
+        near = gr_suggest(name, option_name, lists[i], n);
+    }
+    return near;
+}
+
 static int unknown_option(const struct gr_verb *v, const char *text, struct gr_error *e)
 {
+    const char *near = text[1] == '-' ? suggest_option(v, text + 2) : NULL;
+    if (near)
+        return gr_error_set(e, -EINVAL, GR_REASON_NONE,
+                            "%s does not know the option %.64s; did you mean \"--%s\"?",
+                            v ? v->name : "grayctl", text, near);
     return gr_error_set(e, -EINVAL, GR_REASON_NONE,
                         "%s does not know the option %.64s; grayctl %s --help shows its options",
                         v ? v->name : "grayctl", text, v ? v->name : "");
@@ -140,11 +168,49 @@ static int take_word(const char *word, const struct gr_verb *verbs, size_t n_ver
     return 0;
 }
 
+static const char *choice_name(const void *u, size_t i)
+{
+    return ((const char(*)[33])u)[i];
+}
+
+// Where only some words may stand, as "cat|check", another one is refused with the nearest.
+static int check_word(const struct gr_args *a, size_t at, struct gr_error *e)
+{
+    struct gr_value_choice choices[GR_VALUES_MAX];
+    char names[GR_VALUES_MAX][33], all[256] = "";
+    size_t n = gr_value_choices(a->verb->words, at, choices), len = 0;
+    for (size_t i = 0; i < n; i++) {
+        snprintf(names[i], sizeof names[i], "%.*s", (int)choices[i].len, choices[i].name);
+        if (choices[i].kind != GR_VALUE_LITERAL || !strcmp(names[i], a->words[at]))
+            return 0;
+        if (len < sizeof all)
+            len += (size_t)snprintf(all + len, sizeof all - len, "%s%s",
+                                    i == 0      ? ""
+                                    : i + 1 < n ? ", "
+                                                : " or ",
+                                    names[i]);
+    }
+    if (n == 0)
+        return 0;
+    const char *near = gr_suggest(a->words[at], choice_name, names, n);
+    if (near)
+        return gr_error_set(e, -EINVAL, GR_REASON_NONE,
+                            "%s: got \"%.64s\"; did you mean \"%s\"? Usage: grayctl %s %s",
+                            a->verb->name, a->words[at], near, a->verb->name, a->verb->words);
+    return gr_error_set(e, -EINVAL, GR_REASON_NONE,
+                        "%s: expected %s, got \"%.64s\"; usage: grayctl %s %s", a->verb->name, all,
+                        a->words[at], a->verb->name, a->verb->words);
+}
+
 static int check_words(const struct gr_args *a, struct gr_error *e)
 {
     if (!a->verb || gr_args_has(a, "help") ||
-        (a->n_words >= a->verb->min_words && a->n_words <= a->verb->max_words))
-        return 0;
+        (a->n_words >= a->verb->min_words && a->n_words <= a->verb->max_words)) {
+        int r = 0;
+        for (size_t i = 0; a->verb && !gr_args_has(a, "help") && i < a->n_words && r == 0; i++)
+            r = check_word(a, i, e);
+        return r;
+    }
     return gr_error_set(e, -EINVAL, GR_REASON_NONE, "%s: got %zu argument%s; usage: grayctl %s %s",
                         a->verb->name, a->n_words, a->n_words == 1 ? "" : "s", a->verb->name,
                         a->verb->words);

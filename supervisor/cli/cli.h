@@ -18,22 +18,28 @@ enum gr_exit { // INTERFACES §6
     GR_EXIT_INTERRUPTED = 130,
 };
 enum gr_exit gr_exit_of_error(const struct gr_error *e);
+// What it means, as help and manual say it; NULL: there is no such status.
+const char *gr_exit_meaning(int status);
+#define GR_EXITS(status) (1u << (status)) // a member of gr_verb.exits; not for GR_EXIT_INTERRUPTED
 
 struct gr_option {
-    char letter;       // 0: none
-    const char *name;  // without "--"
-    const char *value; // what help calls its value; NULL: a flag
+    char letter;      // 0: none
+    const char *name; // without "--"
+    const char
+        *value; // what help calls its value, which is also its kind (value-kind.h); NULL: a flag
     const char *help;
 };
 struct gr_cli;
 struct gr_args;
 struct gr_verb {
-    const char *name, *words; // "status", "[MODULE]"
-    const char *summary;      // one line
-    const char *examples;     // lines
+    const char *name,
+        *words;           // "status", "[MODULE]"; each word is of a kind, or itself: "cat|check"
+    const char *summary;  // one line
+    const char *examples; // lines
     unsigned min_words, max_words;
     const struct gr_option *options; // ends with a zeroed one; NULL: only the shared ones
     enum gr_exit (*run)(struct gr_cli *cli, const struct gr_args *args);
+    unsigned exits; // GR_EXITS() of how it may end, besides ok, internal, usage and interrupted
 };
 
 #define GR_ARGS_MAX 256

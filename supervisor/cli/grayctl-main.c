@@ -1,7 +1,11 @@
 // grayctl: parses, runs one verb, and ends with its exit status.
 #include "cli/cli.h"
+#include "cli/complete.h"
 #include <curl/curl.h>
 #include <signal.h>
+#include <string.h>
+
+#define COMPLETE "__complete" // what the shells' scripts call; a command line follows as it is
 
 static void on_interrupt(int number)
 {
@@ -13,6 +17,11 @@ static enum gr_exit run(struct gr_cli *cli, int argc, char **argv)
 {
     struct gr_args args;
     struct gr_error e = {0};
+    if (argc > 0 && !strcmp(argv[0], COMPLETE)) {
+        (void)!gr_cli_init(cli, &(struct gr_args){0}, &e);
+        gr_complete(cli, (const char *const *)argv + 1, (size_t)argc - 1);
+        return GR_EXIT_OK;
+    }
     if (gr_args_parse(argc, argv, gr_verbs, gr_n_verbs, &args, &e) < 0 ||
         gr_cli_init(cli, &args, &e) < 0) {
         gr_cli_fail(cli, &e);

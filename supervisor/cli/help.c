@@ -12,6 +12,41 @@ static void print_options(FILE *to, const struct gr_option *o)
     }
 }
 
+const char *gr_exit_meaning(int status)
+{
+    switch (status) {
+    case GR_EXIT_OK:
+        return "ok";
+    case GR_EXIT_INTERNAL:
+        return "internal";
+    case GR_EXIT_USAGE:
+        return "usage";
+    case GR_EXIT_NOT_FOUND:
+        return "not found";
+    case GR_EXIT_DEGRADED:
+        return "degraded or rolled back";
+    case GR_EXIT_REFUSED:
+        return "refused";
+    case GR_EXIT_TIMED_OUT:
+        return "timed out";
+    case GR_EXIT_UNREACHABLE:
+        return "etcd or daemon unreachable";
+    case GR_EXIT_INTERRUPTED:
+        return "interrupted";
+    default:
+        return NULL;
+    }
+}
+
+static void print_exits(FILE *to, const struct gr_verb *v)
+{
+    fprintf(to, "\nExit status: 0 ok, 1 internal, 2 usage");
+    for (int i = GR_EXIT_NOT_FOUND; i <= GR_EXIT_UNREACHABLE; i++)
+        if (v->exits & GR_EXITS(i))
+            fprintf(to, ", %d %s", i, gr_exit_meaning(i));
+    fprintf(to, "\n");
+}
+
 void gr_help_overview(FILE *to, const struct gr_verb *verbs, size_t n)
 {
     fprintf(to, "grayctl: what runs on this host, and what should\n\nUsage: grayctl VERB "
@@ -40,4 +75,5 @@ void gr_help_verb(FILE *to, const struct gr_verb *v)
     print_options(to, gr_shared_options);
     if (v->examples)
         fprintf(to, "\nExamples:\n%s", v->examples);
+    print_exits(to, v);
 }

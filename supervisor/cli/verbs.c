@@ -1,5 +1,15 @@
-// The table of verbs: help, dispatch and checks of arguments all come from here.
+// The table of verbs: help, dispatch, checks of arguments, completion and the manual page all come
+// from here.
 #include "cli/verbs.h"
+
+// How verbs may end, by what they talk to.
+#define HERE GR_EXITS(GR_EXIT_UNREACHABLE)
+#define THERE (HERE | GR_EXITS(GR_EXIT_REFUSED) | GR_EXITS(GR_EXIT_TIMED_OUT))
+#define STEER (THERE | GR_EXITS(GR_EXIT_NOT_FOUND))
+#define BAD GR_EXITS(GR_EXIT_DEGRADED)
+#define LATE GR_EXITS(GR_EXIT_TIMED_OUT)
+#define NONE_SUCH GR_EXITS(GR_EXIT_NOT_FOUND)
+#define FILES_OF (NONE_SUCH | GR_EXITS(GR_EXIT_REFUSED))
 
 #define DRY_RUN                                                                                    \
     {                                                                                              \
@@ -112,96 +122,105 @@ static const struct gr_option config_options[] = {
 
 static const struct gr_option drill_options[] = {
     {0, "live", NULL, "against the running instance, in modules of the drill's own"},
-    {0, "modules", "DIR", "where the builds are that drills put"},
-    {0, "results", "DIR", "where results are kept (~/.local/state/grayling/drills)"},
+    {0, "modules", "DIRECTORY", "where the builds are that drills put"},
+    {0, "results", "DIRECTORY", "where results are kept (~/.local/state/grayling/drills)"},
     {0, "strict", NULL, "a drill that is skipped counts as failed"},
     {0}};
 
 const struct gr_verb gr_verbs[] = {
-    {"list", "", "Modules on this host", "  grayctl list -o wide\n", 0, 0, NULL, gr_verb_list},
+    {"list", "", "Modules on this host", "  grayctl list -o wide\n", 0, 0, NULL, gr_verb_list,
+     HERE},
     {"get", "MODULE", "One module with its numbers", "  grayctl get pay -o json\n", 1, 1,
-     get_options, gr_verb_get},
+     get_options, gr_verb_get, HERE | NONE_SUCH},
     {"status", "[MODULE]", "What this host does; waits for a change to end",
      "  grayctl status\n  grayctl status pay --wait --timeout 2m\n", 0, 1, status_options,
-     gr_verb_status},
+     gr_verb_status, HERE | NONE_SUCH | BAD | LATE},
     {"history", "[MODULE]", "Rollouts, newest first", "  grayctl history pay -o wide\n", 0, 1,
-     history_options, gr_verb_history},
+     history_options, gr_verb_history, HERE},
     {"events", "[MODULE]", "What happened, oldest first",
-     "  grayctl events -f\n  grayctl events pay -o jsonl\n", 0, 1, events_options, gr_verb_events},
+     "  grayctl events -f\n  grayctl events pay -o jsonl\n", 0, 1, events_options, gr_verb_events,
+     HERE},
     {"explain", "MODULE|ROLLOUT", "Why a rollout was promoted, held or taken back",
-     "  grayctl explain pay\n  grayctl explain 8812 -o json\n", 1, 1, NULL, gr_verb_explain},
+     "  grayctl explain pay\n  grayctl explain 8812 -o json\n", 1, 1, NULL, gr_verb_explain,
+     HERE | NONE_SUCH},
     {"replay", "MODULE|ROLLOUT", "Recompute its verdicts from the stored numbers",
-     "  grayctl replay 8812\n", 1, 1, NULL, gr_verb_replay},
+     "  grayctl replay 8812\n", 1, 1, NULL, gr_verb_replay, HERE | NONE_SUCH},
     {"apply", "-f FILE...", "Say what should be; several files are one change",
      "  grayctl apply -f pay.json\n  grayctl apply -f pay.json -f auth.json --dry-run\n  grayctl "
      "apply -f - --if-revision 42 < pay.json\n",
-     0, GR_ARGS_MAX, apply_options, gr_verb_apply},
+     0, GR_ARGS_MAX, apply_options, gr_verb_apply, THERE},
     {"publish", "FILE.so", "Make a module's file the desired version",
      "  grayctl publish build/modules/pay-1.1.0.so --reason PAY-1182\n"
      "  grayctl publish pay-1.1.0.so --weight 5\n"
      "  grayctl publish pay-1.1.0.so --source https://artifacts.example/pay-1.1.0.so\n",
-     1, 1, publish_options, gr_verb_publish},
+     1, 1, publish_options, gr_verb_publish, THERE | NONE_SUCH},
     {"plan", "-f FILE... | MODULE --request HEADER", "What the daemon would do, and for whom",
      "  grayctl plan -f pay.json\n  grayctl plan pay --request 'x-user-id: 7'\n"
      "  grayctl plan -f pay.json --request 'cookie: tier=gold' --path "
      "/com.example.pay.PayService/Charge\n",
-     0, GR_ARGS_MAX, plan_options, gr_verb_plan},
+     0, GR_ARGS_MAX, plan_options, gr_verb_plan, THERE | NONE_SUCH},
     {"lint", "FILE...", "Check documents without asking anybody", "  grayctl lint pay.json\n", 0,
-     GR_ARGS_MAX, files_options, gr_verb_lint},
+     GR_ARGS_MAX, files_options, gr_verb_lint, FILES_OF},
     {"promote", "MODULE", "To the next step of its rollout",
      "  grayctl promote pay\n  grayctl promote pay --full --reason 'hotfix'\n", 1, 1,
-     promote_options, gr_verb_promote},
+     promote_options, gr_verb_promote, STEER},
     {"pause", "MODULE", "Hold its rollout where it is",
-     "  grayctl pause pay --reason 'look first'\n", 1, 1, rollout_options, gr_verb_pause},
+     "  grayctl pause pay --reason 'look first'\n", 1, 1, rollout_options, gr_verb_pause, STEER},
     {"resume", "MODULE", "Let a held rollout go on", "  grayctl resume pay\n", 1, 1,
-     rollout_options, gr_verb_resume},
+     rollout_options, gr_verb_resume, STEER},
     {"abort", "MODULE", "Take its rollout back, and keep it there",
      "  grayctl abort pay --reason 'refunds fail'\n  grayctl abort pay --local\n", 1, 1,
-     abort_options, gr_verb_abort},
+     abort_options, gr_verb_abort, STEER | BAD},
     {"retry", "MODULE", "Begin an ended rollout again, for the same users",
-     "  grayctl retry pay --reason 'the database was down'\n", 1, 1, rollout_options,
-     gr_verb_retry},
+     "  grayctl retry pay --reason 'the database was down'\n", 1, 1, rollout_options, gr_verb_retry,
+     STEER},
     {"undo", "MODULE", "Go back to the last good version, and keep it there",
      "  grayctl undo pay\n  grayctl undo pay --to 1.0.0 --reason 'refunds fail'\n", 1, 1,
-     undo_options, gr_verb_undo},
+     undo_options, gr_verb_undo, STEER | BAD},
     {"quarantine", "list|lift SHA256 --reason TEXT", "Digests that no host of the service runs",
      "  grayctl quarantine list\n  grayctl quarantine lift sha256:... --reason 'fixed the host'\n",
-     1, 2, lift_options, gr_verb_quarantine},
+     1, 2, lift_options, gr_verb_quarantine, STEER},
     {"call", "INTERFACE/METHOD", "Try a method through the front door",
      "  grayctl call com.example.pay.PayService/Charge -d '{\"amount_cents\": 1250}'\n", 1, 1,
-     call_options, gr_verb_call},
+     call_options, gr_verb_call, THERE | NONE_SUCH | BAD | LATE},
     {"verify", "FILE.so", "Would this file be admitted? Runs none of it",
-     "  grayctl verify pay-1.1.0.so --expect sha256:...\n", 1, 1, verify_options, gr_verb_verify},
+     "  grayctl verify pay-1.1.0.so --expect sha256:...\n", 1, 1, verify_options, gr_verb_verify,
+     FILES_OF},
     {"inspect", "FILE.so", "What a file declares about itself",
-     "  grayctl inspect pay-1.1.0.so -o json\n", 1, 1, NULL, gr_verb_inspect},
+     "  grayctl inspect pay-1.1.0.so -o json\n", 1, 1, NULL, gr_verb_inspect, FILES_OF},
     {"abi-diff", "A.so B.so", "Can B take the place of A? Runs none of either",
      "  grayctl abi-diff pay-1.0.0.so pay-1.1.0.so\n"
      "  grayctl abi-diff pay-1.0.0.so pay-1.1.0.so -o json\n",
-     2, 2, NULL, gr_verb_abi_diff},
+     2, 2, NULL, gr_verb_abi_diff, FILES_OF},
     {"worker", "replace", "A fresh worker, without losing a request",
-     "  grayctl worker replace --reason 'new libc'\n", 1, 1, worker_options, gr_verb_worker},
+     "  grayctl worker replace --reason 'new libc'\n", 1, 1, worker_options, gr_verb_worker, THERE},
     {"freeze", "MODULE... --for DURATION", "Let requests wait", "  grayctl freeze pay --for 30s\n",
-     1, GR_ARGS_MAX, freeze_options, gr_verb_freeze},
+     1, GR_ARGS_MAX, freeze_options, gr_verb_freeze, STEER},
     {"thaw", "MODULE...", "Let them run again", "  grayctl thaw pay\n", 1, GR_ARGS_MAX,
-     reason_options, gr_verb_thaw},
+     reason_options, gr_verb_thaw, STEER},
     {"source", "accept-rewind", "Follow a restored or foreign source as it is",
      "  grayctl source accept-rewind --reason 'restored the backup'\n", 1, 1, reason_options,
-     gr_verb_source},
+     gr_verb_source, THERE},
     {"safe-mode", "leave --reason TEXT", "Follow the source again, and roll out",
      "  grayctl safe-mode leave --reason 'the disk was full'\n", 1, 1, reason_options,
-     gr_verb_safe_mode},
+     gr_verb_safe_mode, THERE},
     {"config", "cat|check", "The daemon's configuration",
      "  grayctl config cat\n  grayctl config check --config new.conf\n", 1, 1, config_options,
-     gr_verb_config},
-    {"drill", "list|run FILE... | report", "Rehearse failures, and what came of it",
+     gr_verb_config, THERE | NONE_SUCH},
+    {"completion", "SHELL", "Completion for bash, zsh or fish",
+     "  source <(grayctl completion bash)\n"
+     "  grayctl completion zsh > ~/.zfunc/_grayctl\n"
+     "  grayctl completion fish > ~/.config/fish/completions/grayctl.fish\n",
+     1, 1, NULL, gr_verb_completion, 0},
+    {"drill", "list|run|report [FILE]...", "Rehearse failures, and what came of it",
      "  grayctl drill run drills/*.drill\n  grayctl drill run --live drill-crash.drill\n"
      "  grayctl drill report -o json\n",
-     1, GR_ARGS_MAX, drill_options, gr_verb_drill},
+     1, GR_ARGS_MAX, drill_options, gr_verb_drill, NONE_SUCH | BAD | HERE},
     {"doctor", "", "What is wrong with this host, and what to do", "  grayctl doctor\n", 0, 0, NULL,
-     gr_verb_doctor},
+     gr_verb_doctor, BAD},
     {"version", "", "Versions of grayctl and the daemon", "  grayctl version\n", 0, 0, NULL,
-     gr_verb_version},
-    {"help", "[VERB]", "This text, or a verb's", "  grayctl help apply\n", 0, 1, NULL,
-     gr_verb_help},
+     gr_verb_version, 0},
+    {"help", "[VERB]", "This text, or a verb's", "  grayctl help apply\n", 0, 1, NULL, gr_verb_help,
+     NONE_SUCH},
 };
 const size_t gr_n_verbs = GR_COUNT(gr_verbs);

@@ -586,6 +586,28 @@ static void an_absence_that_was_planned_before_is_not_planned_again(void **state
     assert_item(p, 0, "auth", GR_PLAN_DEPLOY);
 }
 
+static void an_absence_that_was_written_and_deleted_anew_is_planned_again(void **state)
+{
+    (void)state;
+    SIDE(before);
+    SIDE(now);
+    committed(&now, "gone", 1, 0); // its removal was refused
+    committed(&now, "pay", 1, 0);
+    wish(&before, "pay", 2, 1, 0);
+    before.w.revision = 7;
+    struct gr_gone gone[] = {{name_of("gone"), 9}, {name_of("pay"), 9}};
+    now.w.gone = gone;
+    now.w.n_gone = GR_COUNT(gone);
+    AUTO_PLANS struct gr_plans *plans = plans_of(INPUT(&before.w, now, now));
+    assert_int_equal(one(plans)->n, 2);
+    assert_item(one(plans), 0, "gone", GR_PLAN_REMOVE);
+    assert_item(one(plans), 1, "pay", GR_PLAN_REMOVE);
+    gone[0].revision = 7;
+    AUTO_PLANS struct gr_plans *known = plans_of(INPUT(&before.w, now, now));
+    assert_int_equal(one(known)->n, 1);
+    assert_item(one(known), 0, "pay", GR_PLAN_REMOVE);
+}
+
 // --- seeded random histories ---------------------------------------------------------------------
 
 static uint64_t next(uint64_t *s) // xorshift64*, so that a failure can be repeated
@@ -713,6 +735,7 @@ int main(void)
         cmocka_unit_test(a_bad_document_disturbs_nothing_that_is_under_way),
         cmocka_unit_test(what_goes_back_is_not_drawn_in),
         cmocka_unit_test(an_absence_that_was_planned_before_is_not_planned_again),
+        cmocka_unit_test(an_absence_that_was_written_and_deleted_anew_is_planned_again),
         cmocka_unit_test(plans_that_are_carried_out_lead_to_what_is_wished),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

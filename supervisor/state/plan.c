@@ -170,6 +170,13 @@ static int64_t gone_at(const struct gr_wishes *now, const struct gr_name *module
     return 0;
 }
 
+// Gone already when the last plan was made, and not written and deleted again since.
+static bool was_gone(const struct gr_plan_input *in, const struct gr_name *module)
+{
+    return in->before && !find_wish(in->before, module) &&
+           gone_at(in->now, module) <= in->before->revision;
+}
+
 static bool is_planned(const struct planning *p, const struct gr_name *module)
 {
     for (size_t i = 0; i < p->n; i++)
@@ -182,8 +189,8 @@ static void add_removal(struct planning *p, const struct gr_name *module)
 {
     const struct gr_plan_input *in = p->in;
     const struct gr_rollout_member *m = under_way(in, module);
-    if (find_wish(in->now, module) || (in->before && !find_wish(in->before, module)) ||
-        is_planned(p, module) || (m ? !m->to : !base_of(in, module)))
+    if (find_wish(in->now, module) || was_gone(in, module) || is_planned(p, module) ||
+        (m ? !m->to : !base_of(in, module)))
         return;
     const struct gr_plan_item it = item_of(p, module, NULL);
     add(p, gone_at(in->now, module), &it);
