@@ -34,9 +34,15 @@
 #define GR_STATE_IMPORTS_MAX 64            // schema numbers that one contract may list
 #define GR_THREADS_MAX 64                  // dispatch threads
 #define GR_CALL_DEPTH_MAX 8                // module to module
-#define GR_STATE_BYTES_MAX (1ull << 30)    // of one memory object in which a module keeps state
-#define GR_STATE_OBJECTS_MAX 16            // of them held by one version
-#define GR_PARKED_MAX 8192                 // requests waiting for a gate; beyond: unavailable
+#define GR_FAULT_RECORDS_MAX 64            // versions whose faults are remembered
+#define GR_BREAKER_FAULTS_MAX 16           // that one may ask for before a breaker opens
+#define GR_BREAKER_FAULTS_DEFAULT 3
+#define GR_BREAKER_WINDOW_USEC_DEFAULT (60ull * 1000000)
+#define GR_BREAKER_BACKOFF_USEC_DEFAULT (5ull * 1000000)
+#define GR_BREAKER_BACKOFF_USEC_MAX (300ull * 1000000)
+#define GR_STATE_BYTES_MAX (1ull << 30) // of one memory object in which a module keeps state
+#define GR_STATE_OBJECTS_MAX 16         // of them held by one version
+#define GR_PARKED_MAX 8192              // requests waiting for a gate; beyond: unavailable
 #define GR_REQUEST_BYTES_MAX (4u << 20)
 #define GR_RESPONSE_BYTES_MAX (16u << 20)
 #define GR_HEADER_BYTES_MAX (16u * 1024)
@@ -109,3 +115,15 @@
 #define GR_BACK_AGAIN_USEC_MAX 5000000ull // doubles up to this
 #define GR_BACK_TRIES_QUIET 5             // so many before it is told
 #define GR_BACK_TRIES_MAX 8               // for calls that do not end
+
+#define GR_DRILL_BYTES_MAX (64u * 1024) // one file
+#define GR_DRILL_LINES_MAX 128
+#define GR_DRILL_ARGS_MAX 6
+#define GR_DRILL_ROWS_MAX 8
+#define GR_DRILL_SETS_MAX 8
+#define GR_DRILL_PATIENCE_USEC 90000000ull // a drill's wait that names no time
+#define GR_DRILL_PATIENCE_USEC_MAX (600ull * 1000000)
+#define GR_DRILL_TRAFFICS_MAX 4
+#define GR_DRILL_CLIENTS_MAX 16   // of one traffic
+#define GR_DRILL_RATE_MAX 2000    // requests a second of one traffic
+#define GR_DRILL_RESULTS_MAX 1024 // read for one report

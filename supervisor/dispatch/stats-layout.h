@@ -35,12 +35,18 @@ struct gr_stats_counter {
     _Atomic uint64_t value;
 };
 
+#define GR_STATS_BREAKER_WORDS (sizeof(struct gr_breaker) / sizeof(uint64_t))
+struct gr_stats_breaker { // a gr_breaker; its first word, `open`, is all that a call looks at
+    _Alignas(64) _Atomic uint64_t words[GR_STATS_BREAKER_WORDS];
+};
+
 struct gr_stats_slot { // what all threads share about one version; written rarely
     _Atomic uint64_t generation;
     char module[72], version[128];
     _Atomic uint32_t n_methods; // published last
     char methods[GR_METHODS_MAX][64];
     struct gr_stats_counter counters[GR_STATS_COUNTERS];
+    struct gr_stats_breaker breaker;
 };
 
 struct gr_stats_evidence {
@@ -90,6 +96,9 @@ const char *gr_stats_frame_method(const struct gr_stats_segment *seg, uint32_t f
 // Request id that `row` published; buf of 40.
 void gr_stats_request_id(const struct gr_stats_segment *seg, unsigned row, char buf[40]);
 
+void gr_stats_breaker_read(const struct gr_stats_breaker *s, struct gr_breaker *ret);
+void gr_stats_breaker_write(struct gr_stats_breaker *s, const struct gr_breaker *b);
+
 static inline void gr_stats_raise(_Atomic uint64_t *counter, uint64_t by)
 {
     uint64_t v = atomic_load_explicit(counter, memory_order_relaxed);
@@ -127,12 +136,17 @@ static inline void gr_stats_pop(struct gr_stats_inside *in, unsigned depth)
     atomic_store_explicit(&in->depth, depth, memory_order_release);
 }
 
-static inline void gr_stats_record(struct gr_stats_row *row, int32_t code, uint64_t nsec, bool late,
-                                   bool nested)
+static inline void gr_stats_code(struct gr_stats_row *row, int32_t code, bool nested)
 {
     gr_stats_raise(&row->requests[code], 1);
     if (nested)
         gr_stats_raise(&row->nested[code], 1);
+}
+
+static inline void gr_stats_record(struct gr_stats_row *row, int32_t code, uint64_t nsec, bool late,
+                                   bool nested)
+{
+    gr_stats_code(row, code, nested);
     gr_stats_raise(&row->latency_sum_nsec, nsec);
     gr_stats_raise(&row->latency[gr_histogram_bucket(nsec)], 1);
     if (late)
