@@ -197,7 +197,7 @@ def test_grayctl_steers_through_etcd(g):
         assert grayctl(g, *words).returncode == 2, words
     assert grayctl(g, "pause", "nobody").returncode == 3
     assert grayctl(g, "pause", "pay", "--if-revision", revision).returncode == 0
-    held = grayctl(g, "get", "pay")
+    held = grayctl(g, "get", "pay", "-o", "wide")
     for line in ("Step:", "3 of 5: pause until promote", "1 % set", "held by alice", "alice's pause was obeyed"):
         assert line in held.stdout, held.stdout
     assert "next: grayctl resume pay" in held.stderr

@@ -4,7 +4,7 @@
 
 typedef enum gr_exit gr_verb_run(struct gr_cli *cli, const struct gr_args *args);
 gr_verb_run gr_verb_list, gr_verb_get, gr_verb_status, gr_verb_history,
-    gr_verb_events;                                       // verb-look.c, verb-status.c
+    gr_verb_events;                                       // verb-look.c, verb-get.c, verb-status.c
 gr_verb_run gr_verb_explain, gr_verb_replay;              // verb-explain.c
 gr_verb_run gr_verb_apply, gr_verb_publish, gr_verb_lint; // verb-want.c, verb-publish.c
 gr_verb_run gr_verb_plan;                                 // verb-plan.c
