@@ -109,3 +109,15 @@
 #define GR_BACK_AGAIN_USEC_MAX 5000000ull // doubles up to this
 #define GR_BACK_TRIES_QUIET 5             // so many before it is told
 #define GR_BACK_TRIES_MAX 8               // for calls that do not end
+
+#define GR_DRILL_BYTES_MAX (64u * 1024) // one file
+#define GR_DRILL_LINES_MAX 128
+#define GR_DRILL_ARGS_MAX 6
+#define GR_DRILL_ROWS_MAX 8
+#define GR_DRILL_SETS_MAX 8
+#define GR_DRILL_PATIENCE_USEC 90000000ull // a drill's wait that names no time
+#define GR_DRILL_PATIENCE_USEC_MAX (600ull * 1000000)
+#define GR_DRILL_TRAFFICS_MAX 4
+#define GR_DRILL_CLIENTS_MAX 16   // of one traffic
+#define GR_DRILL_RATE_MAX 2000    // requests a second of one traffic
+#define GR_DRILL_RESULTS_MAX 1024 // read for one report

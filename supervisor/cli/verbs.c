@@ -120,6 +120,13 @@ static const struct gr_option call_options[] = {
 static const struct gr_option config_options[] = {
     {0, "running", NULL, "what the daemon runs with, not what the file says"}, {0}};
 
+static const struct gr_option drill_options[] = {
+    {0, "live", NULL, "against the running instance, in modules of the drill's own"},
+    {0, "modules", "DIRECTORY", "where the builds are that drills put"},
+    {0, "results", "DIRECTORY", "where results are kept (~/.local/state/grayling/drills)"},
+    {0, "strict", NULL, "a drill that is skipped counts as failed"},
+    {0}};
+
 const struct gr_verb gr_verbs[] = {
     {"list", "", "Modules on this host", "  grayctl list -o wide\n", 0, 0, NULL, gr_verb_list,
      HERE},
@@ -207,6 +214,10 @@ const struct gr_verb gr_verbs[] = {
      "  grayctl completion zsh > ~/.zfunc/_grayctl\n"
      "  grayctl completion fish > ~/.config/fish/completions/grayctl.fish\n",
      1, 1, NULL, gr_verb_completion, 0},
+    {"drill", "list|run|report [FILE]...", "Rehearse failures, and what came of it",
+     "  grayctl drill run drills/*.drill\n  grayctl drill run --live drill-crash.drill\n"
+     "  grayctl drill report -o json\n",
+     1, GR_ARGS_MAX, drill_options, gr_verb_drill, NONE_SUCH | BAD | HERE},
     {"doctor", "", "What is wrong with this host, and what to do", "  grayctl doctor\n", 0, 0, NULL,
      gr_verb_doctor, BAD},
     {"version", "", "Versions of grayctl and the daemon", "  grayctl version\n", 0, 0, NULL,
