@@ -40,6 +40,9 @@ class Bench:
         assert (m["phase"], m["reason"], m["stable"]["version"], m["candidate"]) == ("Degraded", reason, "1.0.0", None), m
         r = subprocess.run([BUILD / "grayctl", "--control", self.g.run / "control.sock", "status", "faulty"], capture_output=True, text=True)
         assert r.returncode == 4 and reason in r.stdout, (r.returncode, r.stdout)
+        if reason == "Crashed":
+            r = subprocess.run([BUILD / "grayctl", "--control", self.g.run / "control.sock", "explain", "faulty"], capture_output=True, text=True)
+            assert "\nfault: " in r.stdout and " 1.1.0: " in r.stdout and "\nbacktrace: " in r.stdout, r
         self.check_convicted(document, reason)
         return ev
 

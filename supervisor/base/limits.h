@@ -34,9 +34,15 @@
 #define GR_STATE_IMPORTS_MAX 64            // schema numbers that one contract may list
 #define GR_THREADS_MAX 64                  // dispatch threads
 #define GR_CALL_DEPTH_MAX 8                // module to module
-#define GR_STATE_BYTES_MAX (1ull << 30)    // of one memory object in which a module keeps state
-#define GR_STATE_OBJECTS_MAX 16            // of them held by one version
-#define GR_PARKED_MAX 8192                 // requests waiting for a gate; beyond: unavailable
+#define GR_FAULT_RECORDS_MAX 64            // versions whose faults are remembered
+#define GR_BREAKER_FAULTS_MAX 16           // that one may ask for before a breaker opens
+#define GR_BREAKER_FAULTS_DEFAULT 3
+#define GR_BREAKER_WINDOW_USEC_DEFAULT (60ull * 1000000)
+#define GR_BREAKER_BACKOFF_USEC_DEFAULT (5ull * 1000000)
+#define GR_BREAKER_BACKOFF_USEC_MAX (300ull * 1000000)
+#define GR_STATE_BYTES_MAX (1ull << 30) // of one memory object in which a module keeps state
+#define GR_STATE_OBJECTS_MAX 16         // of them held by one version
+#define GR_PARKED_MAX 8192              // requests waiting for a gate; beyond: unavailable
 #define GR_REQUEST_BYTES_MAX (4u << 20)
 #define GR_RESPONSE_BYTES_MAX (16u << 20)
 #define GR_HEADER_BYTES_MAX (16u * 1024)

@@ -50,13 +50,11 @@ void gr_log_init(const char *identifier)
 }
 
 // One event as names and values; the journal and the JSON line differ only in how they spell them.
-struct field {
-    const char *journal_name, *json_name, *value; // NULL or "": left out
-};
-#define FIELDS_MAX 10
+#define FIELDS_OWN 10
+#define FIELDS_MAX (FIELDS_OWN + GR_EVENT_FIELDS_MAX)
 
 struct record {
-    struct field fields[FIELDS_MAX];
+    struct gr_event_field fields[FIELDS_MAX]; // value NULL or "": left out
     char revision[24], priority[4];
 };
 
@@ -67,7 +65,7 @@ static void fill(struct record *r, const struct gr_event *ev)
         snprintf(r->revision, sizeof r->revision, "%" PRId64, ev->revision);
     else
         r->revision[0] = '\0';
-    const struct field fields[FIELDS_MAX] = {
+    const struct gr_event_field fields[FIELDS_MAX] = {
         {"PRIORITY", NULL, r->priority},
         {"SYSLOG_IDENTIFIER", "identifier", logger.identifier},
         {"MESSAGE_ID", "message_id", ev->message_id},
@@ -80,6 +78,8 @@ static void fill(struct record *r, const struct gr_event *ev)
         {"MESSAGE", "message", ev->message},
     };
     memcpy(r->fields, fields, sizeof fields);
+    for (size_t i = 0; i < ev->n_fields && i < GR_EVENT_FIELDS_MAX; i++)
+        r->fields[FIELDS_OWN + i] = ev->fields[i];
 }
 
 static int send_to_journal(const struct record *r)
@@ -87,7 +87,7 @@ static int send_to_journal(const struct record *r)
     GR_AUTO_BUF struct gr_buf text = GR_BUF(LINE_BYTES_MAX);
     size_t ends[FIELDS_MAX], n = 0;
     for (size_t i = 0; i < FIELDS_MAX; i++) {
-        const struct field *f = &r->fields[i];
+        const struct gr_event_field *f = &r->fields[i];
         if (!f->value || !*f->value)
             continue;
         int error = gr_buf_printf(&text, "%s=%s", f->journal_name, f->value);
@@ -129,7 +129,7 @@ static int put_json(struct gr_buf *line, const struct record *r, enum gr_log_lev
     int error = gr_buf_printf(line, "{\"time\":\"%s\",\"level\":\"%s\"",
                               gr_wall_format(gr_wall_now(), now), level_names[level]);
     for (size_t i = 0; i < FIELDS_MAX && error == 0; i++) {
-        const struct field *f = &r->fields[i];
+        const struct gr_event_field *f = &r->fields[i];
         if (!f->json_name || !f->value || !*f->value)
             continue;
         error = gr_buf_printf(line, ",\"%s\":", f->json_name);

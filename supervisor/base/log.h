@@ -14,12 +14,18 @@ enum gr_log_level {
 
 // Every kind of event has one MESSAGE_ID (128-bit hex) and one catalog text in
 // systemd/grayling.catalog.
+struct gr_event_field { // one more, "GRAYLING_METHOD" in the journal and "method" in JSON
+    const char *journal_name, *json_name, *value;
+};
+#define GR_EVENT_FIELDS_MAX 8
 struct gr_event {
     const char *message_id; // one of GR_MSG_*
     enum gr_log_level level;
     const char *module, *version, *rollout, *phase, *reason; // each may be NULL
     int64_t revision;                                        // 0: none
     const char *message;                                     // a sentence
+    size_t n_fields;
+    const struct gr_event_field *fields;
 };
 // Before there are threads; detects JOURNAL_STREAM; GRAYLING_LOG_LEVEL=debug lowers the bar from
 // info. `identifier` is borrowed for ever.
@@ -55,6 +61,8 @@ void gr_log_event(const struct gr_event *ev);
 #define GR_MSG_STEERED "6f0c1d2e3a4b4c5d8e9f101112131431" // an operator's order was obeyed
 // an operator's intent was refused
 #define GR_MSG_ORDER_REFUSED "6f0c1d2e3a4b4c5d8e9f101112131432"
+#define GR_MSG_BREAKER_OPENED "6f0c1d2e3a4b4c5d8e9f101112131460"
+#define GR_MSG_BREAKER_CLOSED "6f0c1d2e3a4b4c5d8e9f101112131461"
 #define GR_MSG_START_DIED "6f0c1d2e3a4b4c5d8e9f101112131450" // with a candidate in play
 #define GR_MSG_SAFE_MODE "6f0c1d2e3a4b4c5d8e9f101112131451"
 #define GR_MSG_SAFE_MODE_LEFT "6f0c1d2e3a4b4c5d8e9f101112131452"

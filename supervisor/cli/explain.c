@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BACKTRACE_SHOWN 8
+
 static double number(const cJSON *o, const char *path)
 {
     const cJSON *n = gr_output_find(o, path);
@@ -113,6 +115,59 @@ static void say_intent(const cJSON *m, char *buf, size_t cap)
              refused ? "was refused" : "was obeyed");
 }
 
+static void say_faults(const cJSON *m, char *buf, size_t cap)
+{
+    int len = 0;
+    const cJSON *n;
+    cJSON_ArrayForEach(n, gr_output_find(m, "stable.faults_by"))
+    {
+        if (len < (int)cap)
+            len += snprintf(buf + len, cap - (size_t)len, "%s%.0f %s", len ? ", " : "",
+                            cJSON_GetNumberValue(n), n->string);
+    }
+}
+
+static void say_breaker(const cJSON *m, char *buf, size_t cap)
+{
+    const char *state = gr_output_text(m, "stable.breaker.state");
+    char left[32] = "";
+    uint64_t usec = (uint64_t)number(m, "stable.breaker.left_usec");
+    if (usec)
+        gr_duration_format(usec / GR_USEC_PER_SEC * GR_USEC_PER_SEC, left);
+    if (*state && (strcmp(state, "closed") != 0 || number(m, "stable.breaker.faults") > 0))
+        snprintf(buf, cap, "%s, %.0f faults lately%s%s", state, number(m, "stable.breaker.faults"),
+                 usec ? ", half-open in " : "", left);
+}
+
+static void say_fault(const cJSON *m, char *buf, size_t cap)
+{
+    if (!has(m, "fault.kind"))
+        return;
+    const char *signal = gr_output_text(m, "fault.signal");
+    snprintf(buf, cap, "%s %.40s: %.16s%s%.16s%s%.24s%.160s in %.100s, request %.40s",
+             gr_output_text(m, "fault.at"), gr_output_text(m, "fault.version"),
+             gr_output_text(m, "fault.kind"), *signal ? " " : "", signal, *signal ? " at " : " ",
+             *signal ? gr_output_text(m, "fault.address") : "", gr_output_text(m, "fault.detail"),
+             gr_output_text(m, "fault.method"), gr_output_text(m, "fault.request_id"));
+}
+
+// The innermost frames: those of the module. `-o json` has all.
+static void say_backtrace(const cJSON *m, char *buf, size_t cap)
+{
+    int left = BACKTRACE_SHOWN, len = 0;
+    const cJSON *f;
+    if (!cJSON_GetArraySize(gr_output_find(m, "fault.frames")))
+        return;
+    if (has(m, "fault.build_id"))
+        len = snprintf(buf, cap, "build-id %.80s", gr_output_text(m, "fault.build_id"));
+    cJSON_ArrayForEach(f, gr_output_find(m, "fault.frames"))
+    {
+        if (cJSON_IsString(f) && left-- > 0 && len < (int)cap)
+            len +=
+                snprintf(buf + len, cap - (size_t)len, "%s%.95s", len ? " " : "", f->valuestring);
+    }
+}
+
 void gr_explain_add_shown(cJSON *module)
 {
     const cJSON *r = gr_output_find(module, "rollout");
@@ -121,13 +176,13 @@ void gr_explain_add_shown(cJSON *module)
         const char *name;
         void (*say)(const cJSON *o, char *buf, size_t cap);
         bool of_module;
-    } lines[] = {{"step", say_step, false},
-                 {"weight", say_weight, false},
-                 {"pause", say_pause, false},
-                 {"one_way", say_door, false},
-                 {"intent", say_intent, true}};
+    } lines[] = {{"step", say_step, false},         {"weight", say_weight, false},
+                 {"pause", say_pause, false},       {"one_way", say_door, false},
+                 {"intent", say_intent, true},      {"faults", say_faults, true},
+                 {"breaker", say_breaker, true},    {"fault", say_fault, true},
+                 {"backtrace", say_backtrace, true}};
     for (size_t i = 0; shown && i < GR_COUNT(lines); i++) {
-        char text[512] = "";
+        char text[1024] = "";
         lines[i].say(lines[i].of_module ? module : r, text, sizeof text);
         if (*text)
             cJSON_AddStringToObject(shown, lines[i].name, text);

@@ -3,7 +3,8 @@
 #include "cli/cli.h"
 
 // Adds "shown" to a module as the control socket tells it: {"step","weight","pause","verdict",
-// "intent"}, each one line, absent when there is nothing to say; for tables only.
+// "intent","faults","breaker","fault","backtrace"}, each one line, absent when there is nothing to
+// say; for tables only.
 void gr_explain_add_shown(cJSON *module);
 // The next command, or what to do, in half a sentence. `phase` and `reason` are the rollout's,
 // `hold` is why it is paused ("": it is not).

@@ -143,8 +143,23 @@ static void print_explained(FILE *out, const cJSON *answer)
             cJSON_GetNumberValue(gr_output_find(answer, "rollout")), decision(phase), phase,
             *reason ? ", " : "", reason, gr_output_text(answer, "updated"));
     fprintf(out, "why: %s\n", gr_output_text(answer, "message"));
+    if (*gr_output_text(answer, "fault"))
+        fprintf(out, "fault: %s\nbacktrace: %s\n", gr_output_text(answer, "fault"),
+                gr_output_text(answer, "backtrace"));
     fprintf(out, "next: %s\n", gr_output_text(answer, "next"));
     cJSON_ArrayForEach(member, gr_output_find(answer, "modules")) print_member(out, answer, member);
+}
+
+// The evidence of the version that the rollout was about.
+static void add_evidence(cJSON *now, const char *version, cJSON *answer)
+{
+    static const char *const lines[] = {"fault", "backtrace"};
+    if (!*version || strcmp(gr_output_text(now, "fault.version"), version) != 0)
+        return;
+    gr_explain_add_shown(now);
+    const cJSON *shown = gr_output_find(now, "shown");
+    for (size_t i = 0; i < GR_COUNT(lines); i++)
+        cJSON_AddStringToObject(answer, lines[i], gr_output_text(shown, lines[i]));
 }
 
 static void add_next(struct gr_cli *cli, cJSON *answer)
@@ -158,6 +173,8 @@ static void add_next(struct gr_cli *cli, cJSON *answer)
     bool same = gr_cli_request(cli, "GET", path, NULL, 0, &now, &e) >= 0 &&
                 cJSON_GetNumberValue(gr_output_find(now, "rollout.id")) ==
                     cJSON_GetNumberValue(gr_output_find(answer, "rollout"));
+    if (same)
+        add_evidence(now, gr_output_text(first, "to.version"), answer);
     if (same)
         gr_explain_next_of(now, next, sizeof next);
     else

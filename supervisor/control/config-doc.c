@@ -37,6 +37,12 @@ static const struct gr_config_doc docs[] = {
      "win."},
     {"Dispatch", "Threads", "number up to 64", "(one per processor)",
      "Threads that run modules. 0: one per processor."},
+    {"Dispatch", "BreakerFaults", "number up to 16", "3",
+     "So many faults of a version within BreakerWindow open its breaker: its calls are answered "
+     "unavailable. 0: never."},
+    {"Dispatch", "BreakerWindow", "duration over 0, up to 24h", "1m", "How long a fault counts."},
+    {"Dispatch", "BreakerBackoff", "duration over 0, up to 24h", "5s",
+     "How long an open breaker refuses before it lets one call try. Doubles each time, up to 5m."},
     {"Admin", "Listen", "IPV4:PORT, [IPV6]:PORT, *:PORT or unix:/PATH", "127.0.0.1:9464",
      "Where metrics are served. Empty: nowhere."},
     {"Artifacts", "AllowSchemes", "https, http, file, separated by spaces", "https file",

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define PRINT_BYTES_MAX (1u << 20)
+#define SPAN_USEC_MAX (24 * 3600 * GR_USEC_PER_SEC)
 #define NEAR 3 // edits up to which another key is worth suggesting
 
 enum kind {
@@ -26,6 +27,8 @@ enum kind {
     ENDPOINTS,
     LISTEN,
     COUNT,
+    FAULTS,
+    SPAN, // a duration over 0
     SIZE,
     DURATION,
     BOOL
@@ -51,6 +54,9 @@ static const struct key {
     {"Etcd", "KeyFile", CREDENTIAL, AT(etcd_key_file)},
     {"Dispatch", "Listen", LISTEN, AT(listen)},
     {"Dispatch", "Threads", COUNT, AT(threads)},
+    {"Dispatch", "BreakerFaults", FAULTS, AT(breaker.faults)},
+    {"Dispatch", "BreakerWindow", SPAN, AT(breaker.window_usec)},
+    {"Dispatch", "BreakerBackoff", SPAN, AT(breaker.backoff_usec)},
     {"Admin", "Listen", ADDRESS, AT(admin_listen)},
     {"Artifacts", "AllowSchemes", SCHEMES, AT(allow_schemes)},
     {"Artifacts", "AllowHosts", TEXT, AT(allow_hosts)},
@@ -216,12 +222,21 @@ static int set_duration(const struct assignment *a, uint64_t *at)
     return 0;
 }
 
-static int set_threads(const struct assignment *a)
+static int set_count(const struct assignment *a, uint64_t max, unsigned *at)
 {
     uint64_t n = 0;
-    int k = set_number(a, GR_THREADS_MAX, &n);
-    a->config->threads = (unsigned)n;
+    int k = set_number(a, max, &n);
+    *at = (unsigned)n;
     return k;
+}
+
+static int set_span(const struct assignment *a, uint64_t *at)
+{
+    uint64_t usec = 0;
+    if (gr_duration_parse(a->value, &usec) < 0 || usec == 0 || usec > SPAN_USEC_MAX)
+        return refuse(a, a->value, "no duration; expected one like 60s or 5m, up to 24h");
+    *at = usec;
+    return 0;
 }
 
 // A value of --set wins over those of the files; among themselves they add up.
@@ -265,7 +280,11 @@ static int set_value(const struct assignment *a, bool first_from_here)
     case LISTEN:
         return set_listen(a, first_from_here);
     case COUNT:
-        return set_threads(a);
+        return set_count(a, GR_THREADS_MAX, at);
+    case FAULTS:
+        return set_count(a, GR_BREAKER_FAULTS_MAX, at);
+    case SPAN:
+        return set_span(a, at);
     case SIZE:
         return set_size(a);
     case DURATION:
@@ -399,12 +418,14 @@ static int print_key(const struct gr_config *c, const struct key *key, struct gr
     case LISTEN:
         return print_listen(c, key->name, b);
     case COUNT:
-        return gr_buf_printf(b, "%s=%u\n", key->name, c->threads);
-    case SIZE:
-        return gr_buf_printf(b, "%s=%llu\n", key->name, (unsigned long long)c->max_bytes);
+    case FAULTS:
+        return gr_buf_printf(b, "%s=%u\n", key->name, *(const unsigned *)at);
+    case SPAN:
     case DURATION:
         return gr_buf_printf(b, "%s=%s\n", key->name,
-                             gr_duration_format(c->stable_after_usec, duration));
+                             gr_duration_format(*(const uint64_t *)at, duration));
+    case SIZE:
+        return gr_buf_printf(b, "%s=%llu\n", key->name, (unsigned long long)c->max_bytes);
     case BOOL:
         return gr_buf_printf(b, "%s=%s\n", key->name, c->sealed_modules ? "yes" : "no");
     }

@@ -3,11 +3,12 @@
 #pragma once
 #include "base/error.h"
 #include "base/name.h"
+#include "dispatch/breaker.h"
 #include <stdint.h>
 
 #define GR_LISTEN_MAX 8
 #define GR_ENDPOINTS_MAX 16
-#define GR_CONFIG_KEYS 21
+#define GR_CONFIG_KEYS 24
 struct gr_config {
     struct gr_name service;  // [Service] Name
     struct gr_name instance; // default: host name, lower-cased
@@ -21,7 +22,8 @@ struct gr_config {
     size_t n_listen;
     char *listen[GR_LISTEN_MAX]; // "127.0.0.1:8080", "[::1]:8080", "unix:/path"
     unsigned threads;            // 0: one per processor
-    char *admin_listen;          // NULL: none
+    struct gr_breaker_policy breaker;
+    char *admin_listen; // NULL: none
     char *allow_schemes, *allow_hosts, *file_roots;
     uint64_t max_bytes;
     char *trust_root_file; // NULL: digest only

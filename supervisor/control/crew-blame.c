@@ -17,7 +17,7 @@ static bool answers_for(const struct gr_rollout *r, bool candidate)
 static struct gr_blame blame_slot(struct gr_hosted *h, int slot)
 {
     struct gr_manager *m = h->manager;
-    struct gr_blame b = {0};
+    struct gr_blame b = {.slot = slot};
     for (size_t i = 0; i < h->n_places && slot >= 0 && !b.place; i++)
         if (h->places[i].stable == slot || h->places[i].candidate == slot)
             b.place = &h->places[i];
@@ -41,45 +41,60 @@ static struct gr_blame blame_slot(struct gr_hosted *h, int slot)
 void gr_crew_on_fault(struct gr_hosted *h, const cJSON *msg)
 {
     struct gr_manager *m = h->manager;
-    uint64_t slot = GR_INSTANCES_MAX;
-    const char *detail = "", *name = "", *method = "", *address = "", *request = "";
+    uint64_t slot = 0;
     char how[256];
-    (void)!gr_json_uint(msg, "", "instance", GR_JSON_REQUIRED, 0, GR_INSTANCES_MAX - 1, &slot,
-                        NULL);
-    (void)!gr_json_string(msg, "", "detail", GR_JSON_OPTIONAL, &detail, NULL);
-    (void)!gr_json_string(msg, "", "signal", GR_JSON_OPTIONAL, &name, NULL);
-    (void)!gr_json_string(msg, "", "method", GR_JSON_OPTIONAL, &method, NULL);
-    (void)!gr_json_string(msg, "", "address", GR_JSON_OPTIONAL, &address, NULL);
-    (void)!gr_json_string(msg, "", "request_id", GR_JSON_OPTIONAL, &request, NULL);
-    const cJSON *frame = cJSON_GetArrayItem(gr_json_get(msg, "frames"), 0);
-    m->faults++;
+    if (gr_json_uint(msg, "", "instance", GR_JSON_REQUIRED, 0, GR_INSTANCES_MAX - 1, &slot, NULL) <
+            0 ||
+        !h->held[slot].version[0])
+        return;
+    const struct gr_fault_note *n = gr_crew_note_fault(h, (int)slot, msg);
     const struct gr_blame b = blame_slot(h, (int)slot);
-    const char *module = b.place ? b.place->module.s : NULL;
-    const char *version = b.version ? b.version->version.text : "";
+    const char *module = h->held[slot].module.s, *version = h->held[slot].version;
     struct gr_error e = {0};
-    if (*name)
-        snprintf(how, sizeof how, "%s at address %s", name, address);
+    if (*n->signal)
+        snprintf(how, sizeof how, "%s at address %s", n->signal, n->address);
     else
-        snprintf(how, sizeof how, "%s", detail);
+        snprintf(how, sizeof how, "%s", n->detail);
     gr_error_set(
         &e, -EFAULT, GR_REASON_CRASHED,
-        "%s %s faulted in %s: %s, code at %s, request %s; expected it to return. %s",
-        module ? module : "a module", version, method, how,
-        cJSON_IsString(frame) ? frame->valuestring : "?", request,
+        "%s %s faulted in %s: %s, code at %s, request %s; expected it to return. %s", module,
+        version, n->method, how, n->n_frames ? n->frames[0] : "?", n->request_id,
         !b.r ? "The worker is replaced, since its memory is not trusted any more"
         : gr_member_reconfigures(&gr_rollout_row(b.r)->members[b.member])
             ? "The configuration before is put in force and this one is quarantined for this "
               "digest: publish a mended configuration"
             : "The version before is put in force and this digest is quarantined: publish a "
               "mended build");
-    gr_manager_tell(m, GR_MSG_FAULT, GR_LOG_ERROR, module, version,
-                    b.r ? gr_rollout_row(b.r)->id : 0, NULL, GR_REASON_CRASHED, e.message);
+    gr_manager_tell_fault(m, GR_MSG_FAULT, module, version, b.r ? gr_rollout_row(b.r)->id : 0, n,
+                          e.message);
     bool first = !h->tainted;
     h->tainted = true;
     if (b.r)
         gr_rollout_fail(b.r, b.member, &e);
     if (first)
         gr_manager_replace_worker(m, "a module faulted in it");
+}
+
+// Of those that a thread was inside of (thread -1: any did), whoever is on trial; else the only
+// one.
+static struct gr_blame blame_who_was_inside(struct gr_hosted *h, const struct gr_in_call *calls,
+                                            size_t n, int32_t thread, const char **ret_method,
+                                            const char **ret_request)
+{
+    struct gr_blame b = {.slot = -1};
+    bool several = false;
+    for (size_t i = 0; i < n && !b.r; i++) {
+        if (thread >= 0 && calls[i].thread != (unsigned)thread)
+            continue;
+        const struct gr_blame q = blame_slot(h, (int)calls[i].slot);
+        several |= b.place && q.slot != b.slot;
+        if (!q.place || (b.place && !q.r))
+            continue;
+        b = q;
+        *ret_method = calls[i].method;
+        *ret_request = calls[i].request_id;
+    }
+    return b.r || !several ? b : (struct gr_blame){.slot = -1};
 }
 
 // Evidence of the dying handler first; else who was inside a call. SIGKILL and SIGTERM come from
@@ -95,14 +110,10 @@ struct gr_blame gr_crew_culprit(struct gr_hosted *h, const struct gr_worker_deat
     size_t n = foreign && !evident ? 0 : gr_stats_in_calls(s, calls, GR_COUNT(calls));
     struct gr_blame b = blame_slot(h, evident ? ev.slot : -1);
     const char *method = evident ? ev.method : "", *request = evident ? ev.request_id : "";
-    for (size_t i = 0; i < n && !b.place; i++)
-        if (!evident || ev.thread < 0 || calls[i].thread == (unsigned)ev.thread) {
-            const struct gr_blame q = blame_slot(h, (int)calls[i].slot);
-            if (q.r) {
-                b = q;
-                method = calls[i].method;
-            }
-        }
+    if (!b.place)
+        b = blame_who_was_inside(h, calls, n, evident ? ev.thread : -1, &method, &request);
+    snprintf(b.method, sizeof b.method, "%s", method);
+    snprintf(b.request_id, sizeof b.request_id, "%s", request);
     gr_error_set(
         e, -EFAULT, GR_REASON_CRASHED,
         "the worker ended with %s %d%s%s%s%s%s%s%s%s; expected it to serve. %s",

@@ -294,6 +294,9 @@ static void on_table_set(void *u, const cJSON *reply, const struct gr_error *e)
             gr_worker_kill(h->worker);
         return;
     }
+    if (h->manager->active)
+        gr_crew_keep_breakers(h->manager->active);
+    gr_crew_give_breakers(h);
     cJSON *m = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "serve");
     if (gr_worker_request(h->worker, m, -1, ANSWER_USEC, on_serving, h) < 0)

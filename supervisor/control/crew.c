@@ -25,6 +25,8 @@ static void on_event(void *u, struct gr_worker *w, const cJSON *msg)
     (void)!gr_json_string(msg, "", "type", GR_JSON_REQUIRED, &type, NULL);
     if (strcmp(type, "fault") == 0)
         gr_crew_on_fault(h, msg);
+    else if (strcmp(type, "breaker") == 0)
+        gr_crew_on_breaker(h, msg);
     else if (strcmp(type, "harm") == 0)
         gr_manager_on_harm(h->manager, msg);
 }
@@ -111,11 +113,19 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
         struct gr_error e = {0};
         for (size_t i = 0; was_active && i < m->n_rollouts; i++)
             gr_rollout_measure(m->rollouts[i]);
+        if (was_active)
+            gr_crew_keep_breakers(h);
         const struct gr_blame b = gr_crew_culprit(h, d, &e);
+        const struct gr_fault_note *n = gr_crew_note_death(h, &b, d);
+        const int64_t rollout = b.r ? gr_rollout_row(b.r)->id : 0;
         m->tally[GR_TALLY_RESTART_CRASH]++;
-        gr_manager_tell(m, GR_MSG_WORKER_DIED, GR_LOG_ERROR, b.place ? b.place->module.s : NULL,
-                        NULL, b.r ? gr_rollout_row(b.r)->id : 0, NULL, GR_REASON_CRASHED,
-                        e.message);
+        if (n)
+            gr_manager_tell_fault(m, GR_MSG_WORKER_DIED, b.place->module.s, h->held[b.slot].version,
+                                  rollout, n, e.message);
+        else
+            gr_manager_tell(m, GR_MSG_WORKER_DIED, GR_LOG_ERROR, NULL, NULL, rollout, NULL,
+                            GR_REASON_CRASHED, e.message);
+        gr_crew_count_death(h, &b);
         if (was_active)
             m->active = NULL;
         if (was_active)
@@ -168,6 +178,7 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
                                        .harms_fd = m->harms_fd,
                                        .adopt_fd = adopt_fd,
                                        .threads = m->config->threads,
+                                       .breaker = m->config->breaker,
                                        .listeners = l,
                                        .n_listeners = m->listeners.n};
     const struct gr_worker_callbacks cb = {

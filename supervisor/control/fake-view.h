@@ -13,6 +13,7 @@ struct gr_fake_view {
     struct gr_view_count swaps[2];
     struct gr_verdict_record verdict;
     struct gr_view_station stations[2];
+    struct gr_fault_record fault;
 };
 
 static inline void gr_fake_version(struct gr_view_version *v, const char *version, const char *role,
@@ -31,7 +32,6 @@ static inline void gr_fake_counters(struct gr_counters *c)
     *c = (struct gr_counters){.requests = {[0] = 990, [3] = 4, [13] = 6},
                               .in_flight = 2,
                               .faults = 1,
-                              .faults_by = {[GR_FAULT_ASSERT] = 1},
                               .latency_sum_nsec = 2000000000};
     c->latency.count[gr_histogram_bucket(1500000)] = 980;
     c->latency.count[gr_histogram_bucket(40000000)] = 20;
@@ -62,6 +62,20 @@ static inline void gr_fake_view_init(struct gr_fake_view *f)
     pay->rollout = pay->observed_revision = 42;
     gr_fake_version(&pay->stable, "1.1.0", "stable", 10000, 1, &f->counters[0]);
     gr_fake_version(&pay->previous, "1.0.0", "previous", 0, 0, &f->counters[1]);
+    f->fault = (struct gr_fault_record){
+        .module = {"pay"}, .version = "1.1.0", .n = {[GR_FAULT_ASSERT] = 1}, .deaths = 2};
+    f->fault.last = (struct gr_fault_note){.at = {1795496766000000},
+                                           .kind = "assert",
+                                           .detail = "pay.c:42: charge: assertion 'x' failed",
+                                           .method = "com.example.pay.PayService/Charge",
+                                           .request_id = "r-1",
+                                           .build_id = "0123abcd",
+                                           .n_frames = 1,
+                                           .frames = {"pay-1.1.0.so+0x12f"}};
+    pay->stable.faults = pay->fault = &f->fault;
+    pay->stable.breaker = GR_BREAKER_OPEN;
+    pay->stable.breaker_faults = 3;
+    pay->stable.breaker_left_usec = 4000000;
     strcpy(pay->last_good, "1.0.0");
     pay->verdict = &f->verdict;
     pay->updated.usec = 1795496766123456;

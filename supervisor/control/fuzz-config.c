@@ -8,6 +8,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct gr_config *read_text(const char *text, size_t len, struct gr_error *e)
 {
     struct gr_config *c = calloc(1, sizeof *c);
+    if (c)
+        c->breaker = GR_BREAKER_POLICY_DEFAULT; // no file may set its times to nothing
     if (!c || gr_config_take_text(c, "input", text, len, e) == 0)
         return c;
     gr_config_free(c);

@@ -155,7 +155,11 @@ int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char 
         return k;
     }
     h->slot_used[slot] = true;
-    h->held[slot] = (struct gr_held_file){.digest = *gr_verified_digest(v), .copy = copy};
+    h->held[slot] = (struct gr_held_file){
+        .digest = *gr_verified_digest(v), .copy = copy, .module = *gr_verified_module(v)};
+    snprintf(h->held[slot].version, sizeof h->held[slot].version, "%s",
+             gr_verified_version(v)->text);
+    snprintf(h->held[slot].build_id, sizeof h->held[slot].build_id, "%s", gr_verified_build_id(v));
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "control/contracts.h"
 #include "control/control-api.h"
+#include "control/fault-book.h"
 #include "control/intents.h"
 #include "control/listeners.h"
 #include "control/manager.h"
@@ -37,6 +38,8 @@ struct gr_hosted { // a worker and what it holds
     struct gr_held_file {
         struct gr_digest digest;
         unsigned copy;
+        struct gr_name module;
+        char version[GR_VERSION_MAX + 1], build_id[81];
     } held[GR_INSTANCES_MAX]; // what a used slot has mapped
     size_t loading;           // answers outstanding while it is built
     struct gr_mono spawned;
@@ -111,6 +114,7 @@ struct gr_manager {
     struct gr_hosted *active; // the one that serves; NULL: none now
     uint64_t n_workers;       // ever
     struct gr_mend *mends;    // artifacts that the store lost
+    struct gr_fault_book *faults;
     bool replace_wanted;
     char replace_why[128];
     unsigned deaths_in_a_row;
@@ -135,7 +139,7 @@ struct gr_manager {
     } * told;
     size_t n_told;
     uint64_t tally[GR_TALLY_COUNT];
-    uint64_t rollbacks[GR_REASON_COUNT], refused[GR_REASON_COUNT], faults;
+    uint64_t rollbacks[GR_REASON_COUNT], refused[GR_REASON_COUNT];
     struct gr_view_station stations[GR_STATIONS]; // since the start
     struct gr_view view;
     void *view_memory;
@@ -145,6 +149,10 @@ struct gr_manager {
 void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, const char *module,
                      const char *version, int64_t rollout, const char *phase, enum gr_reason reason,
                      const char *message);
+// As above, with the evidence as fields.
+void gr_manager_tell_fault(struct gr_manager *m, const char *message_id, const char *module,
+                           const char *version, int64_t rollout, const struct gr_fault_note *n,
+                           const char *message);
 struct gr_told *gr_manager_told(struct gr_manager *m, const struct gr_name *module); // makes it
 // Part of what is committed cannot be served now: Degraded until a worker newer than the one of
 // this number has it, or no row names it any more. `loud`: also an event.
@@ -346,14 +354,30 @@ struct gr_desired *gr_crew_older(struct gr_manager *m, const struct gr_committed
 // The version in a slot, and the rollout that answers for it; r NULL: it is in force without one.
 struct gr_blame {
     struct gr_place *place; // NULL: nobody
+    int slot;
     const struct gr_desired *version;
     struct gr_rollout *r;
     size_t member;
+    char method[64], request_id[40]; // of a death
 };
 void gr_crew_on_fault(struct gr_hosted *h, const cJSON *message);
 // Whom the death is blamed on, and *e says so.
 struct gr_blame gr_crew_culprit(struct gr_hosted *h, const struct gr_worker_death *d,
                                 struct gr_error *e);
+
+// crew-faults.c
+// Into the book. The slot is one that the worker holds or has held.
+const struct gr_fault_note *gr_crew_note_fault(struct gr_hosted *h, int slot, const cJSON *message);
+// Into the book; NULL: nobody is to blame.
+const struct gr_fault_note *gr_crew_note_death(struct gr_hosted *h, const struct gr_blame *b,
+                                               const struct gr_worker_death *d);
+void gr_crew_count_death(struct gr_hosted *h, const struct gr_blame *b); // for the breaker
+void gr_crew_tell_breaker(struct gr_hosted *h, int slot, enum gr_breaker_state state,
+                          unsigned recent, uint64_t left_usec);
+void gr_crew_on_breaker(struct gr_hosted *h, const cJSON *message);
+// From the worker that serves into the book, and from there to one that does not serve yet.
+void gr_crew_keep_breakers(struct gr_hosted *h);
+void gr_crew_give_breakers(struct gr_hosted *h);
 
 // manager-view.c
 const struct gr_view *gr_manager_view(struct gr_manager *m);

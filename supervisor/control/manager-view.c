@@ -15,10 +15,22 @@ struct memory { // everything that the view points into
     struct gr_view_count values[SERIES][GR_REASON_COUNT];
 };
 
-static void fill_version(struct memory *mem, struct gr_hosted *h, const struct gr_desired *d,
+static void fill_breaker(const struct gr_manager *m, struct gr_hosted *h, int slot,
+                         struct gr_view_version *ret)
+{
+    struct gr_breaker b;
+    uint64_t now = gr_mono_now().usec;
+    gr_stats_breaker(gr_worker_stats(h->worker), (unsigned)slot, &b);
+    ret->breaker = gr_breaker_state(&b, now);
+    ret->breaker_faults = gr_breaker_recent(&b, &m->config->breaker, now);
+    ret->breaker_left_usec = gr_breaker_left_usec(&b, now);
+}
+
+static void fill_version(const struct gr_manager *m, struct memory *mem, const struct gr_desired *d,
                          const char *role, unsigned permyriad, int slot,
                          struct gr_view_version *ret)
 {
+    struct gr_hosted *h = m->active;
     *ret = (struct gr_view_version){.slot = slot, .present = d != NULL};
     if (!d)
         return;
@@ -26,9 +38,11 @@ static void fill_version(struct memory *mem, struct gr_hosted *h, const struct g
     gr_digest_format(&d->digest, ret->hash);
     snprintf(ret->role, sizeof ret->role, "%s", role);
     ret->permyriad = permyriad;
+    ret->faults = gr_fault_book_find(m->faults, &d->module, &d->digest);
     if (h && slot >= 0 && mem->n_counters < GR_COUNT(mem->counters)) {
         ret->counters = &mem->counters[mem->n_counters++];
         gr_stats_read(gr_worker_stats(h->worker), (unsigned)slot, ret->counters);
+        fill_breaker(m, h, slot, ret);
     }
 }
 
@@ -92,6 +106,26 @@ static void fill_gray(struct gr_rollout *r, size_t member, struct gr_view_gray *
     gr_rollout_share(r, member, &g->seen_candidate, &g->seen_stable);
 }
 
+// A version in force that answers nothing is worse than whatever was told last.
+static void fill_broken(struct gr_view_module *v)
+{
+    char left[32];
+    if (v->stable.breaker == GR_BREAKER_CLOSED)
+        return;
+    if (strcmp(v->phase, "Healthy") == 0)
+        snprintf(v->phase, sizeof v->phase, "Degraded");
+    if (v->reason)
+        return;
+    v->reason = GR_REASON_CRASHED;
+    gr_duration_format(v->stable.breaker_left_usec, left);
+    snprintf(v->message, sizeof v->message,
+             "the breaker of %s %s is %s%s%s: it faulted too often. Publish a mended build, or go "
+             "back: grayctl undo %s",
+             v->module.s, v->stable.version, gr_breaker_state_name(v->stable.breaker),
+             v->stable.breaker == GR_BREAKER_OPEN ? ", half-open in " : "",
+             v->stable.breaker == GR_BREAKER_OPEN ? left : "", v->module.s);
+}
+
 static void fill_module(struct gr_manager *m, struct memory *mem, const struct gr_name *name,
                         struct gr_view_module *v)
 {
@@ -128,16 +162,18 @@ static void fill_module(struct gr_manager *m, struct memory *mem, const struct g
         fill_gray(r, member, &v->gray);
         if (gr_rollout_is_gray(r) && rr->members[member].to)
             share = rr->gray.weight_permyriad;
-        fill_version(mem, h, rr->gray.swapped ? NULL : rr->members[member].to, "candidate", share,
+        fill_version(m, mem, rr->gray.swapped ? NULL : rr->members[member].to, "candidate", share,
                      gr_rollout_slot(r, member), &v->candidate);
         // what a message says changes while the rollout waits
         if (gr_rollout_is_gray(r))
             snprintf(v->message, sizeof v->message, "%s", rr->message);
     }
-    fill_version(mem, h, row ? row->release : NULL, "stable", 10000 - share, p ? p->stable : -1,
+    fill_version(m, mem, row ? row->release : NULL, "stable", 10000 - share, p ? p->stable : -1,
                  &v->stable);
-    fill_version(mem, h, row ? row->previous : NULL, "previous", 0, p ? p->previous : -1,
+    fill_version(m, mem, row ? row->previous : NULL, "previous", 0, p ? p->previous : -1,
                  &v->previous);
+    fill_broken(v);
+    v->fault = gr_fault_book_newest(m->faults, name);
     v->n_intents = gr_intents_results(m->intents, name, &v->intents);
     if (row && row->last_good)
         snprintf(v->last_good, sizeof v->last_good, "%s", row->last_good->version.text);

@@ -28,9 +28,9 @@ struct gr_told *gr_manager_told(struct gr_manager *m, const struct gr_name *modu
     return &m->told[m->n_told++];
 }
 
-void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, const char *module,
-                     const char *version, int64_t rollout, const char *phase, enum gr_reason reason,
-                     const char *message)
+static void tell(struct gr_manager *m, const char *message_id, int level, const char *module,
+                 const char *version, int64_t rollout, const char *phase, enum gr_reason reason,
+                 const char *message, const struct gr_event_field *fields, size_t n_fields)
 {
     char id[24] = "";
     if (rollout)
@@ -45,7 +45,9 @@ void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, co
                                 .revision = m->now.revision,
                                 .message = message && *message ? message
                                            : phase             ? phase
-                                                               : ""};
+                                                               : "",
+                                .n_fields = n_fields,
+                                .fields = fields};
     gr_log_event(&ev);
     struct gr_event_row row = {.at = gr_wall_now(), .rollout = rollout};
     snprintf(row.module, sizeof row.module, "%s", module ? module : "");
@@ -58,6 +60,37 @@ void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, co
         gr_log(GR_LOG_DEBUG, "the event could not be journaled: %s", e.message);
     if (m->control)
         gr_control_notify(m->control);
+}
+
+void gr_manager_tell(struct gr_manager *m, const char *message_id, int level, const char *module,
+                     const char *version, int64_t rollout, const char *phase, enum gr_reason reason,
+                     const char *message)
+{
+    tell(m, message_id, level, module, version, rollout, phase, reason, message, NULL, 0);
+}
+
+void gr_manager_tell_fault(struct gr_manager *m, const char *message_id, const char *module,
+                           const char *version, int64_t rollout, const struct gr_fault_note *n,
+                           const char *message)
+{
+    char frames[sizeof n->frames];
+    size_t len = 0;
+    frames[0] = '\0';
+    for (size_t i = 0; i < n->n_frames; i++)
+        len +=
+            (size_t)snprintf(frames + len, sizeof frames - len, "%s%s", i ? " " : "", n->frames[i]);
+    const struct gr_event_field fields[] = {
+        {"GRAYLING_FAULT", "fault", n->kind},
+        {"GRAYLING_SIGNAL", "signal", n->signal},
+        {"GRAYLING_ADDRESS", "address", n->address},
+        {"GRAYLING_DETAIL", "detail", n->detail},
+        {"GRAYLING_METHOD", "method", n->method},
+        {"GRAYLING_REQUEST_ID", "request_id", n->request_id},
+        {"GRAYLING_BUILD_ID", "build_id", n->build_id},
+        {"GRAYLING_BACKTRACE", "backtrace", frames},
+    };
+    tell(m, message_id, GR_LOG_ERROR, module, version, rollout, NULL, GR_REASON_CRASHED, message,
+         fields, GR_COUNT(fields));
 }
 
 void gr_manager_lacks(struct gr_manager *m, const struct gr_desired *d, const struct gr_error *why,
@@ -347,7 +380,9 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
     m->n_sets = n_sets;
     m->config_path = config_path ? strdup(config_path) : NULL;
     m->started = gr_wall_now();
-    int k = open_state(m, e);
+    int k = gr_fault_book_new(&m->faults);
+    if (k == 0)
+        k = open_state(m, e);
     struct gr_listeners adopted GR_CLEANUP(gr_listeners_done) = {0};
     if (k == 0)
         gr_orphans_adopt(m->config, &m->orphans, &adopted);
@@ -412,6 +447,7 @@ void gr_manager_free(struct gr_manager *m)
     wishes_done(&m->before);
     wishes_done(&m->now);
     gr_manager_view_done(m);
+    gr_fault_book_free(m->faults);
     free(m->told);
     free(m->config_path);
     free(m->config_text);

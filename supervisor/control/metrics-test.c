@@ -43,6 +43,9 @@ static void test_values(void **state)
     assert_line(text, "grayling_module_info{module=\"pay\",version=\"1.0.0\",role=\"previous\"} 1");
     assert_line(text, "grayling_faults_total{module=\"pay\",version=\"1.1.0\",kind=\"assert\"} 1");
     assert_line(text, "grayling_faults_total{module=\"pay\",version=\"1.1.0\",kind=\"signal\"} 0");
+    assert_line(text, "grayling_faults_total{module=\"pay\",version=\"1.1.0\",kind=\"death\"} 2");
+    assert_line(text, "grayling_breaker_state{module=\"pay\",version=\"1.1.0\"} 2");
+    assert_line(text, "grayling_breaker_state{module=\"pay\",version=\"1.0.0\"} 0");
     assert_line(text, "grayling_build_info{version=\"0.1.0\"} 1");
     assert_line(text, "grayling_swaps_total{result=\"ok\"} 7");
     assert_line(text, "grayling_etcd_up 1");

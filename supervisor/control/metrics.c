@@ -72,6 +72,8 @@ struct row { // one (module, version): the same version in two roles (a changed 
     const char *module, *version;
     unsigned permyriad;
     struct gr_counters sum;
+    uint64_t faults[GR_FAULT_KINDS], deaths; // in all workers
+    enum gr_breaker_state breaker;           // the worse one
     char labels[LABELS_MAX];
     size_t labels_len;
 };
@@ -83,8 +85,6 @@ static void counters_add(struct gr_counters *into, const struct gr_counters *c)
     for (size_t i = 0; i < GR_HISTOGRAM_BUCKETS; i++)
         into->latency.count[i] += c->latency.count[i];
     into->in_flight += c->in_flight;
-    for (unsigned k = 0; k < GR_FAULT_KINDS; k++)
-        into->faults_by[k] += c->faults_by[k];
     into->rescued += c->rescued;
     into->timeouts += c->timeouts;
     into->latency_sum_nsec += c->latency_sum_nsec;
@@ -111,6 +111,14 @@ static void versions_of(const struct gr_view_module *m, const struct gr_view_ver
     ret[2] = &m->previous;
 }
 
+static void faults_add(struct row *row, const struct gr_view_version *v)
+{
+    for (unsigned k = 0; v->faults && k < GR_FAULT_KINDS; k++)
+        row->faults[k] += v->faults->n[k];
+    row->deaths += v->faults ? v->faults->deaths : 0;
+    row->breaker = v->breaker > row->breaker ? v->breaker : row->breaker;
+}
+
 static int collect_rows(const struct gr_view *v, struct row **ret, size_t *ret_n)
 {
     size_t n = 0;
@@ -135,6 +143,7 @@ static int collect_rows(const struct gr_view *v, struct row **ret, size_t *ret_n
             }
             row->permyriad += versions[k]->permyriad;
             counters_add(&row->sum, versions[k]->counters);
+            faults_add(row, versions[k]);
         }
     }
     *ret = rows;
@@ -203,18 +212,23 @@ static void faults(struct writer *w, struct row *rows, size_t n)
 {
     char labels[LABELS_MAX + 64];
     family(w, "faults_total", "counter",
-           "Calls that did not return and were contained, and calls that returned after their "
-           "deadline (timeout), by version.");
+           "Calls that did not return and were contained, deaths of workers, and calls that "
+           "returned after their deadline (timeout), by version.");
     for (size_t i = 0; i < n; i++) {
         memcpy(labels, rows[i].labels, rows[i].labels_len + 1);
         for (unsigned k = 0; k < GR_FAULT_KINDS; k++) {
             label(labels, sizeof labels, rows[i].labels_len, "kind",
                   gr_fault_kind_name((enum gr_fault_kind)k));
-            sample(w, "faults_total", labels, (double)rows[i].sum.faults_by[k]);
+            sample(w, "faults_total", labels, (double)rows[i].faults[k]);
         }
+        label(labels, sizeof labels, rows[i].labels_len, "kind", "death");
+        sample(w, "faults_total", labels, (double)rows[i].deaths);
         label(labels, sizeof labels, rows[i].labels_len, "kind", "timeout");
         sample(w, "faults_total", labels, (double)rows[i].sum.timeouts);
     }
+    family(w, "breaker_state", "gauge", "0 closed, 1 half-open, 2 open, by version.");
+    for (size_t i = 0; i < n; i++)
+        sample(w, "breaker_state", rows[i].labels, rows[i].breaker);
     family(w, "rescued_total", "counter", "Calls of this version that another version answered.");
     for (size_t i = 0; i < n; i++)
         sample(w, "rescued_total", rows[i].labels, (double)rows[i].sum.rescued);

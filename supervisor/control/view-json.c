@@ -29,6 +29,41 @@ static bool add_counters(cJSON *o, const struct gr_counters *c)
     return ok;
 }
 
+// Contained ones by kind, and workers' deaths, since the supervisor started.
+static bool add_faults(cJSON *o, const struct gr_view_version *v)
+{
+    cJSON *j = cJSON_AddObjectToObject(o, "faults_by");
+    bool ok = j;
+    for (unsigned k = 0; ok && v->faults && k < GR_FAULT_KINDS; k++)
+        ok = !v->faults->n[k] ||
+             gr_json_add_uint(j, gr_fault_kind_name((enum gr_fault_kind)k), v->faults->n[k]);
+    if (ok && v->faults && v->faults->deaths)
+        ok = gr_json_add_uint(j, "death", v->faults->deaths);
+    cJSON *b = ok ? cJSON_AddObjectToObject(o, "breaker") : NULL;
+    return b && cJSON_AddStringToObject(b, "state", gr_breaker_state_name(v->breaker)) &&
+           gr_json_add_uint(b, "faults", v->breaker_faults) &&
+           gr_json_add_uint(b, "left_usec", v->breaker_left_usec);
+}
+
+static bool add_fault(cJSON *o, const struct gr_fault_record *r)
+{
+    if (!r || !r->last.kind[0])
+        return cJSON_AddNullToObject(o, "fault");
+    const struct gr_fault_note *n = &r->last;
+    cJSON *j = cJSON_AddObjectToObject(o, "fault"), *frames = NULL;
+    bool ok = j && gr_json_add_text(j, "version", r->version) && gr_json_add_time(j, "at", n->at) &&
+              gr_json_add_text(j, "kind", n->kind) && gr_json_add_text(j, "signal", n->signal) &&
+              gr_json_add_text(j, "address", n->address) &&
+              gr_json_add_text(j, "detail", n->detail) &&
+              gr_json_add_text(j, "method", n->method) &&
+              gr_json_add_text(j, "request_id", n->request_id) &&
+              gr_json_add_text(j, "build_id", n->build_id) &&
+              (frames = cJSON_AddArrayToObject(j, "frames"));
+    for (size_t i = 0; ok && i < n->n_frames; i++)
+        ok = gr_json_push(frames, cJSON_CreateString(n->frames[i]));
+    return ok;
+}
+
 // `step` is of a candidate; -1: it is none.
 static bool add_version(cJSON *o, const char *name, const struct gr_view_version *v, int64_t step,
                         bool counters)
@@ -45,7 +80,7 @@ static bool add_version(cJSON *o, const char *name, const struct gr_view_version
     if (ok && counters)
         ok = cJSON_AddStringToObject(j, "role", v->role) &&
              cJSON_AddBoolToObject(j, "loaded", v->slot >= 0) &&
-             (!v->counters || add_counters(j, v->counters));
+             (!v->counters || add_counters(j, v->counters)) && add_faults(j, v);
     return ok;
 }
 
@@ -283,17 +318,17 @@ cJSON *gr_view_steered_json(const struct gr_view_module *m)
 cJSON *gr_view_module_to_json(const struct gr_view_module *m)
 {
     cJSON *o = cJSON_CreateObject(), *rollout;
-    return gr_json_whole(o, o && cJSON_AddStringToObject(o, "apiVersion", GR_API_VERSION) &&
-                                cJSON_AddStringToObject(o, "module", m->module.s) &&
-                                add_module_fields(o, m, true) &&
-                                add_version(o, "previous", &m->previous, -1, true) &&
-                                (rollout = cJSON_AddObjectToObject(o, "rollout")) &&
-                                gr_json_add_int(rollout, "id", m->rollout) &&
-                                gr_json_add_text(rollout, "phase", m->rollout_phase) &&
-                                gr_json_add_uint(rollout, "bake_left_usec", m->bake_left_usec) &&
-                                (!m->gray.order || (add_gray(rollout, &m->gray, &m->candidate) &&
-                                                    add_routing(rollout, &m->gray))) &&
-                                add_intents(o, m));
+    return gr_json_whole(
+        o, o && cJSON_AddStringToObject(o, "apiVersion", GR_API_VERSION) &&
+               cJSON_AddStringToObject(o, "module", m->module.s) && add_module_fields(o, m, true) &&
+               add_version(o, "previous", &m->previous, -1, true) && add_fault(o, m->fault) &&
+               (rollout = cJSON_AddObjectToObject(o, "rollout")) &&
+               gr_json_add_int(rollout, "id", m->rollout) &&
+               gr_json_add_text(rollout, "phase", m->rollout_phase) &&
+               gr_json_add_uint(rollout, "bake_left_usec", m->bake_left_usec) &&
+               (!m->gray.order ||
+                (add_gray(rollout, &m->gray, &m->candidate) && add_routing(rollout, &m->gray))) &&
+               add_intents(o, m));
 }
 
 cJSON *gr_view_find_module_json(const struct gr_view *v, const char *module)

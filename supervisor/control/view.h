@@ -1,6 +1,7 @@
 // What this host does, as one plain value: filled by the manager, rendered by the control socket,
 // /metrics and the status keys. Renderers never look behind it.
 #pragma once
+#include "control/fault-book.h"
 #include "dispatch/stats.h"
 #include "rollout/analysis-record.h"
 #include "state/journal.h"
@@ -10,10 +11,14 @@ struct gr_view_version {
     bool present;
     char version[GR_VERSION_MAX + 1];
     char hash[GR_DIGEST_TEXT_MAX];
-    char role[12];                // "stable", "candidate", "previous"
-    unsigned permyriad;           // share of traffic
-    int slot;                     // statistics slot, -1: not loaded
-    struct gr_counters *counters; // NULL: not loaded
+    char role[12];                        // "stable", "candidate", "previous"
+    unsigned permyriad;                   // share of traffic
+    int slot;                             // statistics slot, -1: not loaded
+    struct gr_counters *counters;         // NULL: not loaded
+    const struct gr_fault_record *faults; // in all workers; NULL: none
+    enum gr_breaker_state breaker;
+    unsigned breaker_faults;    // within the window
+    uint64_t breaker_left_usec; // until it is half-open
 };
 // Where a rollout is on its way; borrowed parts.
 struct gr_view_gray {
@@ -47,6 +52,7 @@ struct gr_view_module {
     uint64_t bake_left_usec;
     struct gr_view_gray gray;                // of the rollout in progress; zero: none
     const struct gr_verdict_record *verdict; // of the newest rollout; NULL: none yet
+    const struct gr_fault_record *fault;     // whose last fault is the module's; NULL: none
     size_t n_intents;                        // what came of the newest ones, newest first
     const struct gr_intent_row *intents;
     struct gr_wall updated;

@@ -68,8 +68,12 @@ static bool run(struct grayling_call *c, uint64_t start_nsec, int32_t *ret_code)
     gr_stats_push(t->inside, c->depth, slot, c->request->method);
     int32_t code = GRAYLING_INTERNAL;
     bool sound = gr_guard_run(t->guard, handle, c, &code);
-    if (!sound)
+    if (!sound) {
         note_fault(c, row);
+        gr_breakers_fault(c->instance, c->probe, now_nsec() / 1000);
+    } else if (__builtin_expect(c->probe, 0)) {
+        gr_breakers_probe_ended(c->instance, now_nsec() / 1000);
+    }
     release_kept(c);
     gr_stats_pop(t->inside, c->depth);
     if (code < 0 || code >= GR_CODES)
@@ -103,15 +107,35 @@ struct attempt {
     struct grayling_request request;
     const struct gr_route *route;
     uint64_t start_nsec;
+    bool refused; // by the breaker of the version that was asked last: nothing ran
 };
 
-// Lets one version answer. false: it faulted.
+// An open breaker stands in for the version. false: it does not.
+static __attribute__((noinline)) bool refuse_broken(struct attempt *a, struct gr_instance *by,
+                                                    struct gr_served *ret)
+{
+    struct gr_thread *t = a->call.thread;
+    if (gr_breakers_admit(by, a->start_nsec / 1000, &a->call.probe))
+        return false;
+    a->refused = true;
+    ret->code = GRAYLING_UNAVAILABLE;
+    if (!t->shadow)
+        gr_stats_raise(
+            &t->dispatch->stats->seg->rows[by->slot][t->row].requests[GRAYLING_UNAVAILABLE], 1);
+    say(a->call.message, "the module failed too often: its breaker is open, try again later");
+    return true;
+}
+
+// Lets one version answer. false: it faulted, or its breaker refused.
 static inline bool answer_by(struct attempt *a, struct gr_instance *by, uint16_t method,
                              struct gr_served *ret)
 {
     a->call.instance = by;
     a->request.method = method;
+    a->call.probe = a->refused = false;
     ret->by = by;
+    if (__builtin_expect(!gr_breakers_closed(by), 0) && refuse_broken(a, by, ret))
+        return false;
     ret->ran = true;
     if (__builtin_expect(run(&a->call, a->start_nsec, &ret->code), 1))
         return true;
@@ -158,7 +182,7 @@ static bool answer_again(struct attempt *a, const struct gr_instance *failed,
 
 static bool can_rescue(const struct attempt *a)
 {
-    return a->route->idempotent && a->route->rescue_method != GR_METHOD_NONE &&
+    return (a->route->idempotent || a->refused) && a->route->rescue_method != GR_METHOD_NONE &&
            !a->call.thread->shadow;
 }
 
@@ -185,7 +209,8 @@ static __attribute__((noinline)) bool answer_candidate(struct attempt *a, bool k
         return true;
     if (t->shadow)
         return false; // nobody waits for a shadow's answer
-    if (!alone || !gr_route_both_idempotent(route)) {
+    if (!alone || route->method == GR_METHOD_NONE ||
+        (!a->refused && !gr_route_both_idempotent(route))) {
         t->broken = m->candidate; // maybe the request as a whole can be answered again
         t->broken_batch = GR_BATCH_NONE;
         return false;

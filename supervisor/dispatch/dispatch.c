@@ -21,6 +21,7 @@ static void free_parts(struct gr_dispatch *d)
     }
     gr_table_free(atomic_load(&d->current));
     pthread_mutex_destroy(&d->lock);
+    pthread_mutex_destroy(&d->breakers_lock);
     free(d->threads);
     free(d);
 }
@@ -32,6 +33,7 @@ static int allocate(const struct gr_dispatch_options *o, struct gr_dispatch **re
         return -ENOMEM;
     memset(d, 0, sizeof(*d));
     pthread_mutex_init(&d->lock, NULL);
+    pthread_mutex_init(&d->breakers_lock, NULL);
     d->options = *o;
     d->max_threads = o->max_threads;
     d->parked_end = &d->parked;

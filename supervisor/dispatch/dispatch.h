@@ -39,6 +39,10 @@ struct gr_dispatch_options {
     unsigned max_threads;   // 1..GR_THREADS_MAX
     void (*on_log)(void *userdata, unsigned slot, int level, const char *message);
     void (*on_fault)(void *userdata, const struct gr_fault *fault);
+    // The breaker of a version opened, or closed: on the thread whose call did it.
+    void (*on_breaker)(void *userdata, unsigned slot, enum gr_breaker_state state, unsigned recent,
+                       uint64_t left_usec);
+    struct gr_breaker_policy breaker; // zeroed: none ever opens
     // The last bad answer of a harm budget was given, on the thread that gave it. No decision of
     // this table sends anybody to a candidate of that rollout any more.
     void (*on_harm)(void *userdata, const struct gr_harm *harm);
@@ -215,6 +219,11 @@ void gr_dispatch_each(struct gr_dispatch *d,
                       void (*fn)(void *userdata, const char *module, const char *version,
                                  unsigned slot),
                       void *userdata);
+// Stable versions that the table in force routes and whose breaker is not closed; as above.
+void gr_dispatch_each_broken(struct gr_dispatch *d,
+                             void (*fn)(void *userdata, const char *module, const char *version,
+                                        enum gr_breaker_state state, uint64_t left_usec),
+                             void *userdata);
 uint64_t gr_dispatch_pinned(const struct gr_dispatch *d); // versions that could not be released
 // A hook of a hand-over that overran its budget has not come back yet.
 bool gr_dispatch_is_astray(struct gr_dispatch *d);

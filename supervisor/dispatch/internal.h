@@ -42,6 +42,7 @@ struct gr_instance {
     const struct grayling_module *block;
     void *self;
     struct gr_contract *contract;
+    struct gr_stats_breaker *breaker; // of the slot
     unsigned slot;
     size_t module_len, version_len;
     struct gr_dispatch *dispatch;
@@ -82,7 +83,8 @@ struct gr_dispatch {
     struct gr_name gates[GR_MODULES_MAX]; // which name has which gate; "" is free
     struct gr_instance *instances;
     _Atomic uint64_t pinned;
-    unsigned handing; // threads of hand-overs that may still look here
+    pthread_mutex_t breakers_lock; // taken last
+    unsigned handing;              // threads of hand-overs that may still look here
 
     struct gr_stats *stats;
     int private_stats_fd; // >= 0: `stats` is our own
@@ -222,6 +224,18 @@ GR_MUST_CHECK int gr_image_same_file(uint64_t address, int fd, const char *path,
 // --- host.c ------------------------------------------------------------------------------------
 void gr_host_init(struct gr_instance *i);
 
+// --- breakers.c --------------------------------------------------------------------------------
+// One load: true nearly always.
+static inline bool gr_breakers_closed(const struct gr_instance *i)
+{
+    return atomic_load_explicit(&i->breaker->words[0], memory_order_relaxed) == 0;
+}
+// It is not closed: may a call go through all the same? Then *ret_probe says whether its end
+// decides, and must be told.
+bool gr_breakers_admit(struct gr_instance *i, uint64_t now_usec, bool *ret_probe);
+void gr_breakers_fault(struct gr_instance *i, bool probe, uint64_t now_usec);
+void gr_breakers_probe_ended(struct gr_instance *i, uint64_t now_usec);
+
 // --- answer.c ----------------------------------------------------------------------------------
 struct gr_answer { // one response's bytes, copied or taken over
     struct gr_answer *next;
@@ -246,6 +260,7 @@ struct grayling_call { // one version at work on one request
     struct gr_instance *instance;
     const struct grayling_request *request;
     unsigned depth;
+    bool probe; // of the instance's breaker
     struct gr_answer *answer;
     struct gr_answer *kept; // of callees: valid until handle() returns
     char *message;          // 256 bytes of the response; NULL: nobody reads it

@@ -34,12 +34,18 @@ struct gr_stats_counter {
     _Atomic uint64_t value;
 };
 
+#define GR_STATS_BREAKER_WORDS (sizeof(struct gr_breaker) / sizeof(uint64_t))
+struct gr_stats_breaker { // a gr_breaker; its first word, `open`, is all that a call looks at
+    _Alignas(64) _Atomic uint64_t words[GR_STATS_BREAKER_WORDS];
+};
+
 struct gr_stats_slot { // what all threads share about one version; written rarely
     _Atomic uint64_t generation;
     char module[72], version[128];
     _Atomic uint32_t n_methods; // published last
     char methods[GR_METHODS_MAX][64];
     struct gr_stats_counter counters[GR_STATS_COUNTERS];
+    struct gr_stats_breaker breaker;
 };
 
 struct gr_stats_evidence {
@@ -87,6 +93,9 @@ void gr_stats_count(struct gr_stats *s, unsigned slot, const char *name, uint64_
 const char *gr_stats_frame_method(const struct gr_stats_segment *seg, uint32_t frame);
 // Request id that `row` published; buf of 40.
 void gr_stats_request_id(const struct gr_stats_segment *seg, unsigned row, char buf[40]);
+
+void gr_stats_breaker_read(const struct gr_stats_breaker *s, struct gr_breaker *ret);
+void gr_stats_breaker_write(struct gr_stats_breaker *s, const struct gr_breaker *b);
 
 static inline void gr_stats_raise(_Atomic uint64_t *counter, uint64_t by)
 {

@@ -5,6 +5,7 @@
 #pragma once
 #include "base/error.h"
 #include "base/limits.h"
+#include "dispatch/breaker.h"
 #include <stdint.h>
 
 struct gr_stats; // a mapping of the segment
@@ -71,6 +72,11 @@ struct gr_module_counter {
 };
 size_t gr_stats_counters(const struct gr_stats *s, unsigned slot, struct gr_module_counter *ret,
                          size_t cap);
+
+// The breaker of a slot's version. A snapshot, of which each word is exact.
+void gr_stats_breaker(const struct gr_stats *s, unsigned slot, struct gr_breaker *ret);
+// Supervisor only, after gr_stats_bind() and before the worker serves.
+void gr_stats_set_breaker(struct gr_stats *s, unsigned slot, const struct gr_breaker *b);
 
 // Who was inside which call, for blame after a worker's death: one entry per dispatch thread that
 // is inside a call.

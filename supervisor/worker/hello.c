@@ -57,6 +57,21 @@ static void on_fault(void *userdata, const struct gr_fault *f)
     gr_wire_send(&w->wire, format_fault(f));
 }
 
+static void on_breaker(void *userdata, unsigned slot, enum gr_breaker_state state, unsigned recent,
+                       uint64_t left_usec)
+{
+    struct gr_worker *w = userdata;
+    cJSON *m = cJSON_CreateObject();
+    bool whole = cJSON_AddStringToObject(m, "type", "breaker") &&
+                 cJSON_AddNumberToObject(m, "instance", slot) &&
+                 cJSON_AddStringToObject(m, "state", gr_breaker_state_name(state)) &&
+                 gr_json_add_uint(m, "faults", recent) &&
+                 gr_json_add_uint(m, "left_usec", left_usec);
+    if (!whole)
+        cJSON_Delete(m);
+    gr_wire_send(&w->wire, whole ? m : NULL);
+}
+
 static void on_harm(void *userdata, const struct gr_harm *harm)
 {
     struct gr_worker *w = userdata;
@@ -74,7 +89,27 @@ struct hello { // the message's texts are borrowed
     uint64_t threads, orphan_usec;
     const char *store;
     bool adoptable;
+    struct gr_breaker_policy breaker;
 };
+
+static int read_breaker(const cJSON *m, struct gr_breaker_policy *ret, struct gr_error *e)
+{
+    const cJSON *o = gr_json_get(m, "breaker");
+    uint64_t faults = ret->faults;
+    int r = 0;
+    if (!o)
+        return 0;
+    r = gr_json_uint(o, "breaker", "faults", GR_JSON_OPTIONAL, 0, GR_BREAKER_FAULTS_MAX, &faults,
+                     e);
+    if (r == 0)
+        r = gr_json_uint(o, "breaker", "window_usec", GR_JSON_OPTIONAL, 1, INT64_MAX >> 10,
+                         &ret->window_usec, e);
+    if (r == 0)
+        r = gr_json_uint(o, "breaker", "backoff_usec", GR_JSON_OPTIONAL, 1, INT64_MAX >> 10,
+                         &ret->backoff_usec, e);
+    ret->faults = (unsigned)faults;
+    return r;
+}
 
 static int read_hello(const cJSON *m, struct hello *ret, struct gr_error *e)
 {
@@ -86,6 +121,8 @@ static int read_hello(const cJSON *m, struct hello *ret, struct gr_error *e)
         r = gr_json_string(m, "", "store", GR_JSON_OPTIONAL, &ret->store, e);
     if (r == 0)
         r = gr_json_bool(m, "", "adoptable", GR_JSON_OPTIONAL, &ret->adoptable, e);
+    if (r == 0)
+        r = read_breaker(m, &ret->breaker, e);
     if (r == 0 && ret->threads == 0) {
         long processors = sysconf(_SC_NPROCESSORS_ONLN);
         ret->threads = processors < 1                ? 1
@@ -95,7 +132,8 @@ static int read_hello(const cJSON *m, struct hello *ret, struct gr_error *e)
     return r;
 }
 
-static int open_dispatch(struct gr_worker *w, int stats_fd, struct gr_error *e)
+static int open_dispatch(struct gr_worker *w, const struct hello *h, int stats_fd,
+                         struct gr_error *e)
 {
     int r = gr_stats_map(stats_fd, &w->stats);
     if (r < 0)
@@ -113,6 +151,8 @@ static int open_dispatch(struct gr_worker *w, int stats_fd, struct gr_error *e)
                                                       .max_threads = w->threads + GR_SHADOW_THREADS,
                                                       .on_log = on_log,
                                                       .on_fault = on_fault,
+                                                      .on_breaker = on_breaker,
+                                                      .breaker = h->breaker,
                                                       .on_harm = on_harm,
                                                       .userdata = w},
                         &w->dispatch, e);
@@ -169,7 +209,7 @@ static int start_shadow(struct gr_worker *w, struct gr_error *e)
 int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t n_fds)
 {
     struct gr_error e = {0};
-    struct hello h = {.orphan_usec = GR_ORPHAN_DEFAULT_USEC};
+    struct hello h = {.orphan_usec = GR_ORPHAN_DEFAULT_USEC, .breaker = GR_BREAKER_POLICY_DEFAULT};
     int r = read_hello(message, &h, &e);
     if (r == 0)
         r = take_sockets(w, message, h.adoptable, fds, n_fds, &e);
@@ -177,7 +217,7 @@ int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t 
         w->threads = h.threads > THREADS_MAX ? THREADS_MAX : (unsigned)h.threads;
         w->orphan_usec = h.orphan_usec;
         gr_sandbox_enter(h.store);
-        r = open_dispatch(w, fds[0], &e);
+        r = open_dispatch(w, &h, fds[0], &e);
     }
     if (r == 0)
         r = start_loader(w, &e);

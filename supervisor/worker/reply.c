@@ -76,7 +76,7 @@ enum MHD_Result gr_reply_response(struct gr_exchange *x, uint32_t codec)
 enum MHD_Result gr_reply_text(struct gr_exchange *x, unsigned status, const char *text)
 {
     struct MHD_Response *r = MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text,
-                                                             MHD_RESPMEM_PERSISTENT);
+                                                             MHD_RESPMEM_MUST_COPY);
     if (r)
         add(r, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain");
     return queue(x, status, r, false);

@@ -13,4 +13,5 @@ struct gr_refusal {
 enum MHD_Result gr_reply_refusal(struct gr_exchange *x, const struct gr_refusal *r);
 // What the module answered, x->response.
 enum MHD_Result gr_reply_response(struct gr_exchange *x, uint32_t codec);
+// `text` is copied.
 enum MHD_Result gr_reply_text(struct gr_exchange *x, unsigned status, const char *text);

@@ -1,5 +1,7 @@
 // Connect's checks in the order in which a client can mend them, then the call.
 #include "worker/route.h"
+#include "base/buf.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "worker/metadata.h"
 #include "worker/reply.h"
@@ -37,6 +39,41 @@ static enum MHD_Result refuse_method(struct gr_exchange *x, const char *allow)
                                                     .header_value = allow});
 }
 
+// Lines of a page, one for each stable version whose breaker is not closed.
+struct broken {
+    struct gr_buf text;
+    bool open; // one of them refuses every call
+};
+
+static void add_broken(void *userdata, const char *module, const char *version,
+                       enum gr_breaker_state state, uint64_t left_usec)
+{
+    struct broken *b = userdata;
+    char left[32];
+    int r = 0;
+    if (state == GR_BREAKER_OPEN)
+        r = gr_buf_printf(&b->text, "%s %s: breaker open, half-open in %s\n", module, version,
+                          gr_duration_format(left_usec, left));
+    else
+        r = gr_buf_printf(&b->text, "%s %s: breaker half-open\n", module, version);
+    b->open |= r < 0 || state == GR_BREAKER_OPEN;
+}
+
+// Healthy is about the process, which does well to go on; ready is about requests, which another
+// host may answer.
+static enum MHD_Result health(struct gr_exchange *x, bool ready)
+{
+    GR_AUTO_BUF struct gr_buf text = GR_BUF(GR_MODULES_MAX * 256);
+    struct broken b = {.text = GR_BUF(GR_MODULES_MAX * 256)};
+    gr_dispatch_each_broken(x->service->dispatch, add_broken, &b);
+    const char *word = !b.text.len ? "ok" : ready && b.open ? "unavailable" : "degraded";
+    int r = gr_buf_printf(&text, "%s\n%s", word, b.text.len ? b.text.data : "");
+    gr_buf_done(&b.text);
+    return r < 0 ? MHD_NO
+                 : gr_reply_text(x, ready && b.open ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK,
+                                 text.data);
+}
+
 static enum MHD_Result page(struct gr_exchange *x, const char *name, const char *method)
 {
     bool ready = strcmp(name, "ready") == 0;
@@ -46,7 +83,7 @@ static enum MHD_Result page(struct gr_exchange *x, const char *name, const char 
         return refuse_method(x, "GET, HEAD");
     if (ready && atomic_load(&x->service->draining))
         return gr_reply_text(x, MHD_HTTP_SERVICE_UNAVAILABLE, "draining\n");
-    return gr_reply_text(x, MHD_HTTP_OK, "ok\n");
+    return health(x, ready);
 }
 
 // --- calls
