@@ -161,6 +161,18 @@ void gr_runner_print(struct gr_cli *cli, const cJSON *results)
     gr_output_list(cli, results, columns, GR_COUNT(columns), "drill");
 }
 
+// A running instance is left as it was found; when that fails now, the lease sees to it.
+static void end_world(struct runner *r)
+{
+    struct gr_error e = {0};
+    if (r->w && r->asked->live &&
+        (gr_world_clear(r->w, &e) < 0 || gr_drill_store_end(r->w->store, &e) < 0)) {
+        gr_cli_say(r->asked->cli, "the drill's modules are not all removed yet: %s", e.message);
+        r->n_bad++;
+    }
+    gr_world_free(gr_steal(r->w));
+}
+
 enum gr_exit gr_runner_run(void *userdata, const char *dir)
 {
     const struct gr_runner_asked *asked = userdata;
@@ -168,7 +180,7 @@ enum gr_exit gr_runner_run(void *userdata, const char *dir)
     qsort(asked->drills, asked->n, sizeof *asked->drills, compare);
     for (size_t i = 0; i < asked->n && r.results; i++)
         run_one(&r, asked->drills[i]);
-    gr_world_free(r.w);
+    end_world(&r);
     gr_runner_print(asked->cli, r.results);
     cJSON_Delete(r.results);
     return r.n_bad ? GR_EXIT_DEGRADED : GR_EXIT_OK;
