@@ -28,7 +28,7 @@ def drill(g, *words):
 
 def report(g):
     r = drill(g, "report", "-o", "json")
-    return r.returncode, {d["drill"]: d for d in json.loads(r.stdout)}
+    return r.returncode, {d["drill"]: d for d in json.loads(r.stdout)["items"]}
 
 
 def modules(g):

@@ -226,8 +226,15 @@ static void print_change(struct view *v)
     if (!text)
         return;
     if (!v->drawn ||
-        strcmp(people ? after_time(v->drawn) : v->drawn, people ? after_time(text) : text))
-        fprintf(v->cli->out, people ? "%s" : "%s\n", text);
+        strcmp(people ? after_time(v->drawn) : v->drawn, people ? after_time(text) : text)) {
+        enum gr_format asked = v->cli->format;
+        v->cli->format = asked == GR_FORMAT_JSON ? GR_FORMAT_JSONL : asked; // a stream of lines
+        if (people || asked == GR_FORMAT_NAME)
+            fprintf(v->cli->out, people ? "%s" : "%s\n", text);
+        else
+            gr_output_json(v->cli, module_of(v));
+        v->cli->format = asked;
+    }
     fflush(v->cli->out);
     free(v->drawn);
     v->drawn = text;

@@ -194,6 +194,8 @@ const struct gr_verb gr_verbs[] = {
      "  grayctl abi-diff pay-1.0.0.so pay-1.1.0.so\n"
      "  grayctl abi-diff pay-1.0.0.so pay-1.1.0.so -o json\n",
      2, 2, NULL, gr_verb_abi_diff, FILES_OF},
+    {"module", "new NAME", "A module of your own: a project that builds, with its test",
+     "  grayctl module new hello\n", 2, 2, NULL, gr_verb_module, GR_EXITS(GR_EXIT_REFUSED)},
     {"worker", "replace", "A fresh worker, without losing a request",
      "  grayctl worker replace --reason 'new libc'\n", 1, 1, worker_options, gr_verb_worker, THERE},
     {"freeze", "MODULE... --for DURATION", "Let requests wait", "  grayctl freeze pay --for 30s\n",
