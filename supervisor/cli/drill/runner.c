@@ -40,8 +40,12 @@ static int get_world(struct runner *r, const struct gr_drill *d, struct gr_error
     char dir[PATH_MAX];
     if (r->asked->live)
         return r->w ? 0 : gr_world_live(r->asked->cli, &r->w, e);
-    if (can_share(r, d))
-        return 0;
+    if (can_share(r, d)) {
+        if (gr_world_clear(r->w, e) >= 0)
+            return 0;
+        gr_cli_say(r->asked->cli, "before %s, an instance of its own is started: %s", d->name.s,
+                   e->message); // loud: it is no fault of this drill, and perhaps a fault
+    }
     gr_world_free(gr_steal(r->w));
     snprintf(dir, sizeof dir, "%.4000s/%u", r->dir, ++r->n_worlds);
     const struct gr_world_asked asked = {
