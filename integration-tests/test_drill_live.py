@@ -66,7 +66,8 @@ def test_a_runner_that_dies_disarms_its_drill(g):
     stuck = pathlib.Path(g.root / "stuck.drill")
     stuck.write_text(STUCK)
     with Traffic(g, CHARGE, clients=2) as t:
-        p = subprocess.Popen(command(g, "run", "--live", stuck), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        p = subprocess.Popen(command(g, "run", "--live", stuck), start_new_session=True, env=dict(os.environ, TMPDIR=str(g.root)),
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         g.wait_event(lambda e: e["module"] == "drill-faulty" and e["phase"] == "Paused")
         assert modules(g) == ["drill-faulty", "pay"]
         os.killpg(p.pid, 9)
