@@ -84,7 +84,7 @@ def test_three_faults_open_the_breaker_of_stable(tmp_path):
         assert (fault["version"], fault["method"], fault["build_id"]) == ("1.0.0", POKE, build_id(FAULTY)), fault
         assert re.fullmatch(r"faulty-1\.0\.0-[0-9a-f]+\.so\+0x[0-9a-f]+", fault["frames"][0]) and fault["request_id"], fault
         assert 'grayling_faults_total{module="faulty",version="1.0.0",kind="assert"} 3' in g.metrics()
-        shown = ctl(g, "get", "faulty").stdout
+        shown = ctl(g, "get", "faulty", "-o", "wide").stdout
         for word in ("Breaker", "open, 3 faults lately", "3 assert", fault["frames"][0], fault["build_id"], fault["request_id"]):
             assert word in shown, (word, shown)
         assert fault["request_id"] in g.log() and '"backtrace":"' + fault["frames"][0] in g.log()

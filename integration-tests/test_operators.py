@@ -197,7 +197,7 @@ def test_grayctl_steers_through_etcd(g):
         assert grayctl(g, *words).returncode == 2, words
     assert grayctl(g, "pause", "nobody").returncode == 3
     assert grayctl(g, "pause", "pay", "--if-revision", revision).returncode == 0
-    held = grayctl(g, "get", "pay")
+    held = grayctl(g, "get", "pay", "-o", "wide")
     for line in ("Step:", "3 of 5: pause until promote", "1 % set", "held by alice", "alice's pause was obeyed"):
         assert line in held.stdout, held.stdout
     assert "next: grayctl resume pay" in held.stderr
@@ -479,7 +479,7 @@ def test_explain_says_why_and_replay_says_the_same(g):
     assert told["rollout"] == ended and told["verdicts"][-1]["record"]["verdict"] and told["verdicts"][-1]["lines"] and told["next"]
     r = grayctl(g, "replay", ended)
     assert r.returncode == 0 and "same to the bit" in r.stdout, r
-    rows = json.loads(grayctl(g, "replay", ended, "-o", "json").stdout)
+    rows = json.loads(grayctl(g, "replay", ended, "-o", "json").stdout)["items"]
     assert len(rows) >= 2 and all(row["same"] for row in rows) and rows[-1]["verdict"] == "Failed"
     assert grayctl(g, "explain", 10**9).returncode == 3 and grayctl(g, "replay", 10**9).returncode == 3
     g.stop()
@@ -513,7 +513,7 @@ def test_plan_says_where_a_request_goes(g, tmp_path):
     def plan(*words):
         r = grayctl(g, "plan", *words, "-o", "json")
         assert r.returncode == 0, r
-        return json.loads(r.stdout)[0]
+        return json.loads(r.stdout)["items"][0]
 
     before = plan("pay", "--request", "x-user-id: 7")
     assert before["goes_to"] == "stable" and "no rollout" in before["why"]

@@ -75,7 +75,8 @@ struct gr_cli {
     enum gr_format format;
     bool color;
     const char *control_path, *config_path,
-        *etcd_url; // as given or from the environment; NULL: not
+        *etcd_url;    // as given or from the environment; NULL: not
+    const char *kind; // of what goes to stdout as JSON: the verb; NULL: none
     const struct gr_verb *verbs;
     size_t n_verbs;
     struct gr_config *config;   // of the file; loaded at first need

@@ -61,6 +61,7 @@ static void check_config(struct gr_doctor *d)
                   c->instance.s);
     check_directory(d, "state directory", c->state_dir, R_OK | W_OK | X_OK);
     check_store(d, c->state_dir);
+    gr_doctor_check_secrets(d, c, gr_wall_now());
     if (!c->trust_root_file)
         gr_doctor_add(d, GR_HEALTH_WARN, "trust",
                       "no trust root: whoever can write the desired state decides what runs; set "

@@ -1,5 +1,6 @@
 // What doctor's checks share: each adds lines, none stops the others.
 #pragma once
+#include "base/clock.h"
 #include "cli/cli.h"
 
 enum gr_health { GR_HEALTH_OK, GR_HEALTH_WARN, GR_HEALTH_FAIL };
@@ -15,3 +16,10 @@ void gr_doctor_check_host(
     struct gr_doctor *d); // kernel, sandbox, limits, clock, programs: doctor-host.c
 void gr_doctor_check_service(
     struct gr_doctor *d); // configuration, directories, daemon, source: doctor-service.c
+
+// Files of [Etcd] and [Trust], certificates as of `now`: doctor-secrets.c
+void gr_doctor_check_secrets(struct gr_doctor *d, const struct gr_config *c, struct gr_wall now);
+void gr_doctor_check_certificate(struct gr_doctor *d, const char *check, const char *path,
+                                 struct gr_wall now);
+// False: it added a line of what is wrong. `secret`: others may not read it.
+bool gr_doctor_check_file(struct gr_doctor *d, const char *check, const char *path, bool secret);

@@ -36,6 +36,7 @@ static enum gr_exit run(struct gr_cli *cli, int argc, char **argv)
         gr_help_verb(cli->out, args.verb);
         return GR_EXIT_OK;
     }
+    cli->kind = args.verb->name;
     return args.verb->run(cli, &args);
 }
 

@@ -61,9 +61,11 @@ static void test_names_json_lines(void **state)
     (void)state;
     assert_string_equal(print_list(GR_FORMAT_NAME, false, rows), "pay\nZürich\n");
     assert_string_equal(print_list(GR_FORMAT_JSONL, false, "[{\"a\":1},{\"b\":[]}]"),
-                        "{\"a\":1}\n{\"b\":[]}\n");
+                        "{\"apiVersion\":\"grayling/v1\",\"a\":1}\n"
+                        "{\"apiVersion\":\"grayling/v1\",\"b\":[]}\n");
     GR_AUTO_JSON cJSON *again = cJSON_Parse(print_list(GR_FORMAT_JSON, false, rows));
-    assert_int_equal(cJSON_GetArraySize(again), 2);
+    assert_string_equal(gr_output_text(again, "apiVersion"), "grayling/v1");
+    assert_int_equal(cJSON_GetArraySize(gr_output_find(again, "items")), 2);
 }
 
 static void test_color_only_for_phases(void **state)

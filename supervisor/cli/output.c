@@ -2,6 +2,7 @@
 #include "cli/output.h"
 #include "base/digest.h"
 #include "base/json.h"
+#include "control/view-json.h"
 #include <string.h>
 
 #define CELL_MAX 1200 // a whole message fits
@@ -128,10 +129,32 @@ static void print_table(struct gr_cli *cli, const cJSON *list, const struct gr_c
     }
 }
 
+// What a program reads says what it is: apiVersion, and as kind the verb. A list becomes "items".
+static cJSON *envelope(const struct gr_cli *cli, const cJSON *value)
+{
+    cJSON *o = cJSON_CreateObject(), *rest = cJSON_Duplicate(value, true);
+    cJSON_AddStringToObject(o, "apiVersion", GR_API_VERSION);
+    if (cli->kind && !gr_json_get(rest, "kind"))
+        cJSON_AddStringToObject(o, "kind", cli->kind);
+    if (!cJSON_IsObject(rest)) {
+        cJSON_AddItemToObject(o, "items", rest);
+        return o;
+    }
+    cJSON_DeleteItemFromObjectCaseSensitive(rest, "apiVersion");
+    while (rest->child) {
+        cJSON *one = cJSON_DetachItemViaPointer(rest, rest->child);
+        GR_AUTO_FREE char *name = strdup(one->string);
+        cJSON_AddItemToObject(o, name ? name : "", one);
+    }
+    cJSON_Delete(rest);
+    return o;
+}
+
 void gr_output_json(struct gr_cli *cli, const cJSON *value)
 {
+    GR_AUTO_JSON cJSON *whole = envelope(cli, value);
     char *text =
-        cli->format == GR_FORMAT_JSON ? gr_json_format_pretty(value) : gr_json_format(value);
+        cli->format == GR_FORMAT_JSON ? gr_json_format_pretty(whole) : gr_json_format(whole);
     if (text)
         fprintf(cli->out, "%s\n", text);
     free(text);

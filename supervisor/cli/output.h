@@ -26,4 +26,6 @@ void gr_output_object(struct gr_cli *cli, const cJSON *object, const struct gr_c
 const cJSON *gr_output_find(const cJSON *object, const char *path);
 // Text of a member; "" when absent, null or no text. Borrowed.
 const char *gr_output_text(const cJSON *object, const char *path);
-void gr_output_json(struct gr_cli *cli, const cJSON *value); // pretty for json, one line for jsonl
+// Pretty for json, one line for jsonl; with apiVersion and kind, a list as {"items"}:
+// grayctl.schema.json.
+void gr_output_json(struct gr_cli *cli, const cJSON *value);

@@ -1,4 +1,4 @@
-// Verbs that look: list, get, history, events.
+// Verbs that look: list, history, events.
 #include "base/json.h"
 #include "cli/explain.h"
 #include "cli/output.h"
@@ -49,63 +49,6 @@ enum gr_exit gr_verb_list(struct gr_cli *cli, const struct gr_args *args)
     if (cJSON_GetArraySize(modules) == 0)
         gr_cli_say(cli, "no module yet; next: grayctl publish FILE.so");
     cJSON_Delete(answer);
-    return GR_EXIT_OK;
-}
-
-enum gr_exit gr_verb_get(struct gr_cli *cli, const struct gr_args *args)
-{
-    static const struct gr_column columns[] = {
-        {"Module", "module", GR_CELL_TEXT, false},
-        {"Phase", "phase", GR_CELL_PHASE, false},
-        {"Reason", "reason", GR_CELL_TEXT, false},
-        {"Message", "message", GR_CELL_TEXT, false},
-        {"Stable", "stable.version", GR_CELL_TEXT, false},
-        {"Stable hash", "stable.hash", GR_CELL_TEXT, false},
-        {"Requests", "stable.requests", GR_CELL_TEXT, false},
-        {"Errors", "stable.errors", GR_CELL_TEXT, false},
-        {"Faults", "shown.faults", GR_CELL_TEXT, false},
-        {"Breaker", "shown.breaker", GR_CELL_TEXT, false},
-        {"Last fault", "shown.fault", GR_CELL_TEXT, false},
-        {"Backtrace", "shown.backtrace", GR_CELL_TEXT, false},
-        {"Latency p50", "stable.p50_usec", GR_CELL_USEC, false},
-        {"Latency p99", "stable.p99_usec", GR_CELL_USEC, false},
-        {"Candidate", "candidate.version", GR_CELL_TEXT, false},
-        {"Candidate hash", "candidate.hash", GR_CELL_TEXT, false},
-        {"Previous", "previous.version", GR_CELL_TEXT, false},
-        {"Last good", "last_good", GR_CELL_TEXT, false},
-        {"Rollout", "rollout.id", GR_CELL_TEXT, false},
-        {"Rollout phase", "rollout.phase", GR_CELL_PHASE, false},
-        {"Step", "shown.step", GR_CELL_TEXT, false},
-        {"Weight", "shown.weight", GR_CELL_TEXT, false},
-        {"Pause", "shown.pause", GR_CELL_TEXT, false},
-        {"One way", "shown.one_way", GR_CELL_TEXT, false},
-        {"Verdict", "verdict.sentence", GR_CELL_TEXT, false},
-        {"Last order", "shown.intent", GR_CELL_TEXT, false},
-        {"Revision", "observed_revision", GR_CELL_TEXT, false},
-        {"Updated", "updated", GR_CELL_TIME, false},
-    };
-    bool watch = gr_args_has(args, "watch");
-    struct gr_error e = {0};
-    char path[256];
-    snprintf(path, sizeof path, "/v1/modules/%.100s", args->words[0]);
-    do {
-        cJSON *module = NULL;
-        if (gr_cli_request(cli, "GET", path, NULL, 2 * WAIT_USEC, &module, &e) < 0)
-            return gr_cli_fail(cli, &e);
-        char next[512];
-        gr_explain_next_of(module, next, sizeof next);
-        if (is_for_people(cli))
-            gr_explain_add_shown(module);
-        gr_output_object(cli, module, columns, GR_COUNT(columns), "module");
-        if (!watch)
-            gr_cli_say(cli, "next: %s", next);
-        if (watch && (cli->format == GR_FORMAT_TABLE || cli->format == GR_FORMAT_WIDE))
-            fputc('\n', cli->out);
-        fflush(cli->out);
-        snprintf(path, sizeof path, "/v1/modules/%.100s?after=%.0f&wait=60s", args->words[0],
-                 cJSON_GetNumberValue(gr_output_find(module, "generation")));
-        cJSON_Delete(module);
-    } while (watch);
     return GR_EXIT_OK;
 }
 

@@ -215,11 +215,14 @@ static enum gr_exit say_dry(struct gr_cli *cli, const char *module, const struct
     struct gr_error e = {0};
     if (get_module(cli, module, 0, 0, &now, &e) < 0)
         return gr_cli_fail(cli, &e);
+    if (cli->format == GR_FORMAT_JSON || cli->format == GR_FORMAT_JSONL)
+        gr_output_json(cli, now);
     gr_explain_add_shown(now);
     const char *step = gr_output_text(now, "shown.step");
-    fprintf(cli->out, "%s: %s%s of rollout %" PRId64 ", which is %s%s%s\n", module,
-            gr_order_verb_name(o->verb), o->full ? " --full" : "", o->rollout,
-            gr_output_text(now, "rollout.phase"), *step ? " at step " : "", step);
+    if (cli->format != GR_FORMAT_JSON && cli->format != GR_FORMAT_JSONL)
+        fprintf(cli->out, "%s: %s%s of rollout %" PRId64 ", which is %s%s%s\n", module,
+                gr_order_verb_name(o->verb), o->full ? " --full" : "", o->rollout,
+                gr_output_text(now, "rollout.phase"), *step ? " at step " : "", step);
     gr_cli_say(cli, "nothing was changed (--dry-run); next: the same without --dry-run");
     return GR_EXIT_OK;
 }

@@ -18,11 +18,14 @@ static enum gr_exit undo_dry_run(struct gr_cli *cli, const char *module, const c
         return gr_cli_fail(cli, &e);
     const char *previous = gr_output_text(m, "previous.version"),
                *good = gr_output_text(m, "last_good");
-    fprintf(cli->out, "%s: %s -> %s\n", module, gr_output_text(m, "stable.version"),
-            to          ? to
-            : *previous ? previous
-            : *good     ? good
-                        : "(the version before it)");
+    if (cli->format == GR_FORMAT_JSON || cli->format == GR_FORMAT_JSONL)
+        gr_output_json(cli, m);
+    else
+        fprintf(cli->out, "%s: %s -> %s\n", module, gr_output_text(m, "stable.version"),
+                to          ? to
+                : *previous ? previous
+                : *good     ? good
+                            : "(the version before it)");
     gr_cli_say(cli, "nothing was changed (--dry-run); next: the same without --dry-run");
     cJSON_Delete(m);
     return GR_EXIT_OK;
@@ -49,9 +52,13 @@ static enum gr_exit abort_dry_run(struct gr_cli *cli, const char *module, int64_
     const char *candidate = gr_output_text(m, "candidate.version"),
                *stable = gr_output_text(m, "stable.version"),
                *previous = gr_output_text(m, "previous.version");
-    fprintf(cli->out, "%s: rollout %" PRId64 " %s -> %s\n", module, now,
-            *candidate ? candidate : stable,
-            *candidate ? (*stable ? stable : "(nothing)") : (*previous ? previous : "(nothing)"));
+    if (cli->format == GR_FORMAT_JSON || cli->format == GR_FORMAT_JSONL)
+        gr_output_json(cli, m);
+    else
+        fprintf(cli->out, "%s: rollout %" PRId64 " %s -> %s\n", module, now,
+                *candidate ? candidate : stable,
+                *candidate ? (*stable ? stable : "(nothing)")
+                           : (*previous ? previous : "(nothing)"));
     gr_cli_say(cli, "nothing was changed (--dry-run); next: the same without --dry-run");
     return GR_EXIT_OK;
 }

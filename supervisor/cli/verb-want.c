@@ -127,6 +127,8 @@ static void print_warnings(struct gr_cli *cli, const struct gr_document *one,
 enum gr_exit gr_verb_lint(struct gr_cli *cli, const struct gr_args *args)
 {
     GR_CLEANUP(gr_documents_done) struct gr_documents d = {0};
+    GR_AUTO_JSON cJSON *rows = cJSON_CreateArray();
+    bool for_people = cli->format == GR_FORMAT_TABLE || cli->format == GR_FORMAT_WIDE;
     struct gr_error e = {0};
     if (gr_want_read(args, &d, &e) < 0)
         return gr_cli_fail(cli, &e);
@@ -136,7 +138,14 @@ enum gr_exit gr_verb_lint(struct gr_cli *cli, const struct gr_args *args)
         if (!text || gr_desired_parse(&d.items[i].module, 0, text, strlen(text), &one, &e) < 0)
             return gr_cli_fail(cli, &e);
         print_warnings(cli, &d.items[i], one);
-        fprintf(cli->out, "%s %s: ok\n", d.items[i].module.s, one->version.text);
+        if (for_people)
+            fprintf(cli->out, "%s %s: ok\n", d.items[i].module.s, one->version.text);
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddStringToObject(row, "module", d.items[i].module.s);
+        cJSON_AddStringToObject(row, "version", one->version.text);
+        cJSON_AddItemToArray(rows, row);
     }
+    if (!for_people)
+        gr_output_list(cli, rows, NULL, 0, "module");
     return GR_EXIT_OK;
 }

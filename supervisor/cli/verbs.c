@@ -51,7 +51,7 @@ static const struct gr_option status_options[] = {
     {0},
 };
 static const struct gr_option get_options[] = {
-    {'w', "watch", NULL, "print it again at each change"}, {0}};
+    {'w', "watch", NULL, "draw it again at each change; a line each without a terminal"}, {0}};
 static const struct gr_option history_options[] = {{'n', "limit", "N", "at most N rollouts (20)"},
                                                    {0}};
 static const struct gr_option events_options[] = {
@@ -130,8 +130,10 @@ static const struct gr_option drill_options[] = {
 const struct gr_verb gr_verbs[] = {
     {"list", "", "Modules on this host", "  grayctl list -o wide\n", 0, 0, NULL, gr_verb_list,
      HERE},
-    {"get", "MODULE", "One module with its numbers", "  grayctl get pay -o json\n", 1, 1,
-     get_options, gr_verb_get, HERE | NONE_SUCH},
+    {"get", "MODULE", "One module as a tree: its versions, its rollout, what to do",
+     "  grayctl get pay\n  grayctl get pay -w\n  grayctl get pay -o wide\n  grayctl get pay -o "
+     "json\n",
+     1, 1, get_options, gr_verb_get, HERE | NONE_SUCH},
     {"status", "[MODULE]", "What this host does; waits for a change to end",
      "  grayctl status\n  grayctl status pay --wait --timeout 2m\n", 0, 1, status_options,
      gr_verb_status, HERE | NONE_SUCH | BAD | LATE},
@@ -192,6 +194,8 @@ const struct gr_verb gr_verbs[] = {
      "  grayctl abi-diff pay-1.0.0.so pay-1.1.0.so\n"
      "  grayctl abi-diff pay-1.0.0.so pay-1.1.0.so -o json\n",
      2, 2, NULL, gr_verb_abi_diff, FILES_OF},
+    {"module", "new NAME", "A module of your own: a project that builds, with its test",
+     "  grayctl module new hello\n", 2, 2, NULL, gr_verb_module, GR_EXITS(GR_EXIT_REFUSED)},
     {"worker", "replace", "A fresh worker, without losing a request",
      "  grayctl worker replace --reason 'new libc'\n", 1, 1, worker_options, gr_verb_worker, THERE},
     {"freeze", "MODULE... --for DURATION", "Let requests wait", "  grayctl freeze pay --for 30s\n",

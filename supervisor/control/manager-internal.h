@@ -74,6 +74,7 @@ enum { GR_STATION_LOAD = GR_VERIFY_STATIONS, GR_STATIONS }; // the verifier's co
 
 struct gr_manager {
     sd_event *event;
+    struct gr_wall swapped; // the last exchange of the table; 0: none yet
     struct gr_config *config;
     char *config_path;
     char *const *sets;

@@ -145,6 +145,8 @@ static void on_answer(void *u, const cJSON *reply, const struct gr_error *e)
     free(u);
     if (a.swaps)
         a.manager->tally[reply ? GR_TALLY_SWAP_OK : GR_TALLY_SWAP_FAILED]++;
+    if (a.swaps && reply)
+        a.manager->swapped = gr_wall_now();
     if (reply && a.swaps && !a.back)
         tell_freeze(a.manager, a.rollout, reply);
     if (!reply && a.back && !gr_rollout_tries_back_again(a.rollout, e)) {

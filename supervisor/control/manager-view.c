@@ -83,23 +83,25 @@ static void fill_gray(struct gr_rollout *r, size_t member, struct gr_view_gray *
     const struct gr_rollout_row *row = gr_rollout_row(r);
     const struct gr_strategy *s = gr_rollout_ladder(r);
     const struct gr_rollout_left left = gr_rollout_left(r);
-    *g = (struct gr_view_gray){.step = row->step,
-                               .n_steps = s ? s->n_steps : 0,
-                               .steps = s ? s->steps : NULL,
-                               .weight_permyriad = row->gray.weight_permyriad,
-                               .shadow_permyriad = row->gray.shadow_permyriad,
-                               .sticky = s ? s->sticky : "",
-                               .match_json = s ? s->match_json : NULL,
-                               .salt = row->gray.salt,
-                               .pause_left_usec = left.pause_usec,
-                               .pause_requests_left = left.pause_requests,
-                               .deadline_left_usec = left.deadline_usec,
-                               .gate = left.gate,
-                               .hold = row->gray.hold,
-                               .held_by = row->gray.held_by,
-                               .door = row->gray.door,
-                               .door_why = row->gray.door_why,
-                               .order = &row->gray.order};
+    *g = (struct gr_view_gray){
+        .step = row->step,
+        .n_steps = s ? s->n_steps : 0,
+        .steps = s ? s->steps : NULL,
+        .weight_permyriad = row->gray.weight_permyriad,
+        .shadow_permyriad = row->gray.shadow_permyriad,
+        .sticky = s ? s->sticky : "",
+        .match_json = s ? s->match_json : NULL,
+        .salt = row->gray.salt,
+        .pause_left_usec = left.pause_usec,
+        .pause_requests_left = left.pause_requests,
+        .deadline_left_usec = left.deadline_usec,
+        .gate = left.gate,
+        .hold = row->gray.hold,
+        .held_by = row->gray.held_by,
+        .door = row->gray.door,
+        .door_why = row->gray.door_why,
+        .order = &row->gray.order,
+        .bake_usec = row->members[member].to ? row->members[member].to->strategy.bake_usec : 0};
     gr_rollout_measure(r); // as of now, not of the last look
     gr_rollout_share(r, member, &g->seen_candidate, &g->seen_stable);
 }
@@ -302,6 +304,7 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
     }
     if (m->active) {
         gr_stats_gauges(gr_worker_stats(m->active->worker), &v->gauges);
+        v->swapped = m->swapped;
         for (size_t i = 0; i < GR_INSTANCES_MAX; i++) {
             v->loaded += m->active->slot_used[i];
             v->pinned += m->active->slot_pinned[i];

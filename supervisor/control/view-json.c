@@ -6,6 +6,7 @@
 #include "control/json-add.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -108,6 +109,27 @@ static bool add_sentence(cJSON *o, const struct gr_verdict_record *r)
     return k != -ENOMEM && gr_json_add_text(o, "sentence", text.data);
 }
 
+// Of the error shares, candidate less stable; JSON has no infinity, an open end is null.
+static bool add_bound(cJSON *o, const char *name, double x)
+{
+    return isfinite(x) ? cJSON_AddNumberToObject(o, name, x) : cJSON_AddNullToObject(o, name);
+}
+
+static bool add_interval(cJSON *o, const struct gr_gate_verdict *g)
+{
+    if (!g->enabled || !g->candidate_n)
+        return cJSON_AddNullToObject(o, "difference");
+    cJSON *j = cJSON_AddObjectToObject(o, "difference");
+    return j && add_bound(j, "estimate", g->estimate) && add_bound(j, "low", g->low) &&
+           add_bound(j, "high", g->high);
+}
+
+static bool add_ratio(cJSON *o, const struct gr_gate_verdict *g)
+{
+    bool known = g->enabled && g->candidate_n && g->estimate > 0;
+    return add_bound(o, "p99_ratio", known ? g->estimate : INFINITY);
+}
+
 // The whole record is in the journal; here is what a person looks at.
 static bool add_verdict(cJSON *o, const struct gr_verdict_record *r)
 {
@@ -131,7 +153,8 @@ static bool add_verdict(cJSON *o, const struct gr_verdict_record *r)
            gr_json_add_uint(j, "baseline_errors", stable->errors) &&
            gr_json_add_uint(j, "min_requests", r->input.limits.min_requests) &&
            cJSON_AddNumberToObject(j, "limit", g->limit) &&
-           cJSON_AddNumberToObject(j, "evidence", g->evidence) && add_sentence(j, r);
+           cJSON_AddNumberToObject(j, "evidence", g->evidence) && add_interval(j, g) &&
+           add_ratio(j, &v->gates[GR_GATE_LATENCY_P99]) && add_sentence(j, r);
 }
 
 static cJSON *step_json(const struct gr_step *s)
@@ -223,6 +246,7 @@ static bool add_gray(cJSON *o, const struct gr_view_gray *g,
            add_shadow(o, candidate) && gr_json_add_text(o, "sticky", g->sticky) &&
            add_pause(o, g) && gr_json_add_text(o, "held_by", g->held_by) && add_door(o, g) &&
            gr_json_add_uint(o, "deadline_left_usec", g->deadline_left_usec) &&
+           gr_json_add_uint(o, "bake_usec", g->bake_usec) &&
            gr_json_add_text(o, "actor", g->order->actor) &&
            gr_json_add_text(o, "reason", g->order->reason) && add_order(o, g->order);
 }
@@ -379,6 +403,7 @@ static bool add_worker(cJSON *o, const struct gr_view *v)
            gr_json_add_uint(j, "swaps_ok", g->swaps_ok) &&
            gr_json_add_uint(j, "swaps_failed", g->swaps_failed) &&
            gr_json_add_uint(j, "freeze_last_usec", g->freeze_last_usec) &&
+           gr_json_add_time(j, "swapped", v->swapped) &&
            gr_json_add_uint(j, "handovers_ok", g->handovers_ok) &&
            gr_json_add_uint(j, "handovers_failed", g->handovers_failed) &&
            gr_json_add_uint(j, "handover_last_usec", g->handover_last_usec) &&

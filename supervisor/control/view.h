@@ -37,6 +37,7 @@ struct gr_view_gray {
     enum gr_door door;   // of a swap without a way back
     const char *door_why;
     const struct gr_order_row *order;
+    uint64_t bake_usec; // as the strategy says
 };
 struct gr_view_module {
     struct gr_name module;
@@ -88,6 +89,7 @@ struct gr_view {
     size_t n_modules;
     struct gr_view_module *modules; // sorted by name
     struct gr_worker_gauges gauges;
+    struct gr_wall swapped; // the last exchange of this process; 0: none yet
     uint64_t loaded; // versions in the worker that serves, those on their way in or out included
     uint64_t pinned; // of them, those that could not be unloaded and are kept
     size_t n_convictions;

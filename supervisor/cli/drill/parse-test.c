@@ -1,5 +1,7 @@
 // What a drill may say, and the line that is named when it says something else.
+#include "base/buf.h"
 #include "cli/drill/drill.h"
+#include "cli/input.h"
 #include <errno.h>
 #include <glob.h>
 #include <setjmp.h>
@@ -136,21 +138,31 @@ static void test_names(void **state)
     assert_int_equal(gr_drill_parse(".drill", HEAD TAIL, strlen(HEAD TAIL), &d, &e), -EINVAL);
 }
 
+// Each is in the table of docs/DRILLS.md.
 static void test_every_drill_of_the_tree(void **state)
 {
     (void)state;
-    char pattern[4096];
+    char pattern[4096], name[GR_NAME_MAX + 3];
     glob_t found;
+    GR_AUTO_BUF struct gr_buf page = GR_BUF(1u << 20);
+    struct gr_error unread = {0};
     const char *source = getenv("GRAYLING_SOURCE");
     if (!source)
         skip();
     snprintf(pattern, sizeof pattern, "%s/integration-tests/drills/*.drill", source);
+    char *docs = NULL;
+    assert_true(asprintf(&docs, "%s/docs/DRILLS.md", source) > 0);
+    assert_int_equal(gr_input_read(docs, &page, &unread), 0);
+    free(docs);
     assert_int_equal(glob(pattern, 0, NULL, &found), 0);
     for (size_t i = 0; i < found.gl_pathc; i++) {
         struct gr_drill *d = NULL;
         struct gr_error e = {0};
         if (gr_drill_load(found.gl_pathv[i], &d, &e) < 0)
             fail_msg("%s", e.message);
+        snprintf(name, sizeof name, "`%s`", d->name.s);
+        if (!strstr(page.data, name))
+            fail_msg("docs/DRILLS.md does not name %s", name);
         gr_drill_free(d);
     }
     globfree(&found);

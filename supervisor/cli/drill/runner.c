@@ -40,8 +40,12 @@ static int get_world(struct runner *r, const struct gr_drill *d, struct gr_error
     char dir[PATH_MAX];
     if (r->asked->live)
         return r->w ? 0 : gr_world_live(r->asked->cli, &r->w, e);
-    if (can_share(r, d))
-        return 0;
+    if (can_share(r, d)) {
+        if (gr_world_clear(r->w, e) >= 0)
+            return 0;
+        gr_cli_say(r->asked->cli, "before %s, an instance of its own is started: %s", d->name.s,
+                   e->message); // loud: it is no fault of this drill, and perhaps a fault
+    }
     gr_world_free(gr_steal(r->w));
     snprintf(dir, sizeof dir, "%.4000s/%u", r->dir, ++r->n_worlds);
     const struct gr_world_asked asked = {
@@ -161,6 +165,18 @@ void gr_runner_print(struct gr_cli *cli, const cJSON *results)
     gr_output_list(cli, results, columns, GR_COUNT(columns), "drill");
 }
 
+// A running instance is left as it was found; when that fails now, the lease sees to it.
+static void end_world(struct runner *r)
+{
+    struct gr_error e = {0};
+    if (r->w && r->asked->live &&
+        (gr_world_clear(r->w, &e) < 0 || gr_drill_store_end(r->w->store, &e) < 0)) {
+        gr_cli_say(r->asked->cli, "the drill's modules are not all removed yet: %s", e.message);
+        r->n_bad++;
+    }
+    gr_world_free(gr_steal(r->w));
+}
+
 enum gr_exit gr_runner_run(void *userdata, const char *dir)
 {
     const struct gr_runner_asked *asked = userdata;
@@ -168,7 +184,7 @@ enum gr_exit gr_runner_run(void *userdata, const char *dir)
     qsort(asked->drills, asked->n, sizeof *asked->drills, compare);
     for (size_t i = 0; i < asked->n && r.results; i++)
         run_one(&r, asked->drills[i]);
-    gr_world_free(r.w);
+    end_world(&r);
     gr_runner_print(asked->cli, r.results);
     cJSON_Delete(r.results);
     return r.n_bad ? GR_EXIT_DEGRADED : GR_EXIT_OK;

@@ -244,11 +244,15 @@ int gr_drill_store_clear(struct gr_drill_store *s, struct gr_error *e)
             return out_of_memory(e);
     }
     int r = s->etcd ? write_etcd(s, gone, e) : unlink_file(s, e);
-    if (r >= 0 && s->lease)
-        r = end_lease(s, e);
     if (r >= 0 && remember(s, gone) < 0)
         r = out_of_memory(e);
     return r;
+}
+
+int gr_drill_store_end(struct gr_drill_store *s, struct gr_error *e)
+{
+    int r = gr_drill_store_clear(s, e);
+    return r >= 0 && s->lease ? end_lease(s, e) : r;
 }
 
 void gr_drill_store_free(struct gr_drill_store *s)

@@ -22,5 +22,7 @@ GR_MUST_CHECK int gr_drill_store_write(struct gr_drill_store *s, const cJSON *ch
 GR_MUST_CHECK int gr_drill_store_keep(struct gr_drill_store *s, struct gr_error *e);
 // Removes all that was written. Blocks. Fails: as gr_drill_store_write().
 GR_MUST_CHECK int gr_drill_store_clear(struct gr_drill_store *s, struct gr_error *e);
+// The same, and lets go of the lease: nothing is written after that. Fails: as above.
+GR_MUST_CHECK int gr_drill_store_end(struct gr_drill_store *s, struct gr_error *e);
 // Writes nothing. NULL is fine.
 void gr_drill_store_free(struct gr_drill_store *s);

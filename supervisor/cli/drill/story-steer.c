@@ -29,13 +29,36 @@ static int post(struct gr_story *s, const char *path, cJSON *take, struct gr_err
     return gr_world_ask(s->w, "POST", path, body, NULL, e);
 }
 
+// The rollout and the step that the order is about: those that stand now, as a person sees them.
+static int add_step(struct gr_story *s, const char *module, cJSON *body, struct gr_error *e)
+{
+    GR_AUTO_JSON cJSON *answer = NULL;
+    char path[256];
+    int64_t n;
+    snprintf(path, sizeof path, "/v1/modules/%s", module);
+    int r = gr_world_ask(s->w, "GET", path, NULL, &answer, e);
+    if (r >= 0 && gr_json_read_int(gr_output_find(answer, "rollout.id"), &n) &&
+        !gr_json_add_int(body, "rollout", n))
+        r = -ENOMEM;
+    if (r >= 0 && gr_json_read_int(gr_output_find(answer, "rollout.step"), &n) &&
+        !gr_json_add_int(body, "step", n))
+        r = -ENOMEM;
+    return r;
+}
+
 // A refusal that is expected has to say `refused`.
 static int ask(struct gr_story *s, const char *verb, const char *module, const char *refused,
                struct gr_error *e)
 {
     char path[256];
+    cJSON *body = command();
     snprintf(path, sizeof path, "/v1/modules/%s/%s", module, verb);
-    int r = post(s, path, command(), e);
+    int r = body && strcmp(verb, "undo") ? add_step(s, module, body, e) : 0;
+    if (r < 0) {
+        cJSON_Delete(body);
+        return r;
+    }
+    r = post(s, path, body, e);
     if (!refused)
         return r;
     if (r >= 0)

@@ -56,22 +56,29 @@ static bool is_end(const char *phase)
     return !strcmp(phase, "Healthy") || !strcmp(phase, "RolledBack") || !strcmp(phase, "Rejected");
 }
 
-static void note_detection(struct gr_story *s, const cJSON *event, const char *phase)
+// A hold counts when something was found; a pause that was planned finds nothing.
+static bool tells_of_harm(const char *phase, const char *reason)
 {
-    static const char *const bad[] = {"RollingBack", "RolledBack", "Rejected", "Paused",
-                                      "Degraded"};
+    static const char *const bad[] = {"RollingBack", "RolledBack", "Rejected", "Degraded"};
+    for (size_t i = 0; i < GR_COUNT(bad); i++)
+        if (!strcmp(bad[i], phase))
+            return true;
+    return !strcmp(phase, "Paused") && *reason;
+}
+
+static void note_detection(struct gr_story *s, const cJSON *event)
+{
     struct gr_traffic_seen sum;
-    if (s->detected.usec || !s->acted.usec)
+    struct gr_wall at;
+    if (s->detected.usec || !s->acted.usec ||
+        !tells_of_harm(gr_output_text(event, "phase"), gr_output_text(event, "reason")))
         return;
-    for (size_t i = 0; i < GR_COUNT(bad); i++) {
-        if (strcmp(bad[i], phase))
-            continue;
-        gr_story_sum(s, &sum);
-        if (gr_wall_parse(gr_output_text(event, "at"), &s->detected) < 0)
-            s->detected = gr_wall_now();
-        bool before = sum.first_harm.usec && sum.first_harm.usec < s->detected.usec;
-        s->harmed = before && sum.first_harm.usec >= s->acted.usec ? sum.first_harm : s->acted;
-    }
+    if (gr_wall_parse(gr_output_text(event, "at"), &at) < 0 || at.usec < s->acted.usec)
+        return; // of something before
+    gr_story_sum(s, &sum);
+    s->detected = at;
+    bool harmed = sum.first_harm.usec >= s->acted.usec && sum.first_harm.usec < at.usec;
+    s->harmed = harmed ? sum.first_harm : s->acted;
 }
 
 // 1: it is the one.
@@ -83,7 +90,7 @@ static int judge(struct gr_story *s, const cJSON *event, const char *module, con
                *its_reason = gr_output_text(event, "reason");
     if (strcmp(its_module, module))
         return 0;
-    note_detection(s, event, its_phase);
+    note_detection(s, event);
     if (!strcmp(its_phase, phase) && (!reason || !strcmp(its_reason, reason))) {
         cJSON_Delete(s->event);
         s->event = cJSON_Duplicate(event, true);

@@ -6,6 +6,9 @@
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include <errno.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct drills {
@@ -19,21 +22,47 @@ static void drills_done(struct drills *d)
         gr_drill_free(d->list[i]);
 }
 
+static int add_file(struct drills *to, const char *file, struct gr_error *e)
+{
+    if (to->n == GR_ARGS_MAX)
+        return gr_error_set(e, -E2BIG, GR_REASON_NONE, "more than %d drills", GR_ARGS_MAX);
+    int r = gr_drill_load(file, &to->list[to->n], e);
+    to->n += r >= 0;
+    for (size_t k = 0; r >= 0 && k + 1 < to->n; k++)
+        if (gr_name_equal(&to->list[k]->name, &to->list[to->n - 1]->name))
+            r = gr_error_set(e, -EINVAL, GR_REASON_NONE, "two drills are called %s",
+                             to->list[k]->name.s);
+    return r;
+}
+
+// Those of $GRAYLING_DRILLS, or the installed ones.
+static int add_usual(struct drills *to, struct gr_error *e)
+{
+    char self[PATH_MAX], pattern[2 * PATH_MAX];
+    const char *named = getenv("GRAYLING_DRILLS");
+    glob_t found = {0};
+    int r = gr_child_self_dir(self, sizeof self);
+    if (named)
+        snprintf(pattern, sizeof pattern, "%s/*.drill", named);
+    else
+        snprintf(pattern, sizeof pattern, "%s/../share/grayling/drills/*.drill", self);
+    if (r < 0 || glob(pattern, 0, NULL, &found) != 0)
+        r = gr_error_set(e, -EINVAL, GR_REASON_NONE,
+                         "which drills? There are none at %.300s; name files, or a directory with "
+                         "GRAYLING_DRILLS",
+                         pattern);
+    for (size_t i = 0; r >= 0 && i < found.gl_pathc; i++)
+        r = add_file(to, found.gl_pathv[i], e);
+    globfree(&found);
+    return r;
+}
+
 // The files that are named behind the first word. All are checked before any is run.
 static int load(const struct gr_args *args, struct drills *ret, struct gr_error *e)
 {
-    int r = args->n_words > 1
-                ? 0
-                : gr_error_set(e, -EINVAL, GR_REASON_NONE,
-                               "which drills? expected: grayctl drill %s FILE...", args->words[0]);
-    for (size_t i = 1; r >= 0 && i < args->n_words; i++) {
-        r = gr_drill_load(args->words[i], &ret->list[ret->n], e);
-        ret->n += r >= 0;
-        for (size_t k = 0; r >= 0 && k + 1 < ret->n; k++)
-            if (gr_name_equal(&ret->list[k]->name, &ret->list[ret->n - 1]->name))
-                r = gr_error_set(e, -EINVAL, GR_REASON_NONE, "two drills are called %s",
-                                 ret->list[k]->name.s);
-    }
+    int r = args->n_words > 1 ? 0 : add_usual(ret, e);
+    for (size_t i = 1; r >= 0 && i < args->n_words; i++)
+        r = add_file(ret, args->words[i], e);
     return r;
 }
 

@@ -308,9 +308,12 @@ int gr_world_clear(struct gr_world *w, struct gr_error *e)
     int r = gr_drill_store_clear(w->store, e);
     if (r < 0)
         return r;
-    r = gr_world_await(w, is_empty, w, GR_DRILL_PATIENCE_USEC, NULL, e);
-    return r == -ETIME ? gr_error_set(e, r, GR_REASON_NONE,
-                                      "the documents are removed, and the instance does not let "
-                                      "go of the modules")
-                       : r;
+    GR_AUTO_JSON cJSON *last = NULL;
+    r = gr_world_await(w, is_empty, w, GR_DRILL_PATIENCE_USEC, &last, e);
+    if (r != -ETIME)
+        return r;
+    GR_AUTO_FREE char *left = gr_json_format(gr_output_find(last, "modules"));
+    return gr_error_set(e, r, GR_REASON_NONE,
+                        "the documents are removed, and the instance keeps the modules: %.800s",
+                        left ? left : "");
 }

@@ -1,0 +1,127 @@
+"""grayctl -o json: every output against the published schema; and each exit status, one by one."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+from harness import BUILD, MODULES, SOURCE
+
+jsonschema = pytest.importorskip("jsonschema")
+SCHEMA = json.loads((SOURCE / "docs/schema/grayctl-v1.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+PAY = [MODULES / f"pay-1.{n}.0.so" for n in range(2)]
+WRITTEN_ELSEWHERE = {"drill"}  # validated where drills are run
+
+
+def run(g, *args, control=None):
+    return subprocess.run([BUILD / "grayctl", "--control", control or g.run / "control.sock", *map(str, args)], capture_output=True, text=True,
+                          env={k: v for k, v in os.environ.items() if not k.startswith("GRAYLING_CON")})
+
+
+class Speaker:
+    def __init__(self, g):
+        self.g, self.kinds = g, set()
+
+    def json(self, *args, status=0, lines=True):
+        """One output that fits the schema; without a change of state also as lines, which fit it too."""
+        r = run(self.g, *args, "-o", "json")
+        assert r.returncode == status, r
+        document = json.loads(r.stdout)
+        self.check(document, args)
+        if lines:
+            for line in run(self.g, *args, "-o", "jsonl").stdout.splitlines():
+                self.check(json.loads(line), args)
+        return document
+
+    def check(self, document, args):
+        errors = [f"{'/'.join(map(str, e.absolute_path))}: {e.message[:300]}" for e in VALIDATOR.iter_errors(document)]
+        assert not errors and document["kind"] == str(args[0]), (args, errors, document)
+        self.kinds.add(document["kind"])
+
+
+def document(g, so, *steps):
+    d = g.document(so, strategy={"steps": list(steps)} if steps else {})
+    path = pathlib.Path(g.root) / "pay.json"
+    path.write_text(json.dumps({"modules": {"pay": d}}))
+    return path
+
+
+def test_the_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert list(VALIDATOR.iter_errors({"apiVersion": "grayling/v1", "kind": "get"})), "a module without fields must not fit"
+    assert list(VALIDATOR.iter_errors({"apiVersion": "grayling/v1", "kind": "list", "items": [{"module": 7}]}))
+
+
+def test_every_output_fits_the_schema(grayling):
+    g, say = grayling, Speaker(grayling)
+    say.json("version"), say.json("list"), say.json("status")
+    say.json("lint", document(g, PAY[0]))
+    say.json("plan", "-f", document(g, PAY[0]))
+    assert say.json("apply", "-f", document(g, PAY[0]), lines=False)["items"][0]["action"] == "created"
+    g.wait_phase("pay", "Healthy")
+    assert say.json("list")["items"][0]["module"] == "pay"
+    slow = document(g, PAY[1], {"weight": 1}, {"pause": {}}, {"pause": {}}, {"weight": 100})
+    say.json("plan", "-f", slow), say.json("plan", "-f", slow, "--request", "x-user-id: 7")
+    say.json("apply", "-f", slow, "--dry-run")
+    say.json("apply", "-f", slow, lines=False)
+    g.wait_event(lambda e: e.get("phase") == "Paused")
+    for words in (("get", "pay"), ("status", "pay"), ("status",), ("explain", "pay"), ("history",), ("events",), ("promote", "pay", "--dry-run"),
+                  ("abort", "pay", "--dry-run"), ("undo", "pay", "--dry-run")):
+        say.json(*words)
+    for verb in ("pause", "resume", "promote"):
+        say.json(verb, "pay", lines=False)
+    assert run(g, "abort", "pay", "--local").returncode == 0
+    g.wait_phase("pay", "RolledBack")
+    for verb in ("retry", "abort"):
+        say.json(verb, "pay", lines=False)
+    g.wait_phase("pay", "RolledBack")
+    say.json("apply", "-f", slow, lines=False)
+    g.wait_event(lambda e: e.get("phase") == "Paused")
+    say.json("undo", "pay", lines=False)
+    say.json("publish", PAY[1], "--dry-run")
+    say.json("verify", PAY[0]), say.json("inspect", PAY[0]), say.json("abi-diff", *PAY)
+    conviction = {"module": "pay", "version": "9.9.9", "reason": "Crashed", "instance": "host-2"}
+    g.etcd.put(f"/grayling/v1/{g.service}/quarantine/{'ab' * 32}", conviction)
+    g.until(lambda: g.status()["quarantine"])
+    assert say.json("quarantine", "list")["items"][0]["hash"] == "sha256:" + "ab" * 32
+    run_doctor = run(g, "doctor", "-o", "json")
+    say.check(json.loads(run_doctor.stdout), ("doctor",))
+    all_kinds = set(SCHEMA["properties"]["kind"]["enum"])
+    assert all_kinds - say.kinds == WRITTEN_ELSEWHERE | {"replay"}, "kinds without a test, or replay, which needs a verdict (test_operators.py)"
+
+
+def test_each_exit_status(grayling, tmp_path):
+    g = grayling
+    assert run(g, "version").returncode == 0
+    with open("/dev/full", "w") as full:  # what could not be written is no success
+        assert subprocess.run([BUILD / "grayctl", "version"], stdout=full).returncode == 1
+    assert run(g, "versoin").returncode == 2
+    assert run(g, "get", "nobody").returncode == 3
+    (tmp_path / "pay.json").write_text('{"version": "1.0.0"}')
+    assert run(g, "lint", tmp_path / "pay.json").returncode == 5
+    assert run(g, "list", control="/nowhere.sock").returncode == 7
+    d = g.document(PAY[0])
+    g.want({"pay": {**d, "version_hash": "sha256:" + "0" * 64}})
+    g.wait_phase("pay", "Rejected")
+    assert run(g, "status", "pay").returncode == 4
+    g.deploy("pay", PAY[0])
+    g.want({"pay": g.document(PAY[1], strategy={"steps": [{"weight": 1}, {"pause": {"duration": "30m"}}, {"weight": 100}], "bake": "30m"})})
+    g.wait_event(lambda e: e.get("phase") in ("Paused", "Progressing") and e.get("version") == "1.1.0")
+    late = run(g, "promote", "pay", "--full")
+    assert late.returncode == 0, late
+    g.wait_event(lambda e: e.get("phase") == "Baking" and e.get("version") == "1.1.0")
+    assert run(g, "status", "pay", "--wait", "--timeout", "1ms").returncode == 6
+    p = subprocess.Popen([BUILD / "grayctl", "--control", g.run / "control.sock", "get", "pay", "-w"], stdout=subprocess.PIPE)
+    assert p.stdout.readline()
+    p.send_signal(signal.SIGINT)
+    assert p.wait() == 130
+
+
+@pytest.mark.parametrize("what", ["lint", "plan"])
+def test_a_refusal_writes_no_half_document(grayling, tmp_path, what):
+    (tmp_path / "pay.json").write_text('{"version": "1.0.0"}')
+    r = run(grayling, what, "-f", tmp_path / "pay.json", "-o", "json")
+    assert r.returncode == 5 and "error: DocumentInvalid" in r.stderr and (not r.stdout or json.loads(r.stdout))
