@@ -98,6 +98,7 @@ def test_shares_are_in_the_metrics_while_it_lasts(g):
 def test_match_rules_win_over_the_weight(g):
     want(g, "1.1.0", {"pause": {}}, match=[{"header": "x-canary", "exact": "1"}])
     wait_step(g, "step 1 of 2")
+    g.until(lambda: g.call(CHARGE, BODY, CANARY)[1]["x-grayling-version"] == "1.1.0", lambda: rollout(g))  # told before the worker has the rule
     assert versions(g, 30) == {"1.0.0": 30}
     assert versions(g, 30, CANARY) == {"1.1.0": 30}
     assert g.call(CHARGE, BODY, CANARY)[1]["x-grayling-role"] == "candidate"

@@ -19,6 +19,7 @@ RATE = 1500  # requests a second; a machine that is slower is given as many as i
 ALL = {"mode": "handle-error"}
 SOME = {"mode": "handle-error", "share": 100}  # 1 % of calls, evenly spread
 GATE = {"pause": {}}
+LITTLE = {"weight": 0.01}  # the step after it is told when the worker knows the rules
 NEVER = {"error_rate": {"max_increase": 0.9}, "min_requests": 1000000}  # nothing but the budget ends it
 
 
@@ -104,8 +105,8 @@ def test_with_steps_that_raise_the_weight_in_between(g):
 
 def test_a_rule_counts_as_a_weight_does(g):
     canary = {"x-canary": "1"}
-    g.want(release(g, "faulty", "1.1.0", 3, GATE, config=ALL, match=[{"header": "x-canary", "exact": "1"}]))
-    g.wait_event(lambda e: e["module"] == "faulty" and "step 1 of 2" in e["message"])
+    g.want(release(g, "faulty", "1.1.0", 3, LITTLE, GATE, config=ALL, match=[{"header": "x-canary", "exact": "1"}]))
+    g.wait_event(lambda e: e["module"] == "faulty" and "step 2 of 3" in e["message"])
     answers = [g.call(POKE[1:], "{}", canary)[0] for _ in range(10)]
     assert answers == [500] * 3 + [200] * 7
     wait_spent(g)
@@ -151,8 +152,8 @@ def test_a_killed_worker_gives_no_second_budget(g):
 
 
 def test_the_budget_outlives_an_orderly_restart(g):
-    g.want(release(g, "faulty", "1.1.0", 4, GATE, config=ALL, match=[{"header": "x-canary", "exact": "1"}]))
-    g.wait_event(lambda e: e["module"] == "faulty" and "step 1 of 2" in e["message"])
+    g.want(release(g, "faulty", "1.1.0", 4, LITTLE, GATE, config=ALL, match=[{"header": "x-canary", "exact": "1"}]))
+    g.wait_event(lambda e: e["module"] == "faulty" and "step 2 of 3" in e["message"])
     bad = [g.call(POKE[1:], "{}", {"x-canary": "1"})[0] for _ in range(3)]
     stop_the_supervisor(g)
     bad += [g.call(POKE[1:], "{}", {"x-canary": "1"})[0] for _ in range(5)]
