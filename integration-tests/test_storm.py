@@ -46,7 +46,8 @@ class Weather:
         self.g, self.chronicle, self.random = g, chronicle, random.Random(seed)
         self.families = [Family(g, name, 4) for name in ("north", "south")]
         self.numbers, self.done = itertools.count(), collections.Counter()
-        self.good, self.shown, self.last = {}, collections.defaultdict(set), {}
+        self.good, self.shown = {}, collections.defaultdict(set)
+        self.last = {}  # by family: its newest rollout, and a member that was written in it
         self.pile = self.random.sample(FIRST, len(FIRST))
 
     def pick(self):
@@ -65,7 +66,7 @@ class Weather:
             self.shown[f.name].add(number)
         rollout = self.g.want(documents)
         for f in families:
-            self.last[f.name] = rollout
+            self.last[f.name] = rollout, f.members[0]
         self.good[rollout] = None if spoil else ([f.name for f in families], number)
         return rollout
 
@@ -75,7 +76,7 @@ class Weather:
     def settle(self, families):
         for f in families:
             if f.name in self.last:
-                self.chronicle.wait(self.last[f.name], f.members[0], lambda e: e["phase"] in OVER)
+                self.chronicle.wait(*self.last[f.name], lambda e: e["phase"] in OVER)
 
     # -- the actions -------------------------------------------------------------------------------------------
 
@@ -106,7 +107,8 @@ class Weather:
         documents = {m: family.document(m, number, **strategy) for m in members}
         documents[members[-1]] = {**family.document(members[-1], number, config=config, **strategy), **fields}
         self.shown[family.name].add(number)
-        self.last[family.name] = rollout = self.g.want(documents)
+        rollout = self.g.want(documents)
+        self.last[family.name] = rollout, members[0]
         return rollout
 
     def part(self, how):
