@@ -77,6 +77,7 @@
 #define GR_FREEZE_BUDGET_MAX_USEC 10000000ull
 #define GR_DEADLINE_DEFAULT_USEC (3600ull * 1000000)
 #define GR_METRICS_BYTES_MAX (16u << 20)
+#define GR_TALLIES_MAX (2 * GR_MODULES_MAX)        // modules whose swaps and rollbacks are counted
 #define GR_CONTROL_BYTES_MAX (4u << 20)            // body of one control request
 #define GR_CONTROL_CONNECTIONS_MAX 64              // per server: control socket, admin address
 #define GR_CONTROL_IDLE_SEC 60                     // a silent connection is closed
