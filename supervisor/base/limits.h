@@ -34,6 +34,7 @@
 #define GR_STATE_IMPORTS_MAX 64            // schema numbers that one contract may list
 #define GR_THREADS_MAX 64                  // dispatch threads
 #define GR_CALL_DEPTH_MAX 8                // module to module
+#define GR_RING_SLOTS_MAX GR_THREADS_MAX   // calls at once into one isolated process
 #define GR_FAULT_RECORDS_MAX 64            // versions whose faults are remembered
 #define GR_BREAKER_FAULTS_MAX 16           // that one may ask for before a breaker opens
 #define GR_BREAKER_FAULTS_DEFAULT 3
