@@ -45,8 +45,8 @@ def blocks(path):
 class Shell:
     """One bash for a document, and what runs beside it."""
 
-    def __init__(self, cwd, env, change=lambda text: text, say=lambda text: None):
-        self.cwd, self.env, self.change, self.say, self.beside = str(cwd), env, change, say, []
+    def __init__(self, cwd, env, change=lambda text: text, say=lambda text: None, patience=PATIENCE):
+        self.cwd, self.env, self.change, self.say, self.patience, self.beside = str(cwd), env, change, say, patience, []
         self.state = tempfile.NamedTemporaryFile(prefix="grayling-doc-", mode="w+")
         self.state.write(f"cd {shlex.quote(self.cwd)}\n")
         self.state.flush()
@@ -59,7 +59,7 @@ class Shell:
     def run(self, block):
         at = time.monotonic()
         r = subprocess.run(["bash", "-c", self.script(block)], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                           stdin=subprocess.DEVNULL, timeout=PATIENCE)
+                           stdin=subprocess.DEVNULL, timeout=self.patience)
         with contextlib.suppress(FileNotFoundError):
             os.replace(self.state.name + ".new", self.state.name)
         assert r.returncode == 0, f"{block} ended with {r.returncode}:\n{block.text}\n{r.stdout}{self.said()}"
@@ -131,5 +131,5 @@ def play(document, shell, also_elsewhere=False):
 if __name__ == "__main__":
     tree = sys.argv[2] if len(sys.argv) > 2 else "."
     began = time.monotonic()
-    play(sys.argv[1], Shell(pathlib.Path(tree).resolve(), dict(os.environ), say=lambda text: print(text, flush=True)), also_elsewhere=True)
+    play(sys.argv[1], Shell(pathlib.Path(tree).resolve(), dict(os.environ), say=lambda text: print(text, flush=True), patience=3600), also_elsewhere=True)
     print(f"{time.monotonic() - began:6.1f} s  in all")
