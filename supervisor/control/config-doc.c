@@ -48,6 +48,9 @@ static const struct gr_config_doc docs[] = {
     {"Admin", "AllowHosts", "host names, separated by spaces", "",
      "Names by which browsers may reach it, beside addresses, localhost and the host's own name. "
      "/metrics and probes answer to any."},
+    {"Admin", "TokenFile", CREDENTIAL_VALUE, "",
+     "File with one line of 16 to 256 visible characters. Whoever has it may give orders there, as "
+     "the dashboard does. Empty: nobody may."},
     {"Artifacts", "AllowSchemes", "https, http, file, separated by spaces", "https file",
      "How artifacts may be fetched."},
     {"Artifacts", "AllowHosts", "host names, addresses and ranges, separated by spaces", "",

@@ -59,6 +59,7 @@ static const struct key {
     {"Dispatch", "BreakerBackoff", SPAN, AT(breaker.backoff_usec)},
     {"Admin", "Listen", ADDRESS, AT(admin_listen)},
     {"Admin", "AllowHosts", TEXT, AT(admin_hosts)},
+    {"Admin", "TokenFile", CREDENTIAL, AT(admin_token_file)},
     {"Artifacts", "AllowSchemes", SCHEMES, AT(allow_schemes)},
     {"Artifacts", "AllowHosts", TEXT, AT(allow_hosts)},
     {"Artifacts", "FileRoots", ROOTS, AT(file_roots)},

@@ -272,6 +272,7 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
     v->n_endpoints = m->listeners.n;
     v->endpoints = (const char *const *)m->listeners.address;
     v->admin = m->control ? gr_control_admin_address(m->control) : NULL;
+    v->admin_orders = m->config->admin_token_file != NULL;
     v->n_convictions = m->n_convictions;
     v->convictions = m->convictions;
     v->safe_since = m->start.safe.since;

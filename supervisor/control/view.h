@@ -92,6 +92,7 @@ struct gr_view {
     size_t n_endpoints;
     const char *const *endpoints; // front doors, as listened (real ports)
     const char *admin;            // real address or NULL
+    bool admin_orders;            // it takes orders from whoever has the token
     size_t n_modules;
     struct gr_view_module *modules; // sorted by name
     struct gr_worker_gauges gauges;
