@@ -3,7 +3,6 @@
 #include "verifier/elf-policy.h"
 #include "verifier/testing/harness.h"
 #include <elf.h>
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -129,61 +128,6 @@ static void needs_are_limited(void **state)
     REFUSED(f.glibc = "GLIBC_3.0", DEPENDENCY_MISSING, "3.0", "2.36");
 }
 
-#define NOTE(isolation)                                                                            \
-    "{\"module\":\"pay\",\"version\":\"1.0.0\",\"abi\":{\"major\":1,\"minor\":0},\"provides\":[{"  \
-    "\"interface\":\"a.B\",\"version\":\"1.0.0\",\"methods\":{\"C\":{}}}],\"isolation\":"          \
-    "\"" isolation "\"}"
-
-static int read_note(const char *note, struct gr_elf_facts *f, struct gr_error *e)
-{
-    GR_CLEANUP(gr_contract_freep) struct gr_contract *c = NULL;
-    f->contract = note;
-    f->contract_len = strlen(note);
-    *e = (struct gr_error){0};
-    return gr_elf_policy_read(f, &host, &c, e);
-}
-
-// In a process of its own a Go runtime may do what it does in every Go library, and nothing else.
-static void go_needs_a_process(void **state)
-{
-    static const char *const own[] = {"sigaction", "setenv", "unsetenv", "setresuid", "setgroups"};
-    struct gr_elf_facts g = sound();
-    struct gr_error e;
-    (void)state;
-    REFUSED(f.go_runtime = true, ABI_INCOMPATIBLE, "written in Go", "isolation: process");
-    g.go_runtime = g.nodelete = g.static_tls = g.has_tls = true;
-    assert_int_equal(read_note(NOTE("worker"), &g, &e), -ENOEXEC);
-    TEST_ASSERT_ERROR(&e, GR_REASON_ABI_INCOMPATIBLE, "isolation: worker", "module.yaml");
-    for (size_t i = 0; i < GR_COUNT(own); i++) {
-        imports[1] = own[i];
-        if (read_note(NOTE("process"), &g, &e) < 0)
-            fail_msg("%s", e.message);
-    }
-    imports[1] = "execve";
-    assert_int_equal(read_note(NOTE("process"), &g, &e), -ENOEXEC);
-    TEST_ASSERT_ERROR(&e, GR_REASON_LOAD_FAILED, "execve", "remove the call");
-    imports[1] = "memcpy";
-    g.rpath = true;
-    assert_int_equal(read_note(NOTE("process"), &g, &e), -ENOEXEC);
-    TEST_ASSERT_ERROR(&e, GR_REASON_LOAD_FAILED, "RPATH", "-rpath");
-    g.rpath = false;
-    assert_int_equal(read_note("{}", &g, &e), -ENOEXEC); // not said is not allowed
-    // isolation alone excuses nobody
-    g.go_runtime = g.static_tls = false;
-    assert_int_equal(read_note(NOTE("process"), &g, &e), -ENOEXEC);
-    TEST_ASSERT_ERROR(&e, GR_REASON_LOAD_FAILED, "NODELETE", "nodelete");
-    g.nodelete = false;
-    imports[1] = "sigaction";
-    assert_int_equal(read_note(NOTE("process"), &g, &e), -ENOEXEC);
-    imports[1] = "sigaltstack"; // but its threads have stacks of their own
-    assert_int_equal(read_note(NOTE("worker"), &g, &e), -ENOEXEC);
-    assert_int_equal(read_note(NOTE("process"), &g, &e), 0);
-    imports[1] = "memcpy";
-    assert_int_equal(read_note(NOTE("process"), &g, &e), 0);
-    assert_int_equal(read_note("{}", &g, &e), -EINVAL);
-    assert_int_equal(e.reason, GR_REASON_NOT_A_MODULE);
-}
-
 static struct gr_contract contract(const char *name, const char *version, unsigned abi_major)
 {
     struct gr_contract c = {.abi_major = abi_major};
@@ -213,9 +157,9 @@ static void contracts_match_the_document(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sound_ones_are_admitted),  cmocka_unit_test(other_files_are_refused),
-        cmocka_unit_test(unsafe_links_are_refused), cmocka_unit_test(needs_are_limited),
-        cmocka_unit_test(go_needs_a_process),       cmocka_unit_test(contracts_match_the_document),
+        cmocka_unit_test(sound_ones_are_admitted),      cmocka_unit_test(other_files_are_refused),
+        cmocka_unit_test(unsafe_links_are_refused),     cmocka_unit_test(needs_are_limited),
+        cmocka_unit_test(contracts_match_the_document),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
