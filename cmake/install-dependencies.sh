@@ -11,6 +11,7 @@ bench="nginx libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-g
 command -v node >/dev/null || test="$test nodejs"
 command -v npm >/dev/null || test="$test npm"
 want=$build
+test="$test golang-go rustc" # the examples in other languages
 case ${1:-build} in
     test) want="$build $test" ;;
     bench) want="$build $bench" ;;

@@ -40,11 +40,11 @@ static void refused(const struct gr_elf_facts *f, enum gr_reason reason, const c
                     const char *b)
 {
     struct gr_error e = {0};
-    if (gr_elf_policy_admits(f, &host, &e))
+    if (gr_elf_policy_admits(f, &host, false, &e))
         fail_msg("admitted: %s", a);
     TEST_ASSERT_ERROR(&e, reason, a, b);
     assert_false(e.retryable);
-    assert_false(gr_elf_policy_admits(f, &host, NULL));
+    assert_false(gr_elf_policy_admits(f, &host, false, NULL));
 }
 
 #define REFUSED(change, reason, a, b)                                                              \
@@ -59,14 +59,14 @@ static void sound_ones_are_admitted(void **state)
     struct gr_elf_facts f = sound();
     struct gr_error e = {0};
     (void)state;
-    if (!gr_elf_policy_admits(&f, &host, &e))
+    if (!gr_elf_policy_admits(&f, &host, false, &e))
         fail_msg("%s", e.message);
     f.glibc = "GLIBC_2.36";
-    assert_true(gr_elf_policy_admits(&f, &host, &e));
+    assert_true(gr_elf_policy_admits(&f, &host, false, &e));
     f.static_tls = true; // without a TLS segment of its own it takes none
-    assert_true(gr_elf_policy_admits(&f, &host, &e));
+    assert_true(gr_elf_policy_admits(&f, &host, false, &e));
     imports[1] = "__assert_fail";
-    assert_true(gr_elf_policy_admits(&f, &host, &e));
+    assert_true(gr_elf_policy_admits(&f, &host, false, &e));
     struct gr_elf_host here = gr_elf_host_here();
     assert_non_null(here.glibc);
     assert_int_equal(here.machine, gr_elf_host_machine());
