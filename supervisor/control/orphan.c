@@ -52,9 +52,8 @@ static int listen_at(const char *path)
 
 int gr_orphan_listen(const char *path)
 {
-    int fd = GR_FAULT("orphan.listen");
-    if (fd == 0)
-        fd = listen_at(path);
+    int fd = listen_at(path);
+    GR_INSTANT("orphan.listen");
     if (fd < 0)
         gr_log(GR_LOG_WARNING,
                "a later supervisor will not find the worker that is started now: cannot listen on "
