@@ -19,7 +19,8 @@ static int find_preflight(const struct gr_verifier_config *c, char **ret, struct
                             "installed: %s; install it or set GRAYLING_LIBEXEC",
                             strerror(-r));
     *ret = strdup(c->preflight_path ? c->preflight_path : found);
-    return *ret ? 0 : -ENOMEM;
+    return *ret ? 0
+                : gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory for the verifier");
 }
 
 int gr_verifier_reconfigure(struct gr_verifier *v, const struct gr_verifier_config *c,

@@ -193,6 +193,15 @@ static int take_all(struct gr_config *c, const char *path, char *const *sets, si
     return k;
 }
 
+// What ran out of memory below has told nobody.
+static int told(int k, struct gr_error *e)
+{
+    return k == -ENOMEM && e && !e->message[0]
+               ? gr_error_set_retryable(e, k, GR_REASON_INTERNAL,
+                                        "the configuration could not be read: out of memory")
+               : k;
+}
+
 int gr_config_load(const char *path, char *const *sets, size_t n_sets, struct gr_config **ret,
                    struct gr_error *e)
 {
@@ -202,7 +211,7 @@ int gr_config_load(const char *path, char *const *sets, size_t n_sets, struct gr
         k = complete(c, e);
     if (k == 0)
         *ret = gr_steal(c);
-    return k;
+    return told(k, e);
 }
 
 int gr_config_restore(const char *where, const char *text, struct gr_config **ret,
@@ -214,5 +223,5 @@ int gr_config_restore(const char *where, const char *text, struct gr_config **re
         k = complete(c, e);
     if (k == 0)
         *ret = gr_steal(c);
-    return k;
+    return told(k, e);
 }

@@ -70,11 +70,16 @@ static int on_respawn(sd_event_source *s, uint64_t usec, void *u)
     return 0;
 }
 
-static void respawn(struct gr_manager *m, const struct gr_hosted *dead)
+// One that served until somebody killed it says nothing of what the next one is built of: that one
+// is not waited for, and the row is neither longer nor over.
+static void respawn(struct gr_manager *m, const struct gr_hosted *dead,
+                    const struct gr_worker_death *d)
 {
     bool quick = gr_mono_now().usec - dead->spawned.usec < QUICK_DEATH_USEC;
-    m->deaths_in_a_row = quick ? m->deaths_in_a_row + 1 : 0;
-    uint64_t wait = m->deaths_in_a_row < 2
+    bool served = dead->state == GR_HOSTED_SERVING && gr_worker_was_killed(d);
+    if (!served)
+        m->deaths_in_a_row = quick ? m->deaths_in_a_row + 1 : 0;
+    uint64_t wait = served || m->deaths_in_a_row < 2
                         ? 0
                         : 20 * GR_USEC_PER_MSEC
                               << (m->deaths_in_a_row < 10 ? m->deaths_in_a_row : 10);
@@ -150,7 +155,7 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
         else if (!b.place)
             gr_start_worker_died(h, d, e.message);
         if (!m->stopping)
-            respawn(m, h);
+            respawn(m, h, d);
         if (h->state == GR_HOSTED_STARTING && m->deaths_in_a_row >= DEATHS_WITH_CANDIDATES_MAX &&
             !m->active)
             leave_candidates_out(m);

@@ -43,6 +43,8 @@ GR_MUST_CHECK int gr_journal_get_reason(sqlite3_stmt *s, int column, enum gr_rea
                                         struct gr_error *e);
 GR_MUST_CHECK int gr_journal_get_phase(sqlite3_stmt *s, int column, enum gr_phase *ret,
                                        struct gr_error *e);
+// k as it is; where memory ran out outside of SQLite, which has told nobody, *e says so.
+GR_MUST_CHECK int gr_journal_told(int k, const char *doing, struct gr_error *e);
 // What a gray release has reached, as JSON; NULL: out of memory. Caller frees.
 char *gr_gray_row_format(const struct gr_gray_row *g);
 // `text` "": written before there were gray releases; `phase` then says whether it was swapped.

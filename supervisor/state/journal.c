@@ -217,7 +217,7 @@ int gr_journal_open(const char *state_dir, struct gr_journal **ret, struct gr_er
 {
     struct gr_journal *j = calloc(1, sizeof *j);
     if (!j)
-        return -ENOMEM;
+        return gr_journal_told(-ENOMEM, "be opened", e);
     j->dir_fd = -1;
     int k = gr_fs_open_dir(state_dir, &j->dir_fd);
     if (k < 0)
@@ -240,7 +240,7 @@ int gr_journal_open(const char *state_dir, struct gr_journal **ret, struct gr_er
         k = gr_journal_reconcile(j, damaged ? why.message : NULL, e);
     if (k < 0) {
         gr_journal_close(j);
-        return k;
+        return gr_journal_told(k, "be opened", e);
     }
     gr_journal_make_reserve(j, 0);
     *ret = j;
