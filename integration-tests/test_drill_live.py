@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
@@ -29,6 +30,12 @@ def drill(g, *words):
 def report(g):
     r = drill(g, "report", "-o", "json")
     return r.returncode, {d["drill"]: d for d in json.loads(r.stdout)["items"]}
+
+
+def below(pid):
+    """Its children and theirs, from the top."""
+    children = [int(c) for c in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return children + [g for c in children for g in below(c)]
 
 
 def modules(g):
@@ -61,7 +68,7 @@ def test_nothing_of_a_drill_is_left(g):
 
 
 def test_a_runner_that_dies_disarms_its_drill(g):
-    """Runner and guard are killed at once, in the middle: the keys end with their lease."""
+    """Runner and guards are killed at once, in the middle: the keys end with their lease."""
     before = state(g)
     stuck = pathlib.Path(g.root / "stuck.drill")
     stuck.write_text(STUCK)
@@ -70,7 +77,10 @@ def test_a_runner_that_dies_disarms_its_drill(g):
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         g.wait_event(lambda e: e["module"] == "drill-faulty" and e["phase"] == "Paused")
         assert modules(g) == ["drill-faulty", "pay"]
-        os.killpg(p.pid, 9)
+        for pid in below(p.pid):
+            os.kill(pid, signal.SIGSTOP)
+        for pid in [p.pid, *below(p.pid)]:
+            os.kill(pid, signal.SIGKILL)
         p.wait()
         g.until(lambda: modules(g) == ["pay"], lambda: modules(g))
         t.assert_served("1.0.0")
@@ -93,8 +103,9 @@ def test_a_directory_disarms_nothing(make):
     assert r.returncode == 4 and "need etcd as its source" in r.stderr, (r.returncode, r.stderr)
 
 
-def test_a_runner_that_dies_leaves_no_instance(g, tmp_path):
-    """Of a throw-away one: the guard ends what the runner started, and removes its directory."""
+@pytest.mark.parametrize("victim", ["outer guard", "inner guard", "runner"])
+def test_whichever_dies_no_instance_is_left(g, tmp_path, victim):
+    """Of a throw-away one: a guard that is left ends what the runner started, and removes its directory."""
     stuck = pathlib.Path(g.root / "stuck.drill")
     stuck.write_text(STUCK)
     p = subprocess.Popen(command(g, "run", stuck), env=dict(os.environ, TMPDIR=str(tmp_path)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -102,10 +113,10 @@ def test_a_runner_that_dies_leaves_no_instance(g, tmp_path):
     def find():
         return [d for d in tmp_path.glob("grayling-drill-*/1/run/control.sock")]
     g.until(find, lambda: list(tmp_path.iterdir()))
-    runner = int(pathlib.Path(f"/proc/{p.pid}/task/{p.pid}/children").read_text().split()[0])
-    started = [int(c) for c in pathlib.Path(f"/proc/{runner}/task/{runner}/children").read_text().split()]
+    inner, runner, *started = below(p.pid)
     assert started
-    os.kill(runner, 9)
-    assert p.wait(60) == 130
-    assert list(tmp_path.iterdir()) == [] and not any(pathlib.Path(f"/proc/{c}").exists() for c in started)
+    os.kill({"outer guard": p.pid, "inner guard": inner, "runner": runner}[victim], 9)
+    assert p.wait(60) == (-9 if victim == "outer guard" else 130)
+    g.until(lambda: list(tmp_path.iterdir()) == [] and not any(pathlib.Path(f"/proc/{c}").exists() for c in (inner, runner, *started)),
+            lambda: (list(tmp_path.iterdir()), started))
     assert report(g)[1]["stuck"]["verdict"] == "aborted"

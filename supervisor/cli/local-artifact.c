@@ -1,5 +1,7 @@
-// Owns the way from a document to its file on this machine. Never goes to the network.
+// Owns the way from a document to its file on this machine, and from a file to its document. Never
+// goes to the network.
 #include "cli/local-artifact.h"
+#include "base/json.h"
 #include <string.h>
 
 static const char *path_of(const char *source)
@@ -24,4 +26,19 @@ bool gr_local_artifact(const struct gr_desired *d, struct gr_inspection *ret)
         gr_inspection_done(&found);
     }
     return false;
+}
+
+cJSON *gr_local_document(const struct gr_inspection *i, const char *const *sources, size_t n)
+{
+    char digest[GR_DIGEST_TEXT_MAX];
+    cJSON *o = cJSON_CreateObject(), *list;
+    bool ok = o && cJSON_AddStringToObject(o, "version", i->contract->version.text) &&
+              cJSON_AddStringToObject(o, "version_hash", gr_digest_format(&i->digest, digest)) &&
+              (list = cJSON_AddArrayToObject(o, "source")) && gr_json_add_uint(o, "size", i->bytes);
+    for (size_t k = 0; ok && k < n; k++)
+        ok = cJSON_AddItemToArray(list, cJSON_CreateString(sources[k]));
+    if (ok)
+        return o;
+    cJSON_Delete(o);
+    return NULL;
 }

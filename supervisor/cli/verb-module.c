@@ -73,12 +73,26 @@ static int make(const char *module, struct gr_error *e)
                  : 0;
 }
 
+static int check_options(const struct gr_args *args, struct gr_error *e)
+{
+    for (const struct gr_option *o = args->verb->options; o->name; o++)
+        if (gr_args_has(args, o->name))
+            return gr_error_set(e, -EINVAL, GR_REASON_NONE,
+                                "module new takes no --%s; that is for module run", o->name);
+    return 0;
+}
+
 enum gr_exit gr_verb_module(struct gr_cli *cli, const struct gr_args *args)
 {
+    if (!strcmp(args->words[0], "run"))
+        return gr_verb_module_run(cli, args);
     const char *module = args->words[1];
     struct gr_name name;
     struct gr_error e = {0};
-    int r = gr_name_parse(module, strlen(module), &name);
+    int r = check_options(args, &e);
+    if (r < 0)
+        return gr_cli_fail(cli, &e);
+    r = gr_name_parse(module, strlen(module), &name);
     if (r < 0)
         gr_error_set(&e, -EINVAL, GR_REASON_NONE,
                      "%.80s is no module's name; expected a-z, 0-9, '.', '_' and '-', at most 64, "
@@ -90,7 +104,7 @@ enum gr_exit gr_verb_module(struct gr_cli *cli, const struct gr_args *args)
         return gr_cli_fail(cli, &e);
     gr_cli_say(cli,
                "%s/ is made; next: cmake -S %s -B %s/build && cmake --build %s/build && ctest "
-               "--test-dir %s/build",
-               module, module, module, module, module);
+               "--test-dir %s/build && grayctl module run %s/build/modules/%s-1.0.0.so",
+               module, module, module, module, module, module, module);
     return GR_EXIT_OK;
 }

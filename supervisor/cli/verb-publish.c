@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "cli/input.h"
+#include "cli/local-artifact.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "cli/want.h"
@@ -143,21 +144,6 @@ static int add_options(cJSON *document, const struct gr_args *args, const cJSON 
     return r < 0 ? r : keep_or_set(document, "strategy", gr_steal(strategy), before, e);
 }
 
-static cJSON *make_document(const struct gr_inspection *i, const char *const *sources, size_t n)
-{
-    char digest[GR_DIGEST_TEXT_MAX];
-    cJSON *o = cJSON_CreateObject(), *list;
-    bool ok = o && cJSON_AddStringToObject(o, "version", i->contract->version.text) &&
-              cJSON_AddStringToObject(o, "version_hash", gr_digest_format(&i->digest, digest)) &&
-              (list = cJSON_AddArrayToObject(o, "source")) && gr_json_add_uint(o, "size", i->bytes);
-    for (size_t k = 0; ok && k < n; k++)
-        ok = cJSON_AddItemToArray(list, cJSON_CreateString(sources[k]));
-    if (ok)
-        return o;
-    cJSON_Delete(o);
-    return NULL;
-}
-
 static int build(struct gr_cli *cli, const struct gr_args *args, const struct gr_inspection *i,
                  struct gr_docstore *store, struct gr_documents *d, struct gr_error *e)
 {
@@ -176,7 +162,7 @@ static int build(struct gr_cli *cli, const struct gr_args *args, const struct gr
         return r;
     before =
         now.value ? cJSON_Parse(now.value) : NULL; // parts of it are checked again with the whole
-    document = make_document(i, sources, n);
+    document = gr_local_document(i, sources, n);
     if (!document)
         return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory");
     r = add_options(document, args, before, e);

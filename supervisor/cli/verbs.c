@@ -117,6 +117,12 @@ static const struct gr_option call_options[] = {
     {0, "timeout", "DURATION", "wait at most so long (30s)"},
     {0},
 };
+static const struct gr_option module_options[] = {
+    {0, "listen", "ADDRESS", "run: where requests come in (127.0.0.1:8081)"},
+    {0, "module-config", "JSON", "run: the module's configuration"},
+    {'w', "watch", NULL, "run: when the file changes, what it is then serves"},
+    {0},
+};
 static const struct gr_option config_options[] = {
     {0, "running", NULL, "what the daemon runs with, not what the file says"}, {0}};
 
@@ -194,8 +200,12 @@ const struct gr_verb gr_verbs[] = {
      "  grayctl abi-diff pay-1.0.0.so pay-1.1.0.so\n"
      "  grayctl abi-diff pay-1.0.0.so pay-1.1.0.so -o json\n",
      2, 2, NULL, gr_verb_abi_diff, FILES_OF},
-    {"module", "new NAME", "A module of your own: a project that builds, with its test",
-     "  grayctl module new hello\n", 2, 2, NULL, gr_verb_module, GR_EXITS(GR_EXIT_REFUSED)},
+    {"module", "new NAME | run FILE.so", "A module of your own: a project that builds; serve it",
+     "  grayctl module new hello\n"
+     "  grayctl module run hello/build/modules/hello-1.0.0.so --watch\n"
+     "  grayctl module run pay-1.0.0.so --listen 127.0.0.1:8081 --module-config "
+     "'{\"currency\": \"EUR\"}'\n",
+     2, 2, module_options, gr_verb_module, FILES_OF},
     {"worker", "replace", "A fresh worker, without losing a request",
      "  grayctl worker replace --reason 'new libc'\n", 1, 1, worker_options, gr_verb_worker, THERE},
     {"freeze", "MODULE... --for DURATION", "Let requests wait", "  grayctl freeze pay --for 30s\n",

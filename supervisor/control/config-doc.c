@@ -43,6 +43,9 @@ static const struct gr_config_doc docs[] = {
     {"Dispatch", "BreakerWindow", "duration over 0, up to 24h", "1m", "How long a fault counts."},
     {"Dispatch", "BreakerBackoff", "duration over 0, up to 24h", "5s",
      "How long an open breaker refuses before it lets one call try. Doubles each time, up to 5m."},
+    {"Dispatch", "AccessLog", "yes or no", "no",
+     "One line in the log for each request: method, path without query, status, time to answer, "
+     "who answered. Bodies and headers are never in it."},
     {"Admin", "Listen", "IPV4:PORT, [IPV6]:PORT, *:PORT or unix:/PATH", "127.0.0.1:9464",
      "Where metrics and the dashboard are served. Empty: nowhere."},
     {"Admin", "AllowHosts", "host names, separated by spaces", "",

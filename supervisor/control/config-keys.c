@@ -57,6 +57,7 @@ static const struct key {
     {"Dispatch", "BreakerFaults", FAULTS, AT(breaker.faults)},
     {"Dispatch", "BreakerWindow", SPAN, AT(breaker.window_usec)},
     {"Dispatch", "BreakerBackoff", SPAN, AT(breaker.backoff_usec)},
+    {"Dispatch", "AccessLog", BOOL, AT(access_log)},
     {"Admin", "Listen", ADDRESS, AT(admin_listen)},
     {"Admin", "AllowHosts", TEXT, AT(admin_hosts)},
     {"Admin", "TokenFile", CREDENTIAL, AT(admin_token_file)},
@@ -429,7 +430,7 @@ static int print_key(const struct gr_config *c, const struct key *key, struct gr
     case SIZE:
         return gr_buf_printf(b, "%s=%llu\n", key->name, (unsigned long long)c->max_bytes);
     case BOOL:
-        return gr_buf_printf(b, "%s=%s\n", key->name, c->sealed_modules ? "yes" : "no");
+        return gr_buf_printf(b, "%s=%s\n", key->name, *(const bool *)at ? "yes" : "no");
     }
     return -EINVAL;
 }

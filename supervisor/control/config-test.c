@@ -121,7 +121,7 @@ static void a_name_suffices_and_the_rest_has_defaults(void **state)
     assert_string_equal(c->allow_schemes, "https file");
     assert_int_equal(c->max_bytes, GR_ARTIFACT_BYTES_DEFAULT);
     assert_null(c->trust_root_file);
-    assert_false(c->sealed_modules);
+    assert_false(c->sealed_modules || c->access_log);
 }
 
 static void the_environment_gives_the_directories(void **state)
@@ -459,10 +459,10 @@ static void credentials_are_found_in_their_directory(void **state)
 static void the_merge_as_printed_loads_as_the_same(void **state)
 {
     const struct place *p = *state;
-    AUTO_CONFIG struct gr_config *c =
-        load_text(p, NAMED "Instance=i\n[Source]\nEtcd=http://a:1 http://b:2\n[Dispatch]\n"
-                           "Listen=127.0.0.1:1\nListen=unix:/a\nThreads=2\n[Admin]\nListen=\n"
-                           "[Artifacts]\nMaxBytes=3K\n[Trust]\nSealedModules=yes\n");
+    AUTO_CONFIG struct gr_config *c = load_text(
+        p, NAMED "Instance=i\n[Source]\nEtcd=http://a:1 http://b:2\n[Dispatch]\n"
+                 "Listen=127.0.0.1:1\nListen=unix:/a\nThreads=2\nAccessLog=yes\n[Admin]\nListen=\n"
+                 "[Artifacts]\nMaxBytes=3K\n[Trust]\nSealedModules=yes\n");
     GR_AUTO_FREE char *once = gr_config_format(c);
     AUTO_CONFIG struct gr_config *again = load_text(p, once); // every key is from the file now
     GR_AUTO_FREE char *twice = gr_config_format(again);
@@ -472,7 +472,7 @@ static void the_merge_as_printed_loads_as_the_same(void **state)
     assert_non_null(strstr(once, "\nMaxBytes=3072\n"));
     assert_non_null(strstr(once, "\nListen=127.0.0.1:1\nListen=unix:/a\n"));
     assert_null(again->admin_listen);
-    assert_true(again->sealed_modules);
+    assert_true(again->sealed_modules && again->access_log);
 
     AUTO_CONFIG struct gr_config *restored = NULL; // as another program reads it
     struct gr_error e = {0};

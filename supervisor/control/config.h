@@ -23,6 +23,7 @@ struct gr_config {
     char *listen[GR_LISTEN_MAX]; // "127.0.0.1:8080", "[::1]:8080", "unix:/path"
     unsigned threads;            // 0: one per processor
     struct gr_breaker_policy breaker;
+    bool access_log;        // [Dispatch] AccessLog: a line for each request
     char *admin_listen;     // NULL: none
     char *admin_token_file; // [Admin] TokenFile; NULL: no orders there
     char *admin_hosts; // [Admin] AllowHosts: names that its clients may use; NULL: only its own

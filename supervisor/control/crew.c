@@ -199,6 +199,7 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
                                        .adopt_fd = adopt_fd,
                                        .threads = m->config->threads,
                                        .breaker = m->config->breaker,
+                                       .access_log = m->config->access_log,
                                        .listeners = l,
                                        .n_listeners = m->listeners.n};
     const struct gr_worker_callbacks cb = {

@@ -36,6 +36,7 @@ struct gr_worker_config {
     int adopt_fd; // where an orphan waits for the next supervisor; borrowed; -1: nowhere
     unsigned threads;
     struct gr_breaker_policy breaker;
+    bool access_log;
     const struct gr_worker_listener *listeners;
     size_t n_listeners;
 };

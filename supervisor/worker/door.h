@@ -9,6 +9,7 @@ struct gr_door_options {
     struct gr_stats *stats;
     struct gr_shadow *shadow; // borrowed too
     unsigned threads;         // 1..GR_THREADS_MAX
+    bool access_log;          // a line for each request
     const int *listeners;     // borrowed until close
     size_t n_listeners;
     int changed_fd; // eventfd, written when the last connection closed

@@ -2,6 +2,7 @@
 // that are not about framing wait for the whole body, so that the connection stays usable.
 #include "worker/exchange.h"
 #include "base/limits.h"
+#include "worker/access-log.h"
 #include "worker/guard-http.h"
 #include "worker/reply.h"
 #include "worker/route.h"
@@ -185,6 +186,18 @@ static enum MHD_Result on_complete(struct gr_exchange *x, const char *url, const
     return gr_route_request(x, x->escaped ? "" : url, method);
 }
 
+static enum MHD_Result advance(struct gr_exchange *x, const char *url, const char *method,
+                               const char *version, const char *data, size_t *data_size)
+{
+    if (!x->head_seen)
+        return on_head(x, method, version);
+    if (*data_size == 0)
+        return on_complete(x, url, method);
+    size_t len = *data_size;
+    *data_size = 0;
+    return on_body(x, data, len);
+}
+
 enum MHD_Result gr_exchange_advance(void *service, struct MHD_Connection *c, const char *url,
                                     const char *method, const char *version, const char *data,
                                     size_t *data_size, void **exchange)
@@ -193,11 +206,8 @@ enum MHD_Result gr_exchange_advance(void *service, struct MHD_Connection *c, con
     (void)service, (void)c;
     if (!x)
         return MHD_NO; // out of memory at its beginning
-    if (!x->head_seen)
-        return on_head(x, method, version);
-    if (*data_size == 0)
-        return on_complete(x, url, method);
-    size_t len = *data_size;
-    *data_size = 0;
-    return on_body(x, data, len);
+    enum MHD_Result r = advance(x, url, method, version, data, data_size);
+    if (x->service->access_log && x->status)
+        gr_access_log(x, method, url);
+    return r;
 }

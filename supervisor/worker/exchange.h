@@ -13,6 +13,7 @@ struct gr_service { // what every request needs; outlives them all
     struct gr_stats *stats;
     struct gr_shadow *shadow;
     struct gr_visitors visitors;
+    bool access_log;
     _Atomic bool draining; // answers close their connection, /-/ready says no
 };
 
@@ -25,6 +26,7 @@ struct gr_exchange {
     const char *target_fault; // why the target is refused; NULL: sound
     bool head_seen, chunked, escaped, oversized, nowhere_to_wait, called;
     struct gr_mono received;
+    unsigned status; // of the answer; 0: none was given yet
     char *body;
     size_t body_len, body_cap, discarded;
     struct gr_waiter waiter;

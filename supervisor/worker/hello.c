@@ -84,7 +84,7 @@ static void on_lost(void *userdata)
 struct hello { // the message's texts are borrowed
     uint64_t threads, orphan_usec;
     const char *store;
-    bool adoptable;
+    bool adoptable, access_log;
     struct gr_breaker_policy breaker;
 };
 
@@ -117,6 +117,8 @@ static int read_hello(const cJSON *m, struct hello *ret, struct gr_error *e)
         r = gr_json_string(m, "", "store", GR_JSON_OPTIONAL, &ret->store, e);
     if (r == 0)
         r = gr_json_bool(m, "", "adoptable", GR_JSON_OPTIONAL, &ret->adoptable, e);
+    if (r == 0)
+        r = gr_json_bool(m, "", "access_log", GR_JSON_OPTIONAL, &ret->access_log, e);
     if (r == 0)
         r = read_breaker(m, &ret->breaker, e);
     if (r == 0 && ret->threads == 0) {
@@ -238,6 +240,7 @@ int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t 
     if (r == 0) {
         w->threads = h.threads > THREADS_MAX ? THREADS_MAX : (unsigned)h.threads;
         w->orphan_usec = h.orphan_usec;
+        w->access_log = h.access_log;
         gr_sandbox_enter(h.store);
         r = open_dispatch(w, &h, fds[0], &e);
     }

@@ -20,6 +20,7 @@ static enum MHD_Result queue(struct gr_exchange *x, unsigned status, struct MHD_
         add(r, MHD_HTTP_HEADER_CONNECTION, "close");
     if (x->request_id[0])
         add(r, "x-request-id", x->request_id);
+    x->status = status;
     enum MHD_Result result = MHD_queue_response(x->connection, status, r);
     MHD_destroy_response(r);
     return result;

@@ -19,6 +19,7 @@ struct gr_worker {
     int listeners[GR_CHANNEL_FDS_MAX];
     size_t n_listeners;
     unsigned threads;
+    bool access_log;
     int adopt_fd;   // -1: nobody may adopt
     int changed_fd; // eventfd: something that the main thread waits for has changed
     uint64_t orphan_usec;

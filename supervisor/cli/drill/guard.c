@@ -1,6 +1,7 @@
-// The guard is the parent: it outlives its child, and as the subreaper it inherits whatever the
-// child leaves behind, also the worker of a graylingd that was killed. When the guard itself is
-// killed, the child goes with it.
+// Two guards, one the parent of the other: each is a subreaper, which inherits whatever is left
+// below it, also the worker of a graylingd that was killed, and each outlives the other's end. The
+// inner one is told of the outer one's end by a signal. All below the outer one are a process group
+// of their own, so that a terminal's signals come to it alone, and it decides.
 #include "cli/drill/guard.h"
 #include <errno.h>
 #include <ftw.h>
@@ -43,13 +44,16 @@ static void end_what_is_left(void)
         waitpid(-1, NULL, 0);
 }
 
-static int await(pid_t child, const sigset_t *signals)
+// SIGHUP, which the inner guard also gets when the outer one ends, is not passed on.
+static int await(pid_t child, const sigset_t *signals, bool patient)
 {
     int status = 0;
     for (;;) {
         int number = sigwaitinfo(signals, NULL);
-        if (number > 0 && number != SIGCHLD)
-            kill(child, SIGKILL);
+        if (number > 0 && number != SIGCHLD) {
+            kill(child, patient && number != SIGHUP ? number : SIGKILL);
+            patient = false;
+        }
         pid_t pid;
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
             if (pid == child)
@@ -57,39 +61,71 @@ static int await(pid_t child, const sigset_t *signals)
     }
 }
 
-int gr_drill_guard(enum gr_exit (*run)(void *userdata, const char *dir), void *userdata,
-                   const char *file, enum gr_exit *ret, struct gr_error *e)
+struct guard {
+    const struct gr_guarded *guarded;
+    const char *dir;
+    sigset_t signals, before;
+};
+
+static enum gr_exit finish(const struct guard *g, pid_t child)
+{
+    int status = await(child, &g->signals, g->guarded->patient);
+    end_what_is_left();
+    nftw(g->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (g->guarded->file)
+        unlink(g->guarded->file);
+    return WIFEXITED(status) ? (enum gr_exit)WEXITSTATUS(status) : GR_EXIT_INTERRUPTED;
+}
+
+// Returns in the parent only; in the child it runs `then` and ends with its status.
+static pid_t fork_below(const struct guard *g, int when_parent_ends,
+                        enum gr_exit (*then)(const struct guard *g))
+{
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    pid_t self = getpid(), child = fork();
+    if (child != 0)
+        return child;
+    prctl(PR_SET_PDEATHSIG, when_parent_ends);
+    enum gr_exit status = getppid() == self ? then(g) : GR_EXIT_INTERRUPTED;
+    fflush(stdout);
+    _exit((int)status);
+}
+
+static enum gr_exit run(const struct guard *g)
+{
+    sigprocmask(SIG_SETMASK, &g->before, NULL);
+    return g->guarded->run(g->guarded->userdata, g->dir);
+}
+
+static enum gr_exit inner(const struct guard *g)
+{
+    setpgid(0, 0);
+    pid_t child = fork_below(g, SIGKILL, run);
+    return child < 0 ? GR_EXIT_INTERNAL : finish(g, child);
+}
+
+int gr_guard_run(const struct gr_guarded *guarded, enum gr_exit *ret, struct gr_error *e)
 {
     char dir[PATH_MAX];
     const char *tmp = getenv("TMPDIR");
-    sigset_t signals, before;
-    snprintf(dir, sizeof dir, "%s/grayling-drill-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    struct guard g = {.guarded = guarded, .dir = dir};
+    snprintf(dir, sizeof dir, "%s/grayling-%s-XXXXXX", tmp && *tmp ? tmp : "/tmp", guarded->name);
     if (!mkdtemp(dir))
         return gr_error_set(e, -errno, GR_REASON_NONE, "cannot make %.200s: %s", dir,
                             strerror(errno));
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGCHLD);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
-    sigprocmask(SIG_BLOCK, &signals, &before);
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
-    pid_t self = getpid(), child = fork();
-    if (child < 0)
-        return gr_error_set(e, -errno, GR_REASON_INTERNAL, "cannot fork: %s", strerror(errno));
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        sigprocmask(SIG_SETMASK, &before, NULL);
-        enum gr_exit status = getppid() == self ? run(userdata, dir) : GR_EXIT_INTERRUPTED;
-        fflush(stdout);
-        _exit((int)status);
+    sigemptyset(&g.signals);
+    sigaddset(&g.signals, SIGCHLD);
+    sigaddset(&g.signals, SIGINT);
+    sigaddset(&g.signals, SIGTERM);
+    sigaddset(&g.signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &g.signals, &g.before);
+    pid_t child = fork_below(&g, SIGHUP, inner);
+    if (child < 0) {
+        rmdir(dir);
+        sigprocmask(SIG_SETMASK, &g.before, NULL);
+        return gr_error_set(e, -EAGAIN, GR_REASON_INTERNAL, "cannot fork; end some processes");
     }
-    int status = await(child, &signals);
-    end_what_is_left();
-    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    if (file)
-        unlink(file);
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    *ret = WIFEXITED(status) ? (enum gr_exit)WEXITSTATUS(status) : GR_EXIT_INTERRUPTED;
+    *ret = finish(&g, child);
+    sigprocmask(SIG_SETMASK, &g.before, NULL);
     return 0;
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -37,6 +38,19 @@ int gr_process_find(const char *name, char *buf, size_t cap)
         from += n + (from[n] == ':');
     }
     return -ENOENT;
+}
+
+int gr_process_find_daemon(char *buf, size_t cap, struct gr_error *e)
+{
+    char self[PATH_MAX];
+    if (gr_child_find_program("graylingd", buf, cap) >= 0)
+        return 0;
+    if (gr_child_self_dir(self, sizeof self) >= 0 &&
+        snprintf(buf, cap, "%s/../sbin/graylingd", self) < (int)cap && access(buf, X_OK) == 0)
+        return 0;
+    return gr_error_set(e, -ENOENT, GR_REASON_NONE,
+                        "graylingd is neither beside grayctl nor in ../sbin; one is started for "
+                        "this, so install it");
 }
 
 static char **environment(const char *const *extra)

@@ -7,6 +7,8 @@
 GR_MUST_CHECK int gr_process_free_port(unsigned *ret);
 // The directories of $PATH. Fails: -ENOENT.
 GR_MUST_CHECK int gr_process_find(const char *name, char *buf, size_t cap);
+// graylingd, beside this program or in ../sbin. Fails: -ENOENT.
+GR_MUST_CHECK int gr_process_find_daemon(char *buf, size_t cap, struct gr_error *e);
 // With stdout and stderr appended to `log`. `extra` ("NAME=VALUE", NULL-terminated) is added to the
 // environment, from which GRAYLING_FAULT is taken out.
 GR_MUST_CHECK int gr_process_spawn(char *const argv[], const char *const *extra, const char *log,

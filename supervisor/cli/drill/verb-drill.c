@@ -118,7 +118,9 @@ static enum gr_exit run(struct gr_cli *cli, const struct gr_args *args)
     if (r >= 0)
         r = results_dir(args, results, &e);
     if (r >= 0)
-        r = gr_drill_guard(gr_runner_run, &asked, NULL, &status, &e);
+        r = gr_guard_run(
+            &(struct gr_guarded){.name = "drill", .run = gr_runner_run, .userdata = &asked},
+            &status, &e);
     return r < 0 ? gr_cli_fail(cli, &e) : status;
 }
 

@@ -151,19 +151,6 @@ void gr_world_free(struct gr_world *w)
 
 // --- start and end of the daemon
 
-static int find_daemon(char *buf, size_t cap, struct gr_error *e)
-{
-    char self[PATH_MAX];
-    if (gr_child_find_program("graylingd", buf, cap) >= 0)
-        return 0;
-    if (gr_child_self_dir(self, sizeof self) >= 0 &&
-        snprintf(buf, cap, "%s/../sbin/graylingd", self) < (int)cap && access(buf, X_OK) == 0)
-        return 0;
-    return gr_error_set(e, -ENOENT, GR_REASON_NONE,
-                        "graylingd is neither beside grayctl nor in ../sbin; drills start one of "
-                        "their own, so install it");
-}
-
 static int listen_for_ready(const char *path, int *ret_fd, struct gr_error *e)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -222,7 +209,7 @@ int gr_world_start(struct gr_world *w, bool dying, struct gr_error *e)
     if (w->daemon.pid)
         return gr_error_set(e, -EALREADY, GR_REASON_NONE,
                             "graylingd runs already; say \"fault supervisor term\" before");
-    int r = find_daemon(program, sizeof program, e);
+    int r = gr_process_find_daemon(program, sizeof program, e);
     if (r >= 0)
         r = listen_for_ready(notify, &notify_fd, e);
     if (r >= 0)
