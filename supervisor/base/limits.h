@@ -78,6 +78,10 @@
 #define GR_FREEZE_BUDGET_MAX_USEC 10000000ull
 #define GR_DEADLINE_DEFAULT_USEC (3600ull * 1000000)
 #define GR_METRICS_BYTES_MAX (16u << 20)
+#define GR_SPANS_MESSAGE_MAX 48     // of a worker's spans in one message
+#define GR_TELEMETRY_SPANS_MAX 4096 // that wait for a collector
+#define GR_TELEMETRY_BATCH_MAX 512  // of them in one request
+#define GR_TELEMETRY_ANSWER_BYTES_MAX (64u * 1024)
 #define GR_TALLIES_MAX (2 * GR_MODULES_MAX)        // modules whose swaps and rollbacks are counted
 #define GR_CONTROL_BYTES_MAX (4u << 20)            // body of one control request
 #define GR_CONTROL_CONNECTIONS_MAX 64              // per server: control socket, admin address

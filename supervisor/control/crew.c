@@ -29,6 +29,8 @@ static void on_event(void *u, struct gr_worker *w, const cJSON *msg)
         gr_crew_on_breaker(h, msg);
     else if (strcmp(type, "harm") == 0)
         gr_manager_on_harm(h->manager, msg);
+    else if (strcmp(type, "spans") == 0)
+        gr_manager_on_spans(h->manager, msg);
 }
 
 // A worker that ends again and again while it is built: the candidates are what can be left out.
@@ -179,6 +181,8 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
                                        .adopt_fd = adopt_fd,
                                        .threads = m->config->threads,
                                        .breaker = m->config->breaker,
+                                       .records = m->telemetry != NULL,
+                                       .sample = gr_manager_sample(m),
                                        .listeners = l,
                                        .n_listeners = m->listeners.n};
     const struct gr_worker_callbacks cb = {

@@ -34,6 +34,8 @@ struct gr_worker_config {
     int adopt_fd; // where an orphan waits for the next supervisor; borrowed; -1: nowhere
     unsigned threads;
     struct gr_breaker_policy breaker;
+    bool records;    // spans of requests
+    uint32_t sample; // of 2^32 traces that begin here
     const struct gr_worker_listener *listeners;
     size_t n_listeners;
 };
