@@ -78,6 +78,7 @@
 #define GR_FREEZE_BUDGET_MAX_USEC 10000000ull
 #define GR_DEADLINE_DEFAULT_USEC (3600ull * 1000000)
 #define GR_METRICS_BYTES_MAX (16u << 20)
+#define GR_SPANS_SECOND_MAX 4096    // recorded by one worker between two ticks
 #define GR_SPANS_MESSAGE_MAX 48     // of a worker's spans in one message
 #define GR_TELEMETRY_SPANS_MAX 4096 // that wait for a collector
 #define GR_TELEMETRY_BATCH_MAX 512  // of them in one request

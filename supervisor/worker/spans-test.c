@@ -115,7 +115,7 @@ static void test_a_full_channel(void **state)
     for (unsigned turn = 0; turn < 1000; turn++) {
         for (unsigned i = 0; i < GR_SPANS_MESSAGE_MAX; i++, sent++)
             add(r.spans, i);
-        gr_spans_flush(r.spans, &r.wire);
+        gr_spans_tick(r.spans, &r.wire);
     }
     for (unsigned turn = 0; turn < 3; turn++) { // drains, then what was counted meanwhile
         for (cJSON *m; (m = receive(r.peer)); cJSON_Delete(m)) {
@@ -126,6 +126,31 @@ static void test_a_full_channel(void **state)
     }
     assert_true(lost > 0 && arrived > 0);
     assert_int_equal(arrived + lost, sent);
+    end(&r);
+}
+
+// Requests that ask to be recorded cannot keep the supervisor busy.
+static void test_one_second_has_its_limit(void **state)
+{
+    struct rig r;
+    uint64_t arrived = 0, lost = 0;
+    (void)state;
+    begin(&r, 0);
+    for (unsigned i = 0; i < GR_SPANS_SECOND_MAX + 20; i++) {
+        add(r.spans, i);
+        gr_spans_flush(r.spans, &r.wire);
+        for (cJSON *m; (m = receive(r.peer)); cJSON_Delete(m)) {
+            arrived += (uint64_t)cJSON_GetArraySize(gr_json_get(m, "spans"));
+            lost += number(m, "lost");
+        }
+    }
+    assert_int_equal(arrived, GR_SPANS_SECOND_MAX);
+    assert_int_equal(lost, 20);
+    gr_spans_tick(r.spans, &r.wire);
+    add(r.spans, 0);
+    gr_spans_flush(r.spans, &r.wire);
+    GR_AUTO_JSON cJSON *m = receive(r.peer);
+    assert_int_equal(cJSON_GetArraySize(gr_json_get(m, "spans")), 1);
     end(&r);
 }
 
@@ -148,9 +173,8 @@ static void test_sampling(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arrive_in_order),
-        cmocka_unit_test(test_too_many_are_counted),
-        cmocka_unit_test(test_a_full_channel),
+        cmocka_unit_test(test_arrive_in_order), cmocka_unit_test(test_too_many_are_counted),
+        cmocka_unit_test(test_a_full_channel),  cmocka_unit_test(test_one_second_has_its_limit),
         cmocka_unit_test(test_sampling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

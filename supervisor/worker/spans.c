@@ -11,7 +11,8 @@ struct gr_spans {
     struct gr_shadow_queue queue;
     uint32_t sample;
     int changed_fd;
-    _Atomic uint64_t added, lost;
+    _Atomic uint64_t added; // since the last tick
+    _Atomic uint64_t lost;
     uint64_t lost_told;
 };
 
@@ -42,7 +43,8 @@ bool gr_spans_sample(const struct gr_spans *s, uint64_t draw)
 
 void gr_spans_add(struct gr_spans *s, const struct gr_span *span)
 {
-    struct gr_span *copy = malloc(sizeof *copy);
+    uint64_t before = atomic_fetch_add_explicit(&s->added, 1, memory_order_relaxed);
+    struct gr_span *copy = before < GR_SPANS_SECOND_MAX ? malloc(sizeof *copy) : NULL;
     if (copy)
         *copy = *span;
     if (!copy || !gr_shadow_queue_put(&s->queue, copy)) {
@@ -50,8 +52,7 @@ void gr_spans_add(struct gr_spans *s, const struct gr_span *span)
         atomic_fetch_add_explicit(&s->lost, 1, memory_order_relaxed);
         return;
     }
-    if (atomic_fetch_add_explicit(&s->added, 1, memory_order_relaxed) % WAKE_EVERY ==
-        WAKE_EVERY - 1)
+    if (before % WAKE_EVERY == WAKE_EVERY - 1)
         (void)!eventfd_write(s->changed_fd, 1);
 }
 
@@ -111,4 +112,10 @@ void gr_spans_flush(struct gr_spans *s, struct gr_wire *w)
             atomic_fetch_add_explicit(&s->lost, n, memory_order_relaxed);
             return;
         }
+}
+
+void gr_spans_tick(struct gr_spans *s, struct gr_wire *w)
+{
+    gr_spans_flush(s, w);
+    atomic_store_explicit(&s->added, 0, memory_order_relaxed);
 }

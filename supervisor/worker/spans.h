@@ -29,8 +29,11 @@ GR_MUST_CHECK int gr_spans_new(uint32_t sample, int changed_fd, struct gr_spans 
 void gr_spans_free(struct gr_spans *s);
 // Is a trace that begins here, and drew this number, to be recorded?
 bool gr_spans_sample(const struct gr_spans *s, uint64_t draw);
-// Any thread. Copies; a span that has no place is counted.
+// Any thread. Copies; a span that has no place, or is one too many since the last tick, is counted:
+// who sends requests decides whether they are recorded, and must not keep the supervisor busy.
 void gr_spans_add(struct gr_spans *s, const struct gr_span *span);
+// The main thread, once a second.
+void gr_spans_tick(struct gr_spans *s, struct gr_wire *w);
 // The main thread: sends what there is, as far as the supervisor takes it at once; the rest is
 // counted as lost.
 void gr_spans_flush(struct gr_spans *s, struct gr_wire *w);

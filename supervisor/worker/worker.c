@@ -83,7 +83,7 @@ static void on_tick(struct loop *l)
     if (l->w->door)
         gr_door_tick(l->w->door);
     if (l->w->spans)
-        gr_spans_flush(l->w->spans, &l->w->wire);
+        gr_spans_tick(l->w->spans, &l->w->wire);
 }
 
 // --- limits
