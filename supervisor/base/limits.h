@@ -78,15 +78,18 @@
 #define GR_FREEZE_BUDGET_MAX_USEC 10000000ull
 #define GR_DEADLINE_DEFAULT_USEC (3600ull * 1000000)
 #define GR_METRICS_BYTES_MAX (16u << 20)
-#define GR_SPANS_SECOND_MAX 4096    // recorded by one worker between two ticks
-#define GR_SPANS_MESSAGE_MAX 48     // of a worker's spans in one message
-#define GR_TELEMETRY_SPANS_MAX 4096 // that wait for a collector
-#define GR_TELEMETRY_BATCH_MAX 512  // of them in one request
-#define GR_TELEMETRY_ANSWER_BYTES_MAX (64u * 1024)
-#define GR_TALLIES_MAX (2 * GR_MODULES_MAX)        // modules whose swaps and rollbacks are counted
-#define GR_CONTROL_BYTES_MAX (4u << 20)            // body of one control request
-#define GR_CONTROL_CONNECTIONS_MAX 64              // per server: control socket, admin address
-#define GR_CONTROL_IDLE_SEC 60                     // a silent connection is closed
+#define GR_TALLIES_MAX (2 * GR_MODULES_MAX) // modules whose swaps and rollbacks are counted
+#define GR_CONTROL_BYTES_MAX (4u << 20)     // body of one control request
+#define GR_CONTROL_CONNECTIONS_MAX 64       // per server: control socket, admin address
+#define GR_CONTROL_IDLE_SEC 60              // a silent connection is closed
+#define GR_STREAMS_MAX 16                   // who watch the admin address at once
+#define GR_STREAM_SAY_BYTES 65536u          // a stream says no more at once, but one whole thing
+#define GR_STREAM_SAY_BYTES_MAX (1u << 20)  // ... which is no larger than this
+#define GR_STREAM_EVENTS_AT_ONCE 50         // read from the journal
+#define GR_STREAM_EVENTS_BEFORE 200         // told to whoever begins to watch
+#define GR_STREAM_LOOK_USEC 1000000ull      // numbers are looked at so often while somebody watches
+#define GR_STREAM_LOOK_USEC_MIN 200000ull   // ... and changes
+#define GR_STREAM_BEAT_USEC 15000000ull     // a silent stream says that it lives
 #define GR_CONTROL_WAIT_USEC_MAX (60ull * 1000000) // longest long poll
 #define GR_ROLLOUTS_MAX (2 * GR_MODULES_MAX) // in progress at once: one that goes, one that comes
 #define GR_GRAYS_MAX 128                     // rollouts with a candidate in one routing table
@@ -134,3 +137,9 @@
 #define GR_DRILL_CLIENTS_MAX 16   // of one traffic
 #define GR_DRILL_RATE_MAX 2000    // requests a second of one traffic
 #define GR_DRILL_RESULTS_MAX 1024 // read for one report
+
+#define GR_SPANS_SECOND_MAX 4096    // recorded by one worker between two ticks
+#define GR_SPANS_MESSAGE_MAX 48     // of a worker's spans in one message
+#define GR_TELEMETRY_SPANS_MAX 4096 // that wait for a collector
+#define GR_TELEMETRY_BATCH_MAX 512  // of them in one request
+#define GR_TELEMETRY_ANSWER_BYTES_MAX (64u * 1024)

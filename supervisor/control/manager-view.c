@@ -38,6 +38,8 @@ static void fill_version(const struct gr_manager *m, struct memory *mem, const s
     gr_digest_format(&d->digest, ret->hash);
     snprintf(ret->role, sizeof ret->role, "%s", role);
     ret->permyriad = permyriad;
+    ret->release = d;
+    ret->contract = gr_contracts_find(m->contracts, &d->digest);
     ret->faults = gr_fault_book_find(m->faults, &d->module, &d->digest);
     if (h && slot >= 0 && mem->n_counters < GR_COUNT(mem->counters)) {
         ret->counters = &mem->counters[mem->n_counters++];

@@ -364,6 +364,7 @@ static int open_control(struct gr_manager *m, struct gr_error *e)
     gr_manager_control_ops(m, &ops);
     const struct gr_control_config c = {.runtime_dir = m->config->runtime_dir,
                                         .admin_listen = m->config->admin_listen,
+                                        .admin_hosts = m->config->admin_hosts,
                                         .ops = &ops};
     return gr_control_start(m->event, &c, &m->control, e);
 }

@@ -1,6 +1,7 @@
 // What this host does, as one plain value: filled by the manager, rendered by the control socket,
 // /metrics and the status keys. Renderers never look behind it.
 #pragma once
+#include "base/contract.h"
 #include "control/fault-book.h"
 #include "control/tally.h"
 #include "control/telemetry.h"
@@ -11,6 +12,8 @@
 
 struct gr_view_version {
     bool present;
+    const struct gr_desired *release;   // borrowed; NULL: not known
+    const struct gr_contract *contract; // of the release, borrowed; NULL: not known
     char version[GR_VERSION_MAX + 1];
     char hash[GR_DIGEST_TEXT_MAX];
     char role[12];                        // "stable", "candidate", "previous"
