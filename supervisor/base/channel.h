@@ -4,7 +4,8 @@
 // Supervisor to worker ("id" is echoed in the answer; one answer each):
 //   {"type":"hello","service","instance","threads":N,
 //    "listeners":[{"address":"127.0.0.1:8080","kind":"tcp|unix"}...],"adoptable":bool,
-//    "breaker":{"faults":N,"window_usec":N,"backoff_usec":N}}
+//    "breaker":{"faults":N,"window_usec":N,"backoff_usec":N},
+//    "sample":N}        of 2^32 traces that begin here; absent: no spans are recorded
 //             + fds [stats, harm budgets, listener..., where a successor connects if adoptable]
 //       -> {"type":"hello-ok","pid":N}                         nothing is accepted yet
 //   {"type":"load","id","instance":SLOT,"module","version","digest","path","build_id",
@@ -47,6 +48,8 @@
 //   {"type":"process","instance":SLOT,"pid":N}  an isolated version has this process; 0: none now
 //   {"type":"unfit","why"}                      the worker is to be replaced
 //   {"type":"breaker","instance":SLOT,"state":"open|closed","faults":N,"left_usec":N}
+//   {"type":"spans","lost":N,"spans":[{"trace","span","parent","began_usec","took_usec","code",
+//    "module","version","candidate","rescued","interface","method","request_id"}...]}
 //   {"type":"harm","rollout":N,"module"}       the last bad answer of a budget was given
 // SLOT is the index of the version in the statistics segment, chosen by the supervisor, unique
 // while loaded.

@@ -148,3 +148,9 @@
 #define GR_DRILL_CLIENTS_MAX 16   // of one traffic
 #define GR_DRILL_RATE_MAX 2000    // requests a second of one traffic
 #define GR_DRILL_RESULTS_MAX 1024 // read for one report
+
+#define GR_SPANS_SECOND_MAX 4096    // recorded by one worker between two ticks
+#define GR_SPANS_MESSAGE_MAX 48     // of a worker's spans in one message
+#define GR_TELEMETRY_SPANS_MAX 4096 // that wait for a collector
+#define GR_TELEMETRY_BATCH_MAX 512  // of them in one request
+#define GR_TELEMETRY_ANSWER_BYTES_MAX (64u * 1024)

@@ -8,7 +8,7 @@
 
 #define GR_LISTEN_MAX 8
 #define GR_ENDPOINTS_MAX 16
-#define GR_CONFIG_KEYS 26
+#define GR_CONFIG_KEYS 29
 struct gr_config {
     struct gr_name service;  // [Service] Name
     struct gr_name instance; // default: host name, lower-cased
@@ -31,6 +31,8 @@ struct gr_config {
     uint64_t max_bytes;
     char *trust_root_file; // NULL: digest only
     bool sealed_modules;
+    char *telemetry_endpoint;      // NULL: no spans
+    unsigned sample_ppm;           // of traces that begin here, in millionths
     char *origins[GR_CONFIG_KEYS]; // where each key was last set, NULL: default; for printing
 };
 // path NULL: $GRAYLING_CONFIG, else /etc/grayling/grayling.conf when it is there. `sets` are

@@ -43,6 +43,8 @@ static void on_event(void *u, struct gr_worker *w, const cJSON *msg)
         gr_hosted_on_process(h, msg);
     else if (strcmp(type, "unfit") == 0)
         on_unfit(h, msg);
+    else if (strcmp(type, "spans") == 0)
+        gr_manager_on_spans(h->manager, msg);
 }
 
 // A worker that ends again and again while it is built: the candidates are what can be left out.
@@ -200,6 +202,8 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
                                        .threads = m->config->threads,
                                        .breaker = m->config->breaker,
                                        .access_log = m->config->access_log,
+                                       .records = m->telemetry != NULL,
+                                       .sample = gr_manager_sample(m),
                                        .listeners = l,
                                        .n_listeners = m->listeners.n};
     const struct gr_worker_callbacks cb = {

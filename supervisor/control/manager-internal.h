@@ -11,6 +11,7 @@
 #include "control/quarantine.h"
 #include "control/status-writer.h"
 #include "control/tally.h"
+#include "control/telemetry.h"
 #include "control/worker.h"
 #include "rollout/rollout.h"
 #include "state/plan.h"
@@ -144,6 +145,7 @@ struct gr_manager {
     size_t n_told;
     uint64_t restarts[GR_RESTART_COUNT];
     struct gr_tallies tallies;
+    struct gr_telemetry *telemetry;               // NULL: no spans
     struct gr_view_station stations[GR_STATIONS]; // since the start
     struct gr_view view;
     void *view_memory;
@@ -236,6 +238,15 @@ void gr_manager_close_harms(struct gr_manager *m);
 int gr_manager_harm(struct gr_manager *m, const struct gr_rollout *r, size_t member);
 uint64_t gr_manager_harmed(void *manager, const struct gr_rollout *r, size_t member); // the op
 void gr_manager_on_harm(struct gr_manager *m, const cJSON *message);
+
+// manager-trace.c
+// With [Telemetry] Endpoint=: spans are exported from now on. Fails: as gr_telemetry_new().
+GR_MUST_CHECK int gr_manager_open_telemetry(struct gr_manager *m, struct gr_error *e);
+uint32_t gr_manager_sample(const struct gr_manager *m); // [Telemetry] SampleRatio=, of 2^32
+void gr_manager_on_spans(struct gr_manager *m, const cJSON *message);
+// A rollout is about to be told to be in another phase or step than `t` says; or to have ended.
+void gr_manager_trace_move(struct gr_manager *m, const struct gr_told *t,
+                           const struct gr_rollout_row *row);
 
 // table-message.c
 // `set` and `rollouts` are arrays of the order that they are added to.

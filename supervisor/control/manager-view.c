@@ -289,6 +289,7 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
         fill_series(m, v, mem);
         fill_stations(m, v);
         v->tallies = &m->tallies;
+        v->spans = gr_telemetry_counts(m->telemetry);
     }
     if (m->active) {
         gr_stats_gauges(gr_worker_stats(m->active->worker), &v->gauges);

@@ -353,6 +353,8 @@ static int open_state(struct gr_manager *m, struct gr_error *e)
     if (k == 0)
         k = gr_transport_new(m->event, &m->transport);
     if (k == 0)
+        k = gr_manager_open_telemetry(m, e);
+    if (k == 0)
         k = gr_contracts_new(&m->contracts);
     if (k < 0)
         return k;
@@ -444,6 +446,7 @@ void gr_manager_free(struct gr_manager *m)
     m->advance = sd_event_source_disable_unref(m->advance);
     gr_verifier_free(m->verifier);
     gr_contracts_free(m->contracts);
+    gr_telemetry_free(m->telemetry);
     gr_transport_free(m->transport);
     gr_journal_close(m->journal);
     if (m->stopping)

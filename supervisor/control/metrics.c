@@ -409,6 +409,14 @@ static void rollouts(struct gr_metrics_writer *w, const struct gr_view *v)
     }
 }
 
+static void spans(struct gr_metrics_writer *w, const struct gr_view *v)
+{
+    gr_metric_family(w, "spans_total", "counter",
+                     "Spans for the collector: those that it took, and those that were lost.");
+    gr_metric_sample(w, "spans_total", "result=\"exported\"", (double)v->spans.exported);
+    gr_metric_sample(w, "spans_total", "result=\"lost\"", (double)v->spans.lost);
+}
+
 static void series(struct gr_metrics_writer *w, const struct gr_view *v)
 {
     for (size_t i = 0; i < v->n_series; i++) {
@@ -451,6 +459,7 @@ int gr_metrics_format(const struct gr_view *v, enum gr_metrics_dialect d, struct
     source(&w, v);
     tallies(&w, v);
     rollouts(&w, v);
+    spans(&w, v);
     series(&w, v);
     if (w.open && w.r == 0)
         w.r = gr_buf_append(b, "# EOF\n", 6);

@@ -4,6 +4,7 @@
 #include "base/contract.h"
 #include "control/fault-book.h"
 #include "control/tally.h"
+#include "control/telemetry.h"
 #include "dispatch/stats.h"
 #include "rollout/analysis-record.h"
 #include "state/journal.h"
@@ -108,4 +109,5 @@ struct gr_view {
     size_t n_stations;
     const struct gr_view_station *stations;
     const struct gr_tallies *tallies;
+    struct gr_telemetry_counts spans;
 };

@@ -37,6 +37,8 @@ struct gr_worker_config {
     unsigned threads;
     struct gr_breaker_policy breaker;
     bool access_log;
+    bool records;    // spans of requests
+    uint32_t sample; // of 2^32 traces that begin here
     const struct gr_worker_listener *listeners;
     size_t n_listeners;
 };

@@ -86,6 +86,8 @@ struct hello { // the message's texts are borrowed
     const char *store;
     bool adoptable, access_log;
     struct gr_breaker_policy breaker;
+    bool records;
+    uint64_t sample;
 };
 
 static int read_breaker(const cJSON *m, struct gr_breaker_policy *ret, struct gr_error *e)
@@ -107,6 +109,14 @@ static int read_breaker(const cJSON *m, struct gr_breaker_policy *ret, struct gr
     return r;
 }
 
+static int read_sample(const cJSON *m, struct hello *ret, struct gr_error *e)
+{
+    ret->records = cJSON_IsNumber(gr_json_get(m, "sample"));
+    return ret->records
+               ? gr_json_uint(m, "", "sample", GR_JSON_REQUIRED, 0, UINT32_MAX, &ret->sample, e)
+               : 0;
+}
+
 static int read_hello(const cJSON *m, struct hello *ret, struct gr_error *e)
 {
     int r = gr_json_uint(m, "", "threads", GR_JSON_OPTIONAL, 0, GR_THREADS_MAX, &ret->threads, e);
@@ -121,6 +131,8 @@ static int read_hello(const cJSON *m, struct hello *ret, struct gr_error *e)
         r = gr_json_bool(m, "", "access_log", GR_JSON_OPTIONAL, &ret->access_log, e);
     if (r == 0)
         r = read_breaker(m, &ret->breaker, e);
+    if (r == 0)
+        r = read_sample(m, ret, e);
     if (r == 0 && ret->threads == 0) {
         long processors = sysconf(_SC_NPROCESSORS_ONLN);
         ret->threads = processors < 1                ? 1
@@ -226,6 +238,12 @@ static int start_shadow(struct gr_worker *w, struct gr_error *e)
     return 0;
 }
 
+static int start_spans(struct gr_worker *w, const struct hello *h, struct gr_error *e)
+{
+    int r = h->records ? gr_spans_new((uint32_t)h->sample, w->changed_fd, &w->spans) : 0;
+    return r < 0 ? gr_error_set(e, r, GR_REASON_INTERNAL, "out of memory for spans") : 0;
+}
+
 int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t n_fds)
 {
     struct gr_error e = {0};
@@ -250,6 +268,8 @@ int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t 
         r = start_loader(w, &e);
     if (r == 0)
         r = start_shadow(w, &e);
+    if (r == 0)
+        r = start_spans(w, &h, &e);
     if (r < 0)
         gr_log(GR_LOG_ERROR, "hello: %s", e.message);
     return r;
