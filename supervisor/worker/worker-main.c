@@ -1,4 +1,5 @@
 // grayling-worker: started by graylingd only, with the channel as descriptor 3.
+#include "base/child.h"
 #include "base/log.h"
 #include "dispatch/endings/endings.h"
 #include "worker/worker.h"
@@ -18,6 +19,7 @@ int main(void)
         return 2;
     }
     fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+    gr_program_take_name();
     gr_endings_install();
     gr_log_init("grayling-worker");
     return gr_worker_run(CHANNEL_FD);
