@@ -34,6 +34,7 @@
 #define GR_STATE_IMPORTS_MAX 64            // schema numbers that one contract may list
 #define GR_THREADS_MAX 64                  // dispatch threads
 #define GR_CALL_DEPTH_MAX 8                // module to module
+#define GR_RING_SLOTS_MAX GR_THREADS_MAX   // calls at once into one isolated process
 #define GR_FAULT_RECORDS_MAX 64            // versions whose faults are remembered
 #define GR_BREAKER_FAULTS_MAX 16           // that one may ask for before a breaker opens
 #define GR_BREAKER_FAULTS_DEFAULT 3
@@ -77,6 +78,7 @@
 #define GR_FREEZE_BUDGET_MAX_USEC 10000000ull
 #define GR_DEADLINE_DEFAULT_USEC (3600ull * 1000000)
 #define GR_METRICS_BYTES_MAX (16u << 20)
+#define GR_TALLIES_MAX (2 * GR_MODULES_MAX)        // modules whose swaps and rollbacks are counted
 #define GR_CONTROL_BYTES_MAX (4u << 20)            // body of one control request
 #define GR_CONTROL_CONNECTIONS_MAX 64              // per server: control socket, admin address
 #define GR_CONTROL_IDLE_SEC 60                     // a silent connection is closed

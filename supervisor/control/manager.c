@@ -463,6 +463,7 @@ void gr_manager_free(struct gr_manager *m)
     wishes_done(&m->now);
     gr_manager_view_done(m);
     gr_fault_book_free(m->faults);
+    gr_tallies_done(&m->tallies);
     free(m->told);
     free(m->config_path);
     free(m->config_text);
