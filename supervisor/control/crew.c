@@ -194,7 +194,8 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
     snprintf(adopt, sizeof adopt, "%s/worker-%d-%" PRIu64 ".sock", m->config->state_dir, getpid(),
              h->number);
     int adopt_fd GR_AUTO_CLOSE = gr_orphan_listen(adopt);
-    const struct gr_worker_config c = {.service = m->config->service.s,
+    const struct gr_worker_config c = {.program = &m->worker_program,
+                                       .service = m->config->service.s,
                                        .instance = m->config->instance.s,
                                        .store_dir = store,
                                        .harms_fd = m->harms_fd,

@@ -112,6 +112,7 @@ struct gr_manager {
     struct gr_rollout_ops ops;
     sd_event_source *advance; // deferred: begin what can begin, free what has ended
     // crew
+    struct gr_program worker_program;
     struct gr_hosted *crew;   // all that live
     struct gr_hosted *active; // the one that serves; NULL: none now
     uint64_t n_workers;       // ever

@@ -1,4 +1,5 @@
 // Owns the filling of struct gr_view from the manager's parts. Reads only.
+#include "base/release.h"
 #include "control/manager-internal.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -263,7 +264,7 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
     struct gr_view *v = &m->view;
     *v = (struct gr_view){.service = m->config->service.s,
                           .instance = m->config->instance.s,
-                          .version = GR_VERSION,
+                          .version = gr_release,
                           .pid = getpid(),
                           .started = m->started,
                           .source_kind = m->config->n_endpoints ? "etcd" : "directory",

@@ -95,8 +95,9 @@ void gr_journal_follow(struct gr_journal *j);
 // is not the one that the copy has under the same number.
 GR_MUST_CHECK int gr_journal_check_content(struct gr_journal *j, struct gr_error *e);
 // Brings back what the database lost; `why` is a sentence without its stop when it began anew,
-// else NULL.
-GR_MUST_CHECK int gr_journal_reconcile(struct gr_journal *j, const char *why, struct gr_error *e);
+// else NULL; `newer`: since a newer graylingd had written it.
+GR_MUST_CHECK int gr_journal_reconcile(struct gr_journal *j, const char *why, bool newer,
+                                       struct gr_error *e);
 
 // --- room on a full disk (journal-reserve.c) ---
 

@@ -1,5 +1,6 @@
 // grayling-worker: started by graylingd only, with the channel as descriptor 3. Itself it starts
 // its spawner, and that the processes of isolated versions, from the same program.
+#include "base/child.h"
 #include "base/log.h"
 #include "dispatch/endings/endings.h"
 #include "worker/isolated.h"
@@ -27,6 +28,7 @@ int main(int argc, char **argv)
         return 2;
     }
     fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+    gr_program_take_name();
     gr_log_init("grayling-worker");
     if (is_asked_for(argc, argv, GR_SPAWNER_ARGUMENT))
         return gr_spawner_run(CHANNEL_FD);
