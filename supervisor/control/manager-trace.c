@@ -1,5 +1,6 @@
 // Owns what is exported as spans: requests as the workers tell them, and the stays of rollouts in
 // their phases and steps.
+#include "base/release.h"
 #include "control/manager-internal.h"
 #include "control/otlp.h"
 
@@ -12,7 +13,7 @@ int gr_manager_open_telemetry(struct gr_manager *m, struct gr_error *e)
                             &(struct gr_telemetry_config){.endpoint = c->telemetry_endpoint,
                                                           .service = c->service.s,
                                                           .instance = c->instance.s,
-                                                          .version = GR_VERSION},
+                                                          .version = gr_release},
                             &m->telemetry, e);
 }
 
