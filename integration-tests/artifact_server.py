@@ -13,7 +13,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.close_connection = True
-        how, name = self.path.strip("/").split("/", 1)
+        how, name = self.path.partition("?")[0].strip("/").split("/", 1)
         self.server.asked.append(self.path)
         with contextlib.suppress(OSError):  # the other side may hang up: that is what some of these provoke
             getattr(self, "answer_" + how)((self.server.directory / name).read_bytes())

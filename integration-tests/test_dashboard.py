@@ -34,10 +34,10 @@ def browser(chromium):
         chromium.do("close")
 
 
-def roll_out(g, weight=50, **more):
-    """pay 1.1.0 stands at a weight until somebody promotes it."""
-    steps = [{"weight": weight}, {"pause": {}}, {"weight": 100}]
-    g.want({"pay": g.document(PAY[1], strategy={"steps": steps, "bake": "300ms", "analysis": ANALYSIS}, **more)})
+def roll_out(g, so=PAY[1], **more):
+    """It stands at a weight until somebody promotes it."""
+    steps = [{"weight": 50}, {"pause": {}}, {"weight": 100}]
+    g.want({"pay": g.document(so, strategy={"steps": steps, "bake": "300ms", "analysis": ANALYSIS}, **more)})
     g.wait_event(lambda e: e["module"] == "pay" and e["phase"] == "Paused")
 
 
@@ -130,6 +130,93 @@ def test_everything_by_keyboard(grayling, browser):
     b.text("h1", "Modules")
     assert focus(b) == "H1 Modules"
     b.close()
+
+
+TOKEN = "only-for-the-tests-0123"
+
+
+def with_token(make, root, etcd=None):
+    (root / "token").write_text(TOKEN + "\n")
+    (root / "token").chmod(0o600)
+    return make(etcd, sets=[f"Admin.TokenFile={root}/token"]).start()
+
+
+def sign_in(b, token):
+    b.do("fill", at="dialog input[name=name]", text="dora")
+    b.do("fill", at="dialog input[name=token]", text=token)
+    b.do("click", at="dialog .go")
+
+
+def test_orders_from_the_page(make, root, etcd, browser):
+    g, b = with_token(make, root, etcd), browser
+    g.deploy("pay", PAY[0])
+    b.open(g, "/#/modules/pay", quiet="status of 4")
+    b.text(".commands", "grayctl undo pay")
+    assert b.do("eval", js="[...document.querySelectorAll('.give')].every(e => e.hidden)")
+    b.do("click", at="#session button")
+    assert_axe(b)
+    sign_in(b, TOKEN + "4")
+    b.text("dialog .wrong", "without the right token")
+    sign_in(b, TOKEN)
+    b.text("#session", "Sign out dora")
+    with Traffic(g, CHARGE, clients=2):
+        roll_out(g)
+        b.do("click", at=".give:text-is('Pause')")
+        b.do("fill", at="dialog input[name=confirm]", text="pay")
+        seen = g.module("pay")["rollout"]
+        assert g.control("/v1/modules/pay/promote", "POST", {"rollout": seen["id"], "step": seen["step"], "actor": "bob", "full": True})[0] == 200
+        g.wait_event(lambda e: e["phase"] == "Healthy")
+        b.do("click", at="dialog .go")
+        b.text("dialog .wrong", "Healthy")  # what was seen is over, and it says so
+        b.press("Escape")
+        roll_out(g, MODULES / "pay-1.4.0.so")
+        b.do("click", at=".give:text-is('Abort')")
+        b.do("fill", at="dialog input[name=confirm]", text="auth")
+        assert b.do("eval", js="document.querySelector('dialog .go').disabled")
+        b.do("fill", at="dialog input[name=confirm]", text="pay")
+        b.do("fill", at="dialog input[name=reason]", text="refunds fail")
+        assert_axe(b)
+        b.do("click", at="dialog .go")
+        g.wait_phase("pay", "RolledBack")
+        b.text(".told", "grayctl undo pay makes this last")
+    b.text("#main .phase", "Degraded")
+    b.text(".events", "dora")
+    assert any("dora ordered abort" in e["message"] and "refunds fail" in e["message"] for e in g.events())
+    b.do("click", at="#session button")
+    assert b.do("eval", js="sessionStorage.length + document.querySelectorAll('.give:not([hidden])').length") == 0
+    b.close()
+    assert TOKEN not in g.log() + json.dumps(g.status()) + json.dumps(g.events())
+
+
+def post(g, path, body="{}", **headers):
+    c = http.client.HTTPConnection("127.0.0.1", g.admin, timeout=PATIENCE)
+    c.request("POST", path, body, {"Content-Type": "application/json", **headers})
+    r = c.getresponse()
+    return r.status, json.loads(r.read()), r.headers
+
+
+def test_who_may_give_orders(make, root):
+    g, right = with_token(make, root), {"Authorization": f"Bearer {TOKEN}"}
+    assert post(g, "/v1/token", **right)[0] == 200
+    status, said, headers = post(g, "/v1/token")
+    assert (status, headers["www-authenticate"]) == (401, "Bearer") and "TokenFile" in said["message"]
+    assert post(g, "/v1/token", Authorization=f"Bearer {TOKEN[:-1]}")[0] == 401
+    assert post(g, "/v1/token", **right, Origin="http://evil.example")[0] == 403
+    assert post(g, "/v1/token", **right, **{"Sec-Fetch-Site": "cross-site"})[0] == 403
+    assert post(g, "/v1/token", **right, **{"Content-Type": "text/plain"})[0] == 400
+    assert post(g, "/v1/token", **right, Origin=f"http://127.0.0.1:{g.admin}")[0] == 200
+    g.deploy("pay", PAY[0])
+    assert post(g, "/v1/modules/pay/undo", '{"rollout": 1}', **right)[1]["message"].startswith("undo names rollout 1 of pay; expected ")
+    assert post(g, "/v1/worker/replace", **right)[0] == 404, "what is of the host as a whole stays with the control socket"
+    assert g.log().count("without the right token") == 1
+    r = subprocess.run([BUILD / "grayctl", "--control", g.run / "control.sock", "dashboard"], capture_output=True, text=True)
+    assert f"http://127.0.0.1:{g.admin}/" in r.stdout
+    nobody = make().start()
+    status, said, _ = post(nobody, "/v1/token", **right)
+    assert status == 403 and "no [Admin] TokenFile" in said["message"]
+    (root / "token").write_text("short")
+    with pytest.raises(AssertionError, match="does not hold a token"):
+        make(sets=[f"Admin.TokenFile={root}/token"]).start()
 
 
 def get(g, path, **headers):

@@ -1,4 +1,5 @@
 """A journal that is damaged while the service is down: what is good serves on without anybody's help, what is convicted stays convicted, and it is told."""
+import sqlite3
 import subprocess
 
 import pytest
@@ -48,6 +49,31 @@ def test_a_damaged_journal(make, etcd, how):
     etcd.start()
     refused = g.wait_event(lambda e: e["module"] == "faulty" and e["phase"] == "Rejected", after=0)
     assert refused["reason"] == "Quarantined" and g.call(POKE)[1]["x-grayling-version"] == "1.0.0"
+    assert g.stop() == 0
+    g.start()
+    assert g.status()["message"] in ("", None) and g.call(CHARGE)[0] == 200
+
+
+def test_the_journal_of_a_newer_release(make, etcd):
+    """A downgrade serves what is good, and says what it left aside."""
+    g = make(etcd).start()
+    g.deploy("pay", MODULES / "pay-1.0.0.so")
+    assert g.stop() == 0
+    etcd.stop()
+    with sqlite3.connect(g.state / "journal.db") as db:
+        db.execute("CREATE TABLE novelty(x)")
+        db.execute("PRAGMA user_version = 999")
+    db.close()
+    g.start()
+    assert g.call(CHARGE)[1]["x-grayling-version"] == "1.0.0"
+    status = g.status()
+    assert status["phase"] == "Degraded" and "schema 999" in status["message"] and "1 modules in force" in status["message"], status
+    aside, = g.state.glob("journal.db.newer-*")
+    with sqlite3.connect(aside) as db:
+        assert db.execute("SELECT count(*) FROM rollouts").fetchone()[0] > 0  # history is there to be looked at
+    r = subprocess.run([BUILD / "grayctl", "--control", g.run / "control.sock", "doctor"], capture_output=True, text=True)
+    assert "schema 999" in r.stdout, r.stdout + r.stderr
+    etcd.start()
     assert g.stop() == 0
     g.start()
     assert g.status()["message"] in ("", None) and g.call(CHARGE)[0] == 200

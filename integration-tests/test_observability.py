@@ -12,6 +12,7 @@ from harness import BUILD, MODULES, PATIENCE, SOURCE, Traffic, free_port
 
 CHARGE = "com.example.pay.PayService/Charge"
 BODY = json.dumps({"amount_cents": 1250, "currency": "EUR"})
+AUTH = MODULES / "auth-1.0.0.so"
 OLD, NEW, CRASHES = (MODULES / f"pay-{v}.so" for v in ("1.0.0", "1.1.0", "1.2.0"))
 HELD = {"steps": [{"weight": 50}, {"pause": {}}, {"weight": 100}], "deadline": "1h"}
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -46,8 +47,10 @@ def versions(text):
 
 @pytest.fixture
 def busy(grayling):
-    """A refused release, one that was taken back, one that waits at its gate with a shadow beside, under traffic."""
+    """A refused release, one that was taken back, one that waits at its gate with a shadow beside, one in its bake, under traffic."""
     g = grayling
+    g.want({"auth": g.document(AUTH, strategy={"bake": "1h"})})
+    g.wait_phase("auth", "Baking")
     g.deploy("pay", OLD)
     with Traffic(g, CHARGE, BODY, clients=2) as t:
         g.want({"pay": {**g.document(NEW), "version_hash": "sha256:" + "0" * 64}})

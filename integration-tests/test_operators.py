@@ -568,5 +568,9 @@ def test_lint_refuses_what_judges_nothing_and_warns_of_what_is_odd(g, tmp_path):
     held = lint({"steps": [{"weight": 25}, {"pause": {"requests": 50}}, {"weight": 100}]})
     assert held.returncode == 0 and "min_requests: 200" in held.stderr
     assert lint(ladder({"weight": 5}, {"pause": {"duration": "5m", "requests": 1000}})).stderr == ""
+    go = tmp_path / "faulty-go.json"
+    go.write_text(json.dumps(g.document(MODULES / "faulty-go-1.0.0.so")))
+    refused = grayctl(g, "lint", go)
+    assert refused.returncode == 0 and "a host refuses its file" in refused.stderr and "written in Go" in refused.stderr, refused
     g.want({"pay": {**g.document(MODULES / "pay-1.1.0.so"), "strategy": {"analysis": {"error_rate": {"max_increase": 1}}}}})
     assert g.wait_phase("pay", "Rejected")["reason"] == "DocumentInvalid"

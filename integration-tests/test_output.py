@@ -57,7 +57,7 @@ def test_the_schema_is_one():
 
 def test_every_output_fits_the_schema(grayling):
     g, say = grayling, Speaker(grayling)
-    say.json("version"), say.json("list"), say.json("status")
+    say.json("version"), say.json("dashboard"), say.json("list"), say.json("status")
     say.json("lint", document(g, PAY[0]))
     say.json("plan", "-f", document(g, PAY[0]))
     assert say.json("apply", "-f", document(g, PAY[0]), lines=False)["items"][0]["action"] == "created"

@@ -221,6 +221,7 @@ BROKEN = {
     "ctor-exit": ("LoadFailed", "exit()"),
     "deny-import": ("LoadFailed", "execl()"),
     "exec-stack": ("LoadFailed", "noexecstack"),
+    "go": ("AbiIncompatible", "isolation: process"),
     "ifunc": ("LoadFailed", "IFUNC"),
     "needs-lib": ("LoadFailed", "libsqlite3.so.0"),
     "nodelete": ("LoadFailed", "NODELETE"),

@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -39,13 +41,24 @@ struct file { // a mapped file of our own making: its headers are believed
     size_t size;
 };
 
+static const char *path_of(const char *name, char path[4096])
+{
+    const char *build = getenv("GRAYLING_BUILD");
+    snprintf(path, 4096, "%s/modules/%s.so", build ? build : ".", name);
+    return path;
+}
+
+static bool is_built(const char *name)
+{
+    char path[4096];
+    return access(path_of(name, path), R_OK) == 0;
+}
+
 static struct file map_file(const char *name)
 {
     char path[4096];
     struct stat st;
-    const char *build = getenv("GRAYLING_BUILD");
-    snprintf(path, sizeof path, "%s/modules/%s.so", build ? build : ".", name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path_of(name, path), O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0)
         fail_msg("%s: %s", path, strerror(errno));
     void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -195,7 +208,10 @@ static void test_files(void **state)
         {"faulty-no-entry-1.0.0", NO_ENTRY},
         {"faulty-needs-lib-1.0.0", FOREIGN_LIBRARY},
         {"faulty-rpath-1.0.0", SEARCH_PATH},
+        {"echo-go-1.0.0", NEVER_UNLOADED | STATIC_TLS},
+        {"echo-rust-1.0.0", FOREIGN_LIBRARY}, // libgcc_s, to unwind
         {"faulty-nodelete-1.0.0", NEVER_UNLOADED},
+        {"faulty-go-1.0.0", NEVER_UNLOADED | STATIC_TLS},
         {"faulty-exec-stack-1.0.0", EXECUTABLE_STACK},
         {"faulty-textrel-1.0.0", TEXT_RELOCATIONS},
         {"faulty-writable-text-1.0.0", WRITABLE_TEXT},
@@ -204,6 +220,8 @@ static void test_files(void **state)
         {"next/exec-stack/faulty-2.0.0", EXECUTABLE_STACK},
     };
     for (size_t i = 0; i < GR_COUNT(files); i++) {
+        if (strstr(files[i].name, "echo-") == files[i].name && !is_built(files[i].name))
+            continue; // the toolchain of another language is missing
         unsigned defects = defects_of(files[i].name);
         if (defects != files[i].defects)
             fail_msg("%s: expected defects %#x, found %#x", files[i].name, files[i].defects,

@@ -1,5 +1,5 @@
-// Facts of real modules of this machine and of another, and of thousands of damaged copies:
-// whatever the bytes, an answer and no step outside of them (the sanitizers watch).
+// Facts of real modules of this machine, of another and of another language, and of thousands of
+// damaged copies: whatever the bytes, an answer and no step outside of them (the sanitizers watch).
 #include "verifier/elf-facts.h"
 #include "verifier/elf-policy.h"
 #include "verifier/testing/harness.h"
@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-static uint8_t *module, *foreign; // foreign: NULL where there is no cross compiler
-static size_t module_len, foreign_len;
+static uint8_t *module, *go, *foreign; // foreign: NULL where there is no cross compiler
+static size_t module_len, go_len, foreign_len;
 
 static uint64_t random_state = 20261124;
 
@@ -37,7 +37,7 @@ static bool judge(const uint8_t *bytes, size_t len)
     if (f.machine_known) // a host of its machine
         host.machine = f.machine;
     struct gr_error verdict = {0};
-    bool admitted = gr_elf_policy_admits(&f, &host, &verdict);
+    bool admitted = gr_elf_policy_admits(&f, &host, false, &verdict);
     assert_int_equal(admitted, verdict.reason == GR_REASON_NONE);
     assert_true(admitted || verdict.message[0]);
     size_t sum = f.soname ? strlen(f.soname) : 0;
@@ -86,6 +86,53 @@ static void so_is_one_of_another_machine(void **state)
     if (!foreign)
         skip();
     describe(foreign, foreign_len, EM_AARCH64);
+}
+
+static struct gr_elf_facts facts_of(const uint8_t *bytes, size_t len)
+{
+    struct gr_elf_facts f;
+    assert_int_equal(gr_elf_facts_read(bytes, len, &f), 0);
+    assert_null(f.defect);
+    return f;
+}
+
+// A copy in which one text is spoilt wherever it stands. NULL: none.
+static uint8_t *without(const uint8_t *bytes, size_t len, const char *text, size_t text_len)
+{
+    uint8_t *copy = malloc(len), *at = copy;
+    assert_non_null(copy);
+    memcpy(copy, bytes, len);
+    while (text && (at = memmem(at, len - (size_t)(at - copy), text, text_len)))
+        *at = 'x';
+    return copy;
+}
+
+// Each of its two marks is enough; what it does to a process is as with a true one.
+static void a_go_runtime_is_seen(void **state)
+{
+    static const char note[] = "Go", info[] = "\xff Go buildinf:";
+    struct gr_elf_host host = gr_elf_host_here();
+    struct gr_elf_facts f = facts_of(go, go_len);
+    struct gr_error e = {0};
+    (void)state;
+    assert_true(f.go_runtime && f.nodelete && f.static_tls && f.has_tls);
+    assert_false(gr_elf_policy_admits(&f, &host, false, &e));
+    TEST_ASSERT_ERROR(&e, GR_REASON_ABI_INCOMPATIBLE, "written in Go", "isolation: process");
+    if (!gr_elf_policy_admits(&f, &host, true, &e))
+        fail_msg("%s", e.message);
+    gr_elf_facts_done(&f);
+    for (int round = 0; round < 3; round++) {
+        uint8_t *one = without(go, go_len, round == 1 ? NULL : note, sizeof note);
+        uint8_t *both = without(one, go_len, round == 0 ? NULL : info, sizeof info - 1);
+        f = facts_of(both, go_len);
+        assert_int_equal(f.go_runtime, round < 2);
+        gr_elf_facts_done(&f);
+        free(one);
+        free(both);
+    }
+    f = facts_of(module, module_len);
+    assert_false(f.go_runtime);
+    gr_elf_facts_done(&f);
 }
 
 // The loader needs no section headers, so neither does anything here.
@@ -155,14 +202,16 @@ static int set_up(void **state)
 {
     (void)state;
     module = load("modules/echo-1.0.0.so", &module_len);
+    go = load("modules/faulty-go-1.0.0.so", &go_len);
     foreign = load("modules/faulty-aarch64-1.0.0.so", &foreign_len);
-    return module && module_len > 4096 ? 0 : -1;
+    return module && module_len > 4096 && go ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
     free(module);
+    free(go);
     free(foreign);
     return 0;
 }
@@ -172,6 +221,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_module_is_described),
         cmocka_unit_test(so_is_one_of_another_machine),
+        cmocka_unit_test(a_go_runtime_is_seen),
         cmocka_unit_test(section_headers_are_not_needed),
         cmocka_unit_test(damaged_modules_are_survived),
         cmocka_unit_test(truncated_modules_are_refused),

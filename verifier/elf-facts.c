@@ -11,6 +11,9 @@
 #include <string.h>
 
 #define ENTRY_SYMBOL "grayling_module_entry"
+#define GO_NOTE_OWNER "Go"
+#define GO_INFO "\xff Go buildinf:" // debug/buildinfo of Go: 16-byte aligned, in writable data
+#define GO_INFO_ALIGN 16
 
 const char *gr_elf_machine_name(uint16_t machine, char buf[24])
 {
@@ -177,6 +180,17 @@ static void read_versions(struct gr_elf_image *im, struct gr_elf_facts *f)
         im->defect = "its version requirements form a tangle";
 }
 
+static bool has_go_info(const uint8_t *bytes, size_t len)
+{
+    const uint8_t *at = bytes, *end = bytes + len;
+    while ((at = memmem(at, (size_t)(end - at), GO_INFO, strlen(GO_INFO)))) {
+        if ((size_t)(at - bytes) % GO_INFO_ALIGN == 0)
+            return true;
+        at++;
+    }
+    return false;
+}
+
 static void read_notes(struct gr_elf_image *im, struct gr_elf_facts *f)
 {
     for (size_t i = 0; i < im->n_phdr; i++) {
@@ -190,8 +204,21 @@ static void read_notes(struct gr_elf_image *im, struct gr_elf_facts *f)
         int b = f->build_id
                     ? -ENOENT
                     : gr_contract_find_build_id(notes, p->p_filesz, &f->build_id, &f->build_id_len);
+        f->go_runtime |= gr_contract_has_owner(notes, p->p_filesz, GO_NOTE_OWNER);
         if (c == -EINVAL || b == -EINVAL)
             im->defect = "its notes are malformed or contradict each other";
+    }
+}
+
+// The section that holds it is not asked: section headers may be missing. Its place in memory is
+// aligned, and so is its place in the file, because a page of the one is a page of the other.
+static void read_go_info(const struct gr_elf_image *im, struct gr_elf_facts *f)
+{
+    for (size_t i = 0; i < im->n_phdr && !f->go_runtime; i++) {
+        const GElf_Phdr *p = &im->phdr[i];
+        size_t skip = (GO_INFO_ALIGN - p->p_offset % GO_INFO_ALIGN) % GO_INFO_ALIGN;
+        if (p->p_type == PT_LOAD && p->p_flags & PF_W && p->p_filesz > skip)
+            f->go_runtime = has_go_info(im->bytes + p->p_offset + skip, p->p_filesz - skip);
     }
 }
 
@@ -259,6 +286,8 @@ int gr_elf_facts_read(const void *bytes, size_t len, struct gr_elf_facts *ret)
             r = read_dynamic(&im, &f);
         if (r == 0 && !im.defect)
             read_notes(&im, &f);
+        if (r == 0 && !im.defect)
+            read_go_info(&im, &f);
     }
     f.defect = im.defect;
     gr_elf_image_close(&im);

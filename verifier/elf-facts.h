@@ -20,6 +20,7 @@ struct gr_elf_facts {
     bool has_interpreter, has_dynamic, exec_stack, write_and_exec, text_relocations;
     bool has_tls, static_tls, gnu_unique, ifunc;
     bool rpath, runpath, filter, audit, nodelete, global, initfirst, noopen;
+    bool go_runtime; // the Go toolchain built it: a note of its own, or its build information
     bool foreign_relocation; // a type that a module's data does not need (copy relocations, ...)
     bool has_entry;          // grayling_module_entry: a defined function in an executable segment
     size_t n_needed;

@@ -40,11 +40,11 @@ static void refused(const struct gr_elf_facts *f, enum gr_reason reason, const c
                     const char *b)
 {
     struct gr_error e = {0};
-    if (gr_elf_policy_admits(f, &host, &e))
+    if (gr_elf_policy_admits(f, &host, false, &e))
         fail_msg("admitted: %s", a);
     TEST_ASSERT_ERROR(&e, reason, a, b);
     assert_false(e.retryable);
-    assert_false(gr_elf_policy_admits(f, &host, NULL));
+    assert_false(gr_elf_policy_admits(f, &host, false, NULL));
 }
 
 #define REFUSED(change, reason, a, b)                                                              \
@@ -59,14 +59,14 @@ static void sound_ones_are_admitted(void **state)
     struct gr_elf_facts f = sound();
     struct gr_error e = {0};
     (void)state;
-    if (!gr_elf_policy_admits(&f, &host, &e))
+    if (!gr_elf_policy_admits(&f, &host, false, &e))
         fail_msg("%s", e.message);
     f.glibc = "GLIBC_2.36";
-    assert_true(gr_elf_policy_admits(&f, &host, &e));
+    assert_true(gr_elf_policy_admits(&f, &host, false, &e));
     f.static_tls = true; // without a TLS segment of its own it takes none
-    assert_true(gr_elf_policy_admits(&f, &host, &e));
+    assert_true(gr_elf_policy_admits(&f, &host, false, &e));
     imports[1] = "__assert_fail";
-    assert_true(gr_elf_policy_admits(&f, &host, &e));
+    assert_true(gr_elf_policy_admits(&f, &host, false, &e));
     struct gr_elf_host here = gr_elf_host_here();
     assert_non_null(here.glibc);
     assert_int_equal(here.machine, gr_elf_host_machine());
@@ -154,12 +154,37 @@ static void contracts_match_the_document(void **state)
     TEST_ASSERT_ERROR(&e, GR_REASON_ABI_INCOMPATIBLE, "ABI 2.0", "offers 1.0");
 }
 
+static void an_isolated_module_stands_alone(void **state)
+{
+    struct gr_contract c = contract("pay", "1.0.0", 1);
+    struct gr_contract_need need = {.interface = "com.example.auth.TokenValidator"};
+    struct gr_error e;
+    (void)state;
+    c.isolation_process = true;
+    assert_true(gr_contract_policy_admits(&c, NULL, NULL, &e));
+    c.has_state = true;
+    assert_false(gr_contract_policy_admits(&c, NULL, NULL, &e));
+    TEST_ASSERT_ERROR(&e, GR_REASON_CONTRACT_INCOMPATIBLE, "`state`", "isolation: worker");
+    c.has_state = false;
+    c.requires = c.optional = &need;
+    c.n_optional = 1;
+    assert_true(gr_contract_policy_admits(&c, NULL, NULL, &e));
+    c.n_requires = 1;
+    assert_false(gr_contract_policy_admits(&c, NULL, NULL, &e));
+    TEST_ASSERT_ERROR(&e, GR_REASON_CONTRACT_INCOMPATIBLE, need.interface, "`optional`");
+    c.isolation_process = false;
+    assert_true(gr_contract_policy_admits(&c, NULL, NULL, &e));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sound_ones_are_admitted),      cmocka_unit_test(other_files_are_refused),
-        cmocka_unit_test(unsafe_links_are_refused),     cmocka_unit_test(needs_are_limited),
+        cmocka_unit_test(sound_ones_are_admitted),
+        cmocka_unit_test(other_files_are_refused),
+        cmocka_unit_test(unsafe_links_are_refused),
+        cmocka_unit_test(needs_are_limited),
         cmocka_unit_test(contracts_match_the_document),
+        cmocka_unit_test(an_isolated_module_stands_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

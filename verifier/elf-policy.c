@@ -49,6 +49,17 @@ static const char *const DENIED_IMPORTS[] = {
     "unsetenv",      "clearenv",
 };
 
+// Of those, what the threads of a language's library call for themselves (Rust's std::thread). In a
+// process of its own a module reaches nobody else by them.
+static const char *const THREAD_IMPORTS[] = {"sigaltstack", "prctl"};
+
+// And what cgo links into every Go library: its runtime takes signals, and package syscall
+// can change identity and environment.
+static const char *const GO_IMPORTS[] = {
+    "sigaction", "setenv", "unsetenv", "setuid",   "seteuid",   "setreuid",
+    "setresuid", "setgid", "setegid",  "setregid", "setresgid", "setgroups",
+};
+
 struct gr_elf_host gr_elf_host_here(void)
 {
     return (struct gr_elf_host){.machine = gr_elf_host_machine(), .glibc = gnu_get_libc_version()};
@@ -100,6 +111,17 @@ static int judge_kind(const struct gr_elf_facts *f, const struct gr_elf_host *ho
     return 0;
 }
 
+// A Go runtime never leaves a process, and two of them fight for its signals.
+static int judge_language(const struct gr_elf_facts *f, bool isolated, struct gr_error *e)
+{
+    if (!f->go_runtime || isolated)
+        return 0;
+    return gr_error_set(e, -ENOEXEC, GR_REASON_ABI_INCOMPATIBLE,
+                        "the module is written in Go and its contract says isolation: worker; the "
+                        "Go runtime cannot be unloaded and takes over signals, so that expected is "
+                        "isolation: process; write that into module.yaml and build it again");
+}
+
 // Things that a linker option or a declaration brought in, each with the way to get rid of it.
 static int judge_flags(const struct gr_elf_facts *f, struct gr_error *e)
 {
@@ -114,7 +136,8 @@ static int judge_flags(const struct gr_elf_facts *f, struct gr_error *e)
          "link without -N and without such sections"},
         {f->rpath || f->runpath, "carries a library search path (RPATH or RUNPATH)",
          "link without -rpath"},
-        {f->nodelete, "cannot be unloaded (NODELETE)", "link without -z nodelete"},
+        {f->nodelete && !f->go_runtime, "cannot be unloaded (NODELETE)",
+         "link without -z nodelete"},
         {f->global, "puts its symbols before everybody's (GLOBAL)", "link without -z global"},
         {f->initfirst, "wants to be initialised before everybody (INITFIRST)",
          "link without -z initfirst"},
@@ -122,7 +145,8 @@ static int judge_flags(const struct gr_elf_facts *f, struct gr_error *e)
         {f->filter, "stands in for another library (FILTER or AUXILIARY)",
          "link without -F and -f"},
         {f->audit, "names an audit library (AUDIT)", "link without --audit and --depaudit"},
-        {f->static_tls && f->has_tls, "takes space of the host's static TLS that never comes back",
+        {f->static_tls && f->has_tls && !f->go_runtime,
+         "takes space of the host's static TLS that never comes back",
          "compile without -ftls-model=initial-exec"},
         {f->gnu_unique, "exports unique symbols (GNU_UNIQUE) that live on after unloading",
          "compile with -fno-gnu-unique or hide them with a version script"},
@@ -147,7 +171,14 @@ static unsigned long glibc_number(const char *text)
     return major * 100000ul + minor;
 }
 
-static int judge_needs(const struct gr_elf_facts *f, const struct gr_elf_host *host,
+static bool is_denied(const struct gr_elf_facts *f, const char *import, bool isolated)
+{
+    bool excused = (isolated && listed(import, THREAD_IMPORTS, GR_COUNT(THREAD_IMPORTS))) ||
+                   (f->go_runtime && listed(import, GO_IMPORTS, GR_COUNT(GO_IMPORTS)));
+    return !excused && listed(import, DENIED_IMPORTS, GR_COUNT(DENIED_IMPORTS));
+}
+
+static int judge_needs(const struct gr_elf_facts *f, const struct gr_elf_host *host, bool isolated,
                        struct gr_error *e)
 {
     for (size_t i = 0; i < f->n_needed; i++)
@@ -158,7 +189,7 @@ static int judge_needs(const struct gr_elf_facts *f, const struct gr_elf_host *h
                            "into the module statically",
                            f->needed[i], f->needed[i]);
     for (size_t i = 0; i < f->n_imports; i++)
-        if (listed(f->imports[i], DENIED_IMPORTS, GR_COUNT(DENIED_IMPORTS)))
+        if (is_denied(f, f->imports[i], isolated))
             return NO_LOAD(e,
                            "the module calls %s(), which would end or change the process that "
                            "it shares with others; remove the call or return an error code",
@@ -189,10 +220,49 @@ static int judge_module(const struct gr_elf_facts *f, struct gr_error *e)
 }
 
 bool gr_elf_policy_admits(const struct gr_elf_facts *f, const struct gr_elf_host *host,
-                          struct gr_error *verdict)
+                          bool isolated, struct gr_error *verdict)
 {
     return judge_kind(f, host, verdict) == 0 && judge_module(f, verdict) == 0 &&
-           judge_flags(f, verdict) == 0 && judge_needs(f, host, verdict) == 0;
+           judge_language(f, isolated, verdict) == 0 && judge_flags(f, verdict) == 0 &&
+           judge_needs(f, host, isolated, verdict) == 0;
+}
+
+// A file that is none is told before a contract that cannot be read.
+int gr_elf_policy_read(const struct gr_elf_facts *f, const struct gr_elf_host *host,
+                       struct gr_contract **ret, struct gr_error *e)
+{
+    GR_CLEANUP(gr_contract_freep) struct gr_contract *c = NULL;
+    struct gr_error unreadable = {0};
+    int r = f->contract ? gr_contract_parse(f->contract, f->contract_len, &c, &unreadable) : 0;
+    if (!gr_elf_policy_admits(f, host, c && c->isolation_process, e))
+        return -ENOEXEC;
+    if (r < 0) {
+        if (e)
+            *e = unreadable;
+        return r;
+    }
+    *ret = gr_steal(c);
+    return 0;
+}
+
+// What a process of its own cannot have. In a process of its own a module calls nobody, and nothing
+// of it can be mapped by the version after it.
+static int judge_isolation(const struct gr_contract *c, struct gr_error *e)
+{
+    if (!c->isolation_process)
+        return 0;
+    if (c->has_state)
+        return gr_error_set(e, -ENOEXEC, GR_REASON_CONTRACT_INCOMPATIBLE,
+                            "the contract declares `state` and `isolation: process`, and state is "
+                            "not handed over between processes; take `state` out, or run it with "
+                            "`isolation: worker`");
+    if (c->n_requires > 0)
+        return gr_error_set(e, -ENOEXEC, GR_REASON_CONTRACT_INCOMPATIBLE,
+                            "the contract requires %s and declares `isolation: process`, and a "
+                            "module in a process of its own cannot call others; name it under "
+                            "`optional`, or run it with `isolation: worker`",
+                            c->requires[0].interface);
+    return 0;
 }
 
 bool gr_contract_policy_admits(const struct gr_contract *c, const struct gr_name *module,
@@ -215,5 +285,5 @@ bool gr_contract_policy_admits(const struct gr_contract *c, const struct gr_name
                      c->module.s, c->version.text);
         return false;
     }
-    return true;
+    return judge_isolation(c, verdict) == 0;
 }

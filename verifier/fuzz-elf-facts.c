@@ -18,7 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if (f.machine_known) // a host of its machine, so that the rules behind are reached
         host.machine = f.machine;
-    if (gr_elf_policy_admits(&f, &host, &verdict) != (verdict.reason == GR_REASON_NONE))
+    bool isolated = gr_elf_policy_admits(&f, &host, true, NULL);
+    bool admitted = gr_elf_policy_admits(&f, &host, false, &verdict);
+    if (admitted != (verdict.reason == GR_REASON_NONE) || (admitted && !isolated))
         abort();
     size_t sum = f.soname ? strlen(f.soname) : 0;
     for (size_t i = 0; i < f.n_imports; i++)

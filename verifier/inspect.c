@@ -43,6 +43,7 @@ static void describe_traits(const struct gr_elf_facts *f, struct gr_inspection *
         bool there;
         const char *name;
     } traits[] = {
+        {f->go_runtime, "Go runtime"},
         {f->exec_stack, "executable stack"},
         {f->text_relocations, "text relocations"},
         {f->write_and_exec, "writable and executable segment"},
@@ -110,9 +111,7 @@ static int judge_elsewhere(const struct gr_elf_facts *f, struct gr_inspection *i
     struct gr_elf_host host = gr_elf_host_here();
     if (f->machine_known)
         host.machine = f->machine;
-    if (!gr_elf_policy_admits(f, &host, &i->own_verdict))
-        return 0;
-    int r = gr_contract_parse(f->contract, f->contract_len, &i->contract, &i->own_verdict);
+    int r = gr_elf_policy_read(f, &host, &i->contract, &i->own_verdict);
     if (r == 0)
         (void)!gr_contract_policy_admits(i->contract, NULL, NULL, &i->own_verdict);
     return r == -ENOMEM ? r : 0;

@@ -1,6 +1,7 @@
 // grayling-preflight: loads one candidate alone, initialises and tests it, releases it, and says
 // how that went. It touches nothing; whatever the candidate does to this process is the verdict.
 // Started by the supervisor only (verifier/preflight-wire.h).
+#include "base/child.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "dispatch/dispatch.h"
@@ -102,6 +103,7 @@ static int report(const struct gr_error *e)
 int main(void)
 {
     struct gr_error e = {0};
+    gr_program_take_name();
     if (try_candidate(&e) < 0 && e.reason == GR_REASON_NONE)
         gr_error_set(&e, -EINVAL, GR_REASON_INTERNAL, "preflight failed without a reason");
     _exit(report(&e)); // no exit handlers: the candidate may have left some

@@ -217,8 +217,8 @@ static int spawn(struct gr_preflight *p, const struct gr_preflight_options *o, s
         {request, GR_PREFLIGHT_FD_REQUEST},
         {verdict_end, GR_PREFLIGHT_FD_VERDICT},
     };
-    char *const argv[] = {(char *)(uintptr_t)o->program, NULL}, *const envp[] = {NULL};
-    return gr_child_spawn(argv, envp, fds, GR_COUNT(fds), &p->child, e);
+    char *const argv[] = {(char *)(uintptr_t)o->program->path, NULL}, *const envp[] = {NULL};
+    return gr_program_spawn(o->program, argv, envp, fds, GR_COUNT(fds), &p->child, e);
 }
 
 static int watch(sd_event *event, struct gr_preflight *p)

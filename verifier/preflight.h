@@ -1,12 +1,13 @@
 // Runs a candidate alone in grayling-preflight and turns how that ended into a verdict.
 #pragma once
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include <systemd/sd-event.h>
 
 struct gr_preflight;
 struct gr_preflight_options { // strings are borrowed until start returns
-    const char *program;
+    const struct gr_program *program;
     const char *module, *version, *path, *build_id;
     int fd;             // the descriptor that was hashed
     const char *config; // NULL: none

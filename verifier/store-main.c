@@ -1,6 +1,7 @@
 // grayling-store: writes one file of the store and makes it durable, so that the supervisor's loop
 // need not wait for the disk. Started by the supervisor only: descriptor 3 has the bytes, 4 is the
 // store's directory; the arguments are the name and the number of bytes. Its status is 0 or errno.
+#include "base/child.h"
 #include "base/fs.h"
 #include "verifier/store-wire.h"
 #include <errno.h>
@@ -10,6 +11,7 @@
 int main(int argc, char **argv)
 {
     char *end = "";
+    gr_program_take_name();
     errno = 0;
     unsigned long long bytes = argc == 3 ? strtoull(argv[2], &end, 10) : 0;
     if (argc != 3 || errno || *end) {

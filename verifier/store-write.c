@@ -1,6 +1,5 @@
 // One write into the store by a child, and the proof of what came out of it.
 #include "verifier/store-write.h"
-#include "base/child.h"
 #include "base/fault.h"
 #include "base/limits.h"
 #include "verifier/attempt.h"
@@ -19,7 +18,6 @@
 
 struct gr_store_write {
     struct gr_store_write_options o;
-    char program[PATH_MAX];
     struct gr_child child;
     bool running, again; // `again`: another file had the name and was set aside
     sd_event_source *ended;
@@ -143,8 +141,8 @@ static int spawn(struct gr_store_write *w, struct gr_error *e)
     snprintf(bytes, sizeof bytes, "%" PRIu64, gr_bytes_size(w->o.bytes));
     const struct gr_child_fd fds[] = {{gr_bytes_fd(w->o.bytes), GR_STORE_FD_BYTES},
                                       {w->o.store->dir_fd, GR_STORE_FD_DIRECTORY}};
-    char *const argv[] = {w->program, name, bytes, NULL};
-    r = gr_child_spawn(argv, NULL, fds, GR_COUNT(fds), &w->child, e);
+    char *const argv[] = {(char *)(uintptr_t)w->o.program->path, name, bytes, NULL};
+    r = gr_program_spawn(w->o.program, argv, NULL, fds, GR_COUNT(fds), &w->child, e);
     if (r < 0)
         return r;
     w->running = true;
@@ -162,14 +160,8 @@ int gr_store_write_start(const struct gr_store_write_options *o, struct gr_store
     if (!w)
         return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory for the store");
     *w = (struct gr_store_write){.o = *o, .child.pidfd = -1, .fd = -1};
-    r = gr_child_find_program("grayling-store", w->program, sizeof w->program);
-    if (r < 0)
-        gr_error_set(e, r, GR_REASON_INTERNAL,
-                     "the program grayling-store is neither beside this one nor installed: %s; "
-                     "install it or set GRAYLING_LIBEXEC",
-                     strerror(-r));
     struct gr_error why = {0};
-    if (r == 0 && (r = GR_FAULT("store.write")) == 0)
+    if ((r = GR_FAULT("store.write")) == 0)
         r = spawn(w, &why);
     if (r < 0) {
         if (why.reason != GR_REASON_NONE)

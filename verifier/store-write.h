@@ -2,12 +2,14 @@
 // makes durable, then what is in the file is hashed through the descriptor that is handed out, a
 // chunk at each turn of the loop.
 #pragma once
+#include "base/child.h"
 #include "verifier/store.h"
 #include <systemd/sd-event.h>
 
 struct gr_store_write;
 struct gr_store_write_options { // borrowed while it lives
     sd_event *event;
+    const struct gr_program *program; // grayling-store
     const struct gr_store *store;
     struct gr_store_key key;      // what it points at, too
     const struct gr_bytes *bytes; // sealed

@@ -30,8 +30,11 @@ static int sweep(int dir_fd)
     if (r < 0)
         return r;
     for (struct dirent *de; r == 0 && (de = readdir(d));)
-        if (strncmp(de->d_name, ".tmp-", 5) == 0)
+        if (strncmp(de->d_name, ".tmp-", 5) == 0) {
             r = gr_fs_unlink(dir_fd, de->d_name);
+            if (r == -ENOENT) // the writer of a supervisor that died has just given it its name
+                r = 0;
+        }
     closedir(d);
     return r;
 }

@@ -29,9 +29,7 @@ static int judge(const struct gr_elf_facts *f, const struct gr_store_key *k, str
                  struct gr_error *e)
 {
     struct gr_elf_host host = gr_elf_host_here();
-    if (!gr_elf_policy_admits(f, &host, e))
-        return -ENOEXEC;
-    int r = gr_contract_parse(f->contract, f->contract_len, &x->contract, e);
+    int r = gr_elf_policy_read(f, &host, &x->contract, e);
     if (r < 0)
         return r;
     if (!gr_contract_policy_admits(x->contract, k ? k->module : NULL, k ? k->version : NULL, e))

@@ -1,25 +1,18 @@
 // The verifier's own life: configuration, and what the store may forget.
-#include "base/child.h"
 #include "base/limits.h"
 #include "verifier/verifier-internal.h"
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <string.h>
 
-static int find_preflight(const struct gr_verifier_config *c, char **ret, struct gr_error *e)
+static int open_program(const char *name, struct gr_program *ret, struct gr_error *e)
 {
-    char found[PATH_MAX];
-    int r = 0;
-    if (!c->preflight_path)
-        r = gr_child_find_program("grayling-preflight", found, sizeof found);
-    if (r < 0)
-        return gr_error_set(e, r, GR_REASON_INTERNAL,
-                            "the program grayling-preflight is neither beside this one nor "
-                            "installed: %s; install it or set GRAYLING_LIBEXEC",
-                            strerror(-r));
-    *ret = strdup(c->preflight_path ? c->preflight_path : found);
-    return *ret ? 0 : -ENOMEM;
+    int r = gr_program_open(name, ret);
+    return r < 0 ? gr_error_set(e, r, GR_REASON_INTERNAL,
+                                "the program %s is neither beside this one nor installed: %s; "
+                                "install it or set GRAYLING_LIBEXEC",
+                                name, strerror(-r))
+                 : 0;
 }
 
 int gr_verifier_reconfigure(struct gr_verifier *v, const struct gr_verifier_config *c,
@@ -35,20 +28,15 @@ int gr_verifier_reconfigure(struct gr_verifier *v, const struct gr_verifier_conf
         return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
                             "MaxBytes= in [Artifacts] is %" PRIu64 "; 1 to %llu are possible",
                             c->max_bytes, GR_ARTIFACT_BYTES_CEILING);
-    GR_AUTO_FREE char *preflight = NULL, *ca_file = NULL;
-    int r = find_preflight(c, &preflight, e);
-    if (r < 0)
-        return r;
+    GR_AUTO_FREE char *ca_file = NULL;
     if (c->ca_file && !(ca_file = strdup(c->ca_file)))
         return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory for the verifier");
-    r = gr_policy_new(c->allow_schemes, c->allow_hosts, c->file_roots, &policy, e);
+    int r = gr_policy_new(c->allow_schemes, c->allow_hosts, c->file_roots, &policy, e);
     if (r < 0)
         return r;
     gr_policy_unref(v->policy);
-    free(v->preflight_path);
     free(v->ca_file);
     v->policy = policy;
-    v->preflight_path = gr_steal(preflight);
     v->ca_file = gr_steal(ca_file);
     v->max_bytes = c->max_bytes;
     v->sealed = c->sealed_modules;
@@ -65,7 +53,12 @@ int gr_verifier_new(sd_event *event, struct gr_transport *t, const struct gr_ver
     }
     v->event = sd_event_ref(event);
     v->transport = t;
-    int r = gr_verifier_reconfigure(v, c, e);
+    v->preflight.fd = v->writer.fd = -1;
+    int r = open_program("grayling-preflight", &v->preflight, e);
+    if (r == 0)
+        r = open_program("grayling-store", &v->writer, e);
+    if (r == 0)
+        r = gr_verifier_reconfigure(v, c, e);
     if (r == 0)
         r = gr_store_open(c->store_dir, &v->store, e);
     if (r < 0) {
@@ -82,8 +75,9 @@ void gr_verifier_free(struct gr_verifier *v)
         return;
     gr_store_close(v->store);
     gr_policy_unref(v->policy);
+    gr_program_done(&v->preflight);
+    gr_program_done(&v->writer);
     free(v->store_dir);
-    free(v->preflight_path);
     free(v->ca_file);
     sd_event_unref(v->event);
     free(v);

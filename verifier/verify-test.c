@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -23,6 +24,13 @@ static struct test_outcome verify(const struct test_wish *w)
     return test_verify(&bench, verifier, w);
 }
 
+static bool is_built(const char *file)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", modules_dir, file);
+    return access(path, R_OK) == 0;
+}
+
 static void good_modules_pass(void **state)
 {
     static const struct test_wish good[] = {
@@ -30,9 +38,15 @@ static void good_modules_pass(void **state)
         {"pay", "1.1.0", "pay-1.1.0.so", NULL, NULL, 0},
         {"auth", "1.0.0", "auth-1.0.0.so", NULL, NULL, 0},
         {"faulty", "1.0.0", "faulty-1.0.0.so", "{\"mode\":\"none\"}", NULL, 0},
+        {"echo-rust", "1.0.0", "echo-rust-1.0.0.so", NULL, NULL, 0},
+        {"echo-go", "1.0.0", "echo-go-1.0.0.so", NULL, NULL, 0},
     };
+    size_t passed = 0;
     (void)state;
     for (size_t i = 0; i < GR_COUNT(good); i++) {
+        if (i >= 4 && !is_built(good[i].file)) // the toolchain of another language is missing
+            continue;
+        passed++;
         struct test_outcome o = verify(&good[i]);
         if (!o.v)
             fail_msg("%s: %s", good[i].file, o.e.message);
@@ -50,7 +64,7 @@ static void good_modules_pass(void **state)
             assert_true(gr_verified_station_usec(o.v, (enum gr_verify_station)s) > 0);
         gr_verified_free(o.v);
     }
-    assert_true(test_assert_store_is_whole(&bench) >= GR_COUNT(good));
+    assert_true(test_assert_store_is_whole(&bench) >= passed);
 }
 
 #define BROKEN(what) "faulty-" what, "1.0.0", "faulty-" what "-1.0.0.so", NULL, NULL
@@ -85,6 +99,7 @@ static const struct {
     {{BROKEN("textrel"), 0}, GR_REASON_LOAD_FAILED, "TEXTREL", "-fPIC", 0},
     {{BROKEN("writable-text"), 0}, GR_REASON_LOAD_FAILED, "writable and executable", "link", 0},
     {{BROKEN("static-tls"), 0}, GR_REASON_LOAD_FAILED, "static TLS", "initial-exec", 0},
+    {{BROKEN("go"), 0}, GR_REASON_ABI_INCOMPATIBLE, "written in Go", "isolation: process", 0},
     {{BROKEN("ifunc"), 0}, GR_REASON_LOAD_FAILED, "IFUNC", "target_clones", 0},
     {{BROKEN("undefined-symbol"), 0}, GR_REASON_LOAD_FAILED, "undefined symbol", "in preflight", 1},
     {{BROKEN("abi-block"), 0}, GR_REASON_ABI_INCOMPATIBLE, "in preflight", "2", 1},

@@ -146,7 +146,7 @@ static int start_preflight(struct gr_verification *v, struct gr_error *e)
     if (gr_store_path(v->verifier->store, &k, &path) < 0)
         return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory for a preflight");
     struct gr_preflight_options o = {
-        .program = v->verifier->preflight_path,
+        .program = &v->verifier->preflight,
         .module = v->module.s,
         .version = v->version.text,
         .path = v->sealed ? "/proc/self/fd/3" : path,
@@ -208,6 +208,7 @@ static void store(struct gr_verification *v)
 {
     struct gr_error e = {0};
     struct gr_store_write_options o = {.event = v->verifier->event,
+                                       .program = &v->verifier->writer,
                                        .store = v->verifier->store,
                                        .key = key(v),
                                        .bytes = v->bytes,

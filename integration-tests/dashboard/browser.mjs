@@ -2,7 +2,7 @@
 //   {"do": "open", "url": ..., "width": 1200, "dark": false}   a fresh page, which may load nothing from elsewhere
 //   {"do": "text", "at": selector, "has": text}                waits until an element's text holds it
 //   {"do": "gone", "at": selector}, {"do": "click", "at": selector}, {"do": "fill", "at": selector, "text": ...}
-//   {"do": "press", "key": "Tab"}, {"do": "eval", "js": expression}, {"do": "shot", "path": ..., "full": true}
+//   {"do": "press", "key": "Tab"}, {"do": "eval", "js": expression}, {"do": "size", "width": ..., "height": ...}, {"do": "shot", "path": ..., "full": true}
 //   {"do": "axe"}                                              findings of axe-core that are serious or critical
 //   {"do": "close"}                                            what went wrong on the page meanwhile: console errors, foreign requests
 import {createRequire} from 'node:module';
@@ -44,6 +44,7 @@ const orders = {
   press: ({key}) => page.keyboard.press(key),
   eval: ({js}) => page.evaluate(js),
   shot: ({path, full}) => page.screenshot({path, fullPage: Boolean(full)}),
+  size: (size) => page.setViewportSize(size),
   axe: findings,
   close: async () => {
     await context.close();

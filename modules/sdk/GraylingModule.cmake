@@ -8,7 +8,7 @@
 #   PAD_BYTES    adds so many bytes of read-only data (to try the transport of larger files)
 #   NO_CONTRACT  leaves the ELF note out: a host refuses such a file (to test hosts, and for notes written by hand)
 # The global property GRAYLING_MODULES lists the targets. Modules get their own hardening and are never sanitized, whatever the project around them does: sanitized and plain
-# hosts load the same file.
+# hosts load the same file. Go and Rust: GraylingLanguages.cmake.
 # Works in Grayling's tree and, by find_package(Grayling), outside of it.
 include_guard(GLOBAL)
 include(CheckCCompilerFlag)
@@ -25,6 +25,19 @@ function(grayling_add_contract TARGET NAME VERSION CONTRACT)
     DEPENDS ${yaml} Grayling::grayling-contract
     COMMENT "Contract of ${NAME} ${VERSION}" VERBATIM)
   target_sources(${TARGET} PRIVATE ${note})
+endfunction()
+
+# How a module's target is called, and where its file goes.
+function(grayling_module_place NAME VERSION OUTPUT_DIRECTORY TARGET DIRECTORY)
+  set(target ${NAME}-${VERSION})
+  set(directory ${CMAKE_BINARY_DIR}/modules)
+  if(OUTPUT_DIRECTORY AND NOT OUTPUT_DIRECTORY STREQUAL directory)
+    set(directory ${OUTPUT_DIRECTORY})
+    get_filename_component(last ${directory} NAME)
+    string(APPEND target -${last})
+  endif()
+  set(${TARGET} ${target} PARENT_SCOPE)
+  set(${DIRECTORY} ${directory} PARENT_SCOPE)
 endfunction()
 
 function(grayling_module_flags TARGET)
@@ -54,14 +67,7 @@ function(grayling_add_module NAME)
     message(FATAL_ERROR "grayling_add_module(${NAME}): expected CONTRACT module.yaml; a host refuses a module without one")
   endif()
 
-  set(target ${NAME}-${A_VERSION})
-  set(directory ${CMAKE_BINARY_DIR}/modules)
-  if(A_OUTPUT_DIRECTORY AND NOT A_OUTPUT_DIRECTORY STREQUAL directory)
-    set(directory ${A_OUTPUT_DIRECTORY})
-    get_filename_component(last ${directory} NAME)
-    string(APPEND target -${last})
-  endif()
-
+  grayling_module_place(${NAME} ${A_VERSION} "${A_OUTPUT_DIRECTORY}" target directory)
   add_library(${target} MODULE ${A_SOURCES})
   set_property(GLOBAL APPEND PROPERTY GRAYLING_MODULES ${target})
   set_target_properties(${target} PROPERTIES PREFIX "" SUFFIX .so OUTPUT_NAME ${NAME}-${A_VERSION} NO_SONAME ON
@@ -79,3 +85,5 @@ function(grayling_add_module NAME)
     target_compile_definitions(${target} PRIVATE GRAYLING_PAD_BYTES=${A_PAD_BYTES})
   endif()
 endfunction()
+
+include(${CMAKE_CURRENT_LIST_DIR}/GraylingLanguages.cmake)

@@ -40,6 +40,26 @@ static int32_t host_respond(struct grayling_call *call, struct grayling_bytes pa
     return GRAYLING_OK;
 }
 
+static int32_t host_respond_take(struct grayling_call *call, struct grayling_bytes payload,
+                                 grayling_release_fn release, void *owner)
+{
+    int32_t code = host_respond(call, payload);
+    release(owner, payload.data, payload.size);
+    return code;
+}
+
+static void host_count(const struct grayling_host *host, const char *name, uint64_t add)
+{
+    (void)host;
+    snprintf(seen.counted, sizeof seen.counted, "%s %llu", name, (unsigned long long)add);
+}
+
+static uint64_t host_time_left(struct grayling_call *call)
+{
+    (void)call;
+    return UINT64_MAX;
+}
+
 static void host_fail(struct grayling_call *call, const char *message)
 {
     (void)call;
@@ -65,8 +85,11 @@ static const struct grayling_host host = {
     .alloc = host_alloc,
     .free = host_free,
     .respond = host_respond,
+    .respond_take = host_respond_take,
     .fail = host_fail,
     .call = host_call,
+    .time_left_usec = host_time_left,
+    .count = host_count,
 };
 
 struct instance instance_load(const char *name)
@@ -117,6 +140,8 @@ int32_t instance_call(struct instance *i, uint32_t method, const char *payload,
     struct grayling_header header = {"authorization", authorization};
     struct grayling_request r = {.struct_size = sizeof r,
                                  .method = method,
+                                 .interface_name = "",
+                                 .method_name = i->method_name,
                                  .codec = GRAYLING_CODEC_JSON,
                                  .n_headers = authorization ? 1 : 0,
                                  .headers = &header,

@@ -10,6 +10,7 @@ struct test_host_seen {
     unsigned answers;
     char sentence[256];
     char log[256];
+    char counted[64]; // "name add" of the last count()
     char called[512]; // "interface/method payload" of a call to another module
     int32_t callee_code;
     const char *callee_answer;
@@ -20,6 +21,7 @@ struct instance {
     void *library;
     const struct grayling_module *module;
     void *self;
+    const char *method_name; // what the next calls are told beside the number; may be NULL
 };
 
 // Loads $GRAYLING_BUILD/modules/{name}.so and forgets what was seen. Fails the test that calls it.

@@ -4,7 +4,8 @@
 // Supervisor to worker ("id" is echoed in the answer; one answer each):
 //   {"type":"hello","service","instance","threads":N,
 //    "listeners":[{"address":"127.0.0.1:8080","kind":"tcp|unix"}...],"adoptable":bool,
-//    "breaker":{"faults":N,"window_usec":N,"backoff_usec":N}}
+//    "breaker":{"faults":N,"window_usec":N,"backoff_usec":N},
+//    "sample":N}        of 2^32 traces that begin here; absent: no spans are recorded
 //             + fds [stats, harm budgets, listener..., where a successor connects if adoptable]
 //       -> {"type":"hello-ok","pid":N}                         nothing is accepted yet
 //   {"type":"load","id","instance":SLOT,"module","version","digest","path","build_id",
@@ -40,10 +41,15 @@
 //                       "candidate":{"version","digest","slot","rollout"}}...]}
 //         + fds [listener..., harm budgets]
 // Worker to supervisor, unasked:
-//   {"type":"fault","instance":SLOT,"kind":"signal|abort|assert|exit","signal":"SIGSEGV"|"",
+//   {"type":"fault","instance":SLOT,"apart":N,"kind":"signal|abort|assert|exit|timeout","signal":"SIGSEGV"|"",
 //    "address":"0x0","detail":"exit(3)","interface","method","request_id",
 //    "frames":["pay-1.2.0-….so+0x12f"...],"build_id"}
+//       apart is the process of its own in which it happened; 0: the worker, which is replaced then
+//   {"type":"process","instance":SLOT,"pid":N}  an isolated version has this process; 0: none now
+//   {"type":"unfit","why"}                      the worker is to be replaced
 //   {"type":"breaker","instance":SLOT,"state":"open|closed","faults":N,"left_usec":N}
+//   {"type":"spans","lost":N,"spans":[{"trace","span","parent","began_usec","took_usec","code",
+//    "module","version","candidate","rescued","interface","method","request_id"}...]}
 //   {"type":"harm","rollout":N,"module"}       the last bad answer of a budget was given
 // SLOT is the index of the version in the statistics segment, chosen by the supervisor, unique
 // while loaded.

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -42,6 +43,15 @@ static int child_main(void)
     sigaction(SIGUSR2, NULL, &action);
     printf("%s %s", sigismember(&mask, SIGUSR1) ? "blocked" : "open",
            action.sa_handler == SIG_IGN ? "ignored" : "default");
+    return 0;
+}
+
+static int name_main(void)
+{
+    char name[16] = "";
+    gr_program_take_name();
+    prctl(PR_GET_NAME, name, 0, 0, 0);
+    printf("%s", name);
     return 0;
 }
 
@@ -155,6 +165,55 @@ static void failures_are_sentences_and_leak_nothing(void **state)
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); // no child was left
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    GR_AUTO_CLOSE int in = open(from, O_RDONLY | O_CLOEXEC);
+    GR_AUTO_CLOSE int out = open(to, O_CREAT | O_WRONLY | O_CLOEXEC, 0755);
+    char chunk[65536];
+    for (ssize_t n; (n = read(in, chunk, sizeof chunk)) > 0;)
+        assert_int_equal(write(out, chunk, (size_t)n), n);
+}
+
+// What an upgrade does to a service that goes on: the path has another file, which is not started.
+static void a_program_stays_what_it_was_when_it_was_opened(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/grayling-child-XXXXXX", path[PATH_MAX], fresh[PATH_MAX], text[64] = "";
+    struct gr_program p;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/the-program", dir);
+    snprintf(fresh, sizeof fresh, "%s/fresh", dir);
+    copy_file("/proc/self/exe", path);
+    copy_file("/bin/false", fresh);
+    setenv("GRAYLING_LIBEXEC", dir, 1);
+    assert_int_equal(gr_program_open("the-program", &p), 0);
+    unsetenv("GRAYLING_LIBEXEC");
+    assert_string_equal(p.path, path);
+    assert_int_equal(rename(fresh, path), 0);
+    GR_AUTO_CLOSE int out = memfd_create("stdout", MFD_CLOEXEC);
+    struct gr_child_fd map = {out, STDOUT_FILENO};
+    struct gr_child child;
+    char *const argv[] = {p.path, "report", NULL}, *const named[] = {p.path, "name", NULL};
+    for (int i = 0; i < 2; i++) {
+        int status;
+        assert_int_equal(ftruncate(out, 0), 0);
+        lseek(out, 0, SEEK_SET);
+        assert_int_equal(gr_program_spawn(&p, i ? named : argv, NULL, &map, 1, &child, NULL), 0);
+        assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
+        close(child.pidfd);
+        assert_int_equal(status, 0);
+        ssize_t n = pread(out, text, sizeof text - 1, 0);
+        text[n > 0 ? n : 0] = '\0';
+        assert_string_equal(text, i ? "the-program" : "0= 1= 2= null open default");
+    }
+    gr_program_done(&p);
+    unlink(path);
+    rmdir(dir);
+    struct gr_program absent = {.fd = 7};
+    assert_int_equal(gr_program_open("no-such-program", &absent), -ENOENT);
+    assert_int_equal(absent.fd, 7);
+}
+
 static void programs_are_found_in_their_order(void **state)
 {
     (void)state;
@@ -184,14 +243,14 @@ static void programs_are_found_in_their_order(void **state)
 
 int main(int argc, char **argv)
 {
-    (void)argv;
     if (argc > 1)
-        return child_main();
+        return strcmp(argv[1], "name") ? child_main() : name_main();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_leaks),
         cmocka_unit_test(descriptors_arrive_where_they_were_mapped),
         cmocka_unit_test(signals_are_reset),
         cmocka_unit_test(failures_are_sentences_and_leak_nothing),
+        cmocka_unit_test(a_program_stays_what_it_was_when_it_was_opened),
         cmocka_unit_test(programs_are_found_in_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -77,8 +78,8 @@ static int reset_signals(struct recipe *r)
     return -error;
 }
 
-static int spawn(char *const argv[], char *const envp[], const struct gr_child_fd *fds,
-                 size_t n_fds, struct gr_child *ret)
+static int spawn(const char *file, char *const argv[], char *const envp[],
+                 const struct gr_child_fd *fds, size_t n_fds, struct gr_child *ret)
 {
     GR_CLEANUP(recipe_done) struct recipe recipe = {.n_duplicates = 0};
     posix_spawn_file_actions_init(&recipe.actions);
@@ -90,7 +91,7 @@ static int spawn(char *const argv[], char *const envp[], const struct gr_child_f
         r = reset_signals(&recipe);
     struct gr_child child = {.pidfd = -1};
     if (r == 0)
-        r = -posix_spawn(&child.pid, argv[0], &recipe.actions, &recipe.attributes, argv,
+        r = -posix_spawn(&child.pid, file, &recipe.actions, &recipe.attributes, argv,
                          envp ? envp : environ);
     if (r < 0)
         return r;
@@ -106,10 +107,11 @@ static int spawn(char *const argv[], char *const envp[], const struct gr_child_f
     return 0;
 }
 
-int gr_child_spawn(char *const argv[], char *const envp[], const struct gr_child_fd *fds,
-                   size_t n_fds, struct gr_child *ret, struct gr_error *e)
+static int spawn_or_say(const char *file, char *const argv[], char *const envp[],
+                        const struct gr_child_fd *fds, size_t n_fds, struct gr_child *ret,
+                        struct gr_error *e)
 {
-    int r = spawn(argv, envp, fds, n_fds, ret);
+    int r = spawn(file, argv, envp, fds, n_fds, ret);
     if (r < 0)
         return gr_error_set(
             e, r, GR_REASON_INTERNAL,
@@ -117,6 +119,12 @@ int gr_child_spawn(char *const argv[], char *const envp[], const struct gr_child
             "the limits on processes and open files",
             argv[0], strerror(-r));
     return 0;
+}
+
+int gr_child_spawn(char *const argv[], char *const envp[], const struct gr_child_fd *fds,
+                   size_t n_fds, struct gr_child *ret, struct gr_error *e)
+{
+    return spawn_or_say(argv[0], argv, envp, fds, n_fds, ret, e);
 }
 
 int gr_child_self_dir(char *buf, size_t cap)
@@ -165,4 +173,37 @@ int gr_child_find_program(const char *name, char *buf, size_t cap)
             r = try_program(self, "/..", name, buf, cap);
     }
     return r == -ENOENT ? try_program(GR_LIBEXEC_DIR, "", name, buf, cap) : r;
+}
+
+int gr_program_open(const char *name, struct gr_program *ret)
+{
+    struct gr_program p = {.fd = -1};
+    int r = gr_child_find_program(name, p.path, sizeof p.path);
+    if (r < 0)
+        return r;
+    p.fd = open(p.path, O_PATH | O_CLOEXEC);
+    if (p.fd < 0)
+        return -errno;
+    *ret = p;
+    return 0;
+}
+
+void gr_program_done(struct gr_program *p)
+{
+    gr_closep(&p->fd);
+    p->fd = -1;
+}
+
+int gr_program_spawn(const struct gr_program *p, char *const argv[], char *const envp[],
+                     const struct gr_child_fd *fds, size_t n_fds, struct gr_child *ret,
+                     struct gr_error *e)
+{
+    char file[64]; // ours, not the child's "self": there the descriptor is closed by then
+    snprintf(file, sizeof file, "/proc/%d/fd/%d", getpid(), p->fd);
+    return spawn_or_say(file, argv, envp, fds, n_fds, ret, e);
+}
+
+void gr_program_take_name(void)
+{
+    prctl(PR_SET_NAME, program_invocation_short_name, 0, 0, 0);
 }

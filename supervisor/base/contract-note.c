@@ -36,6 +36,21 @@ static int next_note(const char **p, size_t *left, struct note *ret)
     return 1;
 }
 
+static bool is_of(const struct note *n, const char *owner)
+{
+    return n->owner_len == strlen(owner) + 1 && memcmp(n->owner, owner, n->owner_len) == 0;
+}
+
+bool gr_contract_has_owner(const void *notes, size_t len, const char *owner)
+{
+    const char *p = notes;
+    struct note note;
+    while (next_note(&p, &len, &note) > 0)
+        if (is_of(&note, owner))
+            return true;
+    return false;
+}
+
 // Fails: -ENOENT; -EINVAL also for a second one, because then nobody can say which one counts.
 static int find_only(const void *notes, size_t len, const char *owner, uint32_t type,
                      struct note *ret)
@@ -45,8 +60,7 @@ static int find_only(const void *notes, size_t len, const char *owner, uint32_t 
     bool found = false;
     int r;
     while ((r = next_note(&p, &len, &note)) > 0) {
-        if (note.type != type || note.owner_len != strlen(owner) + 1 ||
-            memcmp(note.owner, owner, note.owner_len) != 0)
+        if (note.type != type || !is_of(&note, owner))
             continue;
         if (found)
             return -EINVAL;

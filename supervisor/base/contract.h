@@ -69,6 +69,8 @@ static inline void gr_contract_freep(struct gr_contract **c)
 // or a second contract.
 GR_MUST_CHECK int gr_contract_find_note(const void *notes, size_t len, const char **ret_json,
                                         size_t *ret_len);
+// Whether one of the notes is of this owner ("Go"). Malformed notes: false; the two finders say so.
+bool gr_contract_has_owner(const void *notes, size_t len, const char *owner);
 // Finds the GNU build-id (NT_GNU_BUILD_ID). Fails: -ENOENT, -EINVAL.
 GR_MUST_CHECK int gr_contract_find_build_id(const void *notes, size_t len, const uint8_t **ret,
                                             size_t *ret_len);

@@ -87,7 +87,7 @@ static void check_clock(struct gr_doctor *d)
 
 static void check_programs(struct gr_doctor *d)
 {
-    static const char *const names[] = {"grayling-worker", "grayling-preflight"};
+    static const char *const names[] = {"grayling-worker", "grayling-preflight", "grayling-store"};
     char path[PATH_MAX];
     for (size_t i = 0; i < GR_COUNT(names); i++) {
         int r = gr_child_find_program(names[i], path, sizeof path);

@@ -103,9 +103,24 @@ static void test_permissions(void **state)
     cJSON_Delete(d.lines);
 }
 
+static void test_an_admin_token_is_for_nobody_else(void **state)
+{
+    struct gr_doctor d = {.lines = cJSON_CreateArray()};
+    struct gr_config c = {.admin_token_file = path};
+    (void)state;
+    chmod(path, 0600);
+    gr_doctor_check_secrets(&d, &c, NOW);
+    assert_last(&d, "ok", path);
+    chmod(path, 0644);
+    gr_doctor_check_secrets(&d, &c, NOW);
+    assert_last(&d, "fail", "can be read by others: chmod 0600");
+    cJSON_Delete(d.lines);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_certificates),
-                                       cmocka_unit_test(test_permissions)};
+                                       cmocka_unit_test(test_permissions),
+                                       cmocka_unit_test(test_an_admin_token_is_for_nobody_else)};
     return cmocka_run_group_tests(tests, enter, leave);
 }

@@ -1,5 +1,5 @@
-// Are the files in order that the configuration names for etcd and trust: there, not open to
-// others, certificates neither expired nor about to.
+// Are the files in order that the configuration names for etcd, trust and the admin address: there,
+// not open to others, certificates neither expired nor about to.
 #include "cli/doctor.h"
 #include <errno.h>
 #include <openssl/pem.h>
@@ -66,6 +66,7 @@ void gr_doctor_check_secrets(struct gr_doctor *d, const struct gr_config *c, str
                  {"etcd CA", c->etcd_ca_file, false, true},
                  {"etcd certificate", c->etcd_cert_file, false, true},
                  {"etcd key", c->etcd_key_file, true, false},
+                 {"admin token", c->admin_token_file, true, false},
                  {"trust root", c->trust_root_file, false, false}};
     for (size_t i = 0; i < GR_COUNT(files); i++) {
         if (!files[i].path ||

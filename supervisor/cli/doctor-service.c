@@ -1,5 +1,6 @@
 // Is this installation in order: configuration, directories, daemon, source.
 #include "base/json.h"
+#include "base/release.h"
 #include "cli/curl.h"
 #include "cli/docstore.h"
 #include "cli/doctor.h"
@@ -90,10 +91,10 @@ static void check_daemon(struct gr_doctor *d)
     if (*gr_output_text(status, "message"))
         gr_doctor_add(d, GR_HEALTH_WARN, "daemon's journal", "%s",
                       gr_output_text(status, "message"));
-    if (strcmp(version, GR_VERSION))
+    if (strcmp(version, gr_release))
         gr_doctor_add(d, GR_HEALTH_WARN, "versions",
                       "daemon %s, grayctl %s: restart the service after an upgrade", version,
-                      GR_VERSION);
+                      gr_release);
     if (!cJSON_IsTrue(gr_output_find(status, "source.up")))
         gr_doctor_add(d, GR_HEALTH_FAIL, "daemon's source", "%s",
                       gr_output_text(status, "source.message"));

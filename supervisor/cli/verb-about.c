@@ -1,4 +1,5 @@
 // Verbs about Grayling itself: config, version, help.
+#include "base/release.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include <errno.h>
@@ -57,7 +58,7 @@ enum gr_exit gr_verb_version(struct gr_cli *cli, const struct gr_args *args)
     struct gr_error e = {0};
     cJSON *status = NULL, *o = cJSON_CreateObject();
     (void)args;
-    cJSON_AddStringToObject(o, "grayctl", GR_VERSION);
+    cJSON_AddStringToObject(o, "grayctl", gr_release);
     if (gr_cli_request(cli, "GET", "/v1/status", NULL, 0, &status, &e) >= 0)
         cJSON_AddStringToObject(o, "graylingd", gr_output_text(status, "version"));
     gr_output_object(cli, o, columns, GR_COUNT(columns), "grayctl");

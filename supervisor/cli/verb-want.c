@@ -118,8 +118,12 @@ static void print_warnings(struct gr_cli *cli, const struct gr_document *one,
     GR_CLEANUP(gr_inspection_done) struct gr_inspection file = {0};
     struct gr_warnings w;
     gr_desired_warn(d, &w);
-    if (gr_local_artifact(d, &file))
+    if (gr_local_artifact(d, &file)) {
         gr_passage_warn(file.contract, d, &w);
+        if (file.own_verdict.reason != GR_REASON_NONE)
+            fprintf(cli->err, "warning: %s: a host refuses its file: %s\n", one->module.s,
+                    file.own_verdict.message);
+    }
     for (size_t i = 0; i < w.n; i++)
         fprintf(cli->err, "warning: %s: %s\n", one->module.s, w.text[i]);
 }

@@ -242,6 +242,8 @@ const struct gr_verb gr_verbs[] = {
      "  grayctl drill run drills/*.drill\n  grayctl drill run --live drill-crash.drill\n"
      "  grayctl drill report -o json\n",
      1, GR_ARGS_MAX, drill_options, gr_verb_drill, NONE_SUCH | BAD | HERE},
+    {"dashboard", "", "Where a browser finds this host", "  grayctl dashboard\n", 0, 0, NULL,
+     gr_verb_dashboard, HERE | NONE_SUCH},
     {"doctor", "", "What is wrong with this host, and what to do", "  grayctl doctor\n", 0, 0, NULL,
      gr_verb_doctor, BAD},
     {"version", "", "Versions of grayctl and the daemon", "  grayctl version\n", 0, 0, NULL,

@@ -1,7 +1,9 @@
-// The admin address: metrics, health, status and the dashboard. Read-only, because anybody who can
-// reach the port may ask.
+// The admin address: metrics, health, status and the dashboard for everybody who reaches it, orders
+// for whoever has the token.
 #include "base/limits.h"
+#include "base/log.h"
 #include "control/admin-guard.h"
+#include "control/admin-token.h"
 #include "control/control-routes.h"
 #include "control/metrics.h"
 #include "control/view-json.h"
@@ -48,6 +50,14 @@ static void get_ready(struct gr_control *c, const struct gr_http_request *q, con
     reply_word(ret, ready ? 200 : 503, ready ? "ok\n" : "not ready\n");
 }
 
+// The page asks whether its token is the right one; whoever comes here has it.
+static void post_token(struct gr_control *c, const struct gr_http_request *q, const char *arg,
+                       struct gr_http_reply *ret)
+{
+    (void)c, (void)q, (void)arg;
+    gr_http_reply_json(ret, 200, cJSON_CreateObject());
+}
+
 static const struct gr_route routes[] = {
     {"GET", "/metrics", get_metrics},
     {"GET", "/-/healthy", get_healthy},
@@ -61,6 +71,13 @@ static const struct gr_route routes[] = {
     {"GET", "/v1/history", gr_get_history},
     {"GET", "/v1/rollouts/{}/verdicts", gr_get_verdicts},
     {"GET", "/v1/quarantine", gr_get_quarantine},
+    {"POST", "/v1/token", post_token},
+    {"POST", "/v1/modules/{}/undo", gr_post_undo},
+    {"POST", "/v1/modules/{}/promote", gr_post_promote},
+    {"POST", "/v1/modules/{}/pause", gr_post_pause},
+    {"POST", "/v1/modules/{}/resume", gr_post_resume},
+    {"POST", "/v1/modules/{}/abort", gr_post_abort},
+    {"POST", "/v1/modules/{}/retry", gr_post_retry},
 };
 
 // A name that was made to point here would let a foreign page read what is served. Scrapers and
@@ -70,6 +87,43 @@ static bool is_for_us(const struct gr_control *c, const struct gr_http_request *
     return !strcmp(q->path, "/metrics") || !strncmp(q->path, "/-/", 3) ||
            !strncmp(c->admin_address, "unix:", 5) ||
            gr_admin_host_is_ours(gr_http_header(q, "Host"), c->admin_address, c->admin_hosts);
+}
+
+// Told at most once a minute, or guessing would fill the journal.
+static void deny(struct gr_control *c, struct gr_http_reply *ret)
+{
+    static const struct gr_http_field scheme = {"WWW-Authenticate", "Bearer"};
+    struct gr_mono now = gr_mono_now();
+    if (!c->denied.usec || now.usec - c->denied.usec > 60 * GR_USEC_PER_SEC) {
+        c->denied = now;
+        gr_log(GR_LOG_WARNING, "an order on the admin address came without the right token");
+    }
+    gr_route_refuse(ret, -ENOKEY,
+                    "this order came without the right token; expected the header Authorization: "
+                    "Bearer with what [Admin] TokenFile holds");
+    ret->fields = &scheme;
+    ret->n_fields = 1;
+}
+
+// Whoever reaches the port may look; an order needs more. On refusal *ret is the answer.
+static bool may_order(struct gr_control *c, const struct gr_http_request *q,
+                      struct gr_http_reply *ret)
+{
+    if (!c->admin_token)
+        gr_route_refuse(ret, -EPERM,
+                        "no orders are taken on the admin address: no [Admin] TokenFile is "
+                        "configured; use grayctl");
+    else if (!gr_admin_is_same_origin(gr_http_header(q, "Origin"),
+                                      gr_http_header(q, "Sec-Fetch-Site"),
+                                      gr_http_header(q, "Host")))
+        gr_route_refuse(ret, -EPERM, "this order comes from a page of another host");
+    else if (!gr_admin_token_is_in(c->admin_token, gr_http_header(q, "Authorization")))
+        deny(c, ret);
+    else if (!gr_admin_is_json(gr_http_header(q, "Content-Type")))
+        gr_route_refuse(ret, -EINVAL, "expected an order with Content-Type: application/json");
+    else
+        return true;
+    return false;
 }
 
 void gr_admin_handle(void *userdata, const struct gr_http_request *q, struct gr_http_reply *ret)
@@ -82,5 +136,7 @@ void gr_admin_handle(void *userdata, const struct gr_http_request *q, struct gr_
                         gr_http_header(q, "Host"));
         return;
     }
+    if (!strcmp(q->method, "POST") && !may_order(c, q, ret))
+        return;
     gr_route_dispatch(userdata, routes, GR_COUNT(routes), q, ret);
 }

@@ -66,12 +66,42 @@ static void test_others_are_not(void **state)
     assert_false(ours(endless));
 }
 
+static void test_orders_come_from_our_own_page_or_from_no_page(void **state)
+{
+    (void)state;
+    assert_true(gr_admin_is_same_origin(NULL, NULL, "127.0.0.1:9464"));
+    assert_true(gr_admin_is_same_origin("http://127.0.0.1:9464", "same-origin", "127.0.0.1:9464"));
+    assert_true(gr_admin_is_same_origin("https://Dash.example", NULL, "dash.example"));
+    assert_true(gr_admin_is_same_origin(NULL, "none", "127.0.0.1:9464"));
+    assert_false(gr_admin_is_same_origin("http://127.0.0.1:9465", NULL, "127.0.0.1:9464"));
+    assert_false(gr_admin_is_same_origin("http://evil.example", NULL, "127.0.0.1:9464"));
+    assert_false(gr_admin_is_same_origin("null", NULL, "null"));
+    assert_false(gr_admin_is_same_origin("", NULL, ""));
+    assert_false(gr_admin_is_same_origin("file://127.0.0.1:9464", NULL, "127.0.0.1:9464"));
+    assert_false(gr_admin_is_same_origin("http://127.0.0.1:9464", NULL, NULL));
+    assert_false(gr_admin_is_same_origin(NULL, "cross-site", "127.0.0.1:9464"));
+    assert_false(gr_admin_is_same_origin(NULL, "same-site", "127.0.0.1:9464"));
+}
+
+static void test_json_is_no_form(void **state)
+{
+    (void)state;
+    assert_true(gr_admin_is_json("application/json"));
+    assert_true(gr_admin_is_json("Application/JSON; charset=utf-8"));
+    assert_false(gr_admin_is_json(NULL));
+    assert_false(gr_admin_is_json("text/plain"));
+    assert_false(gr_admin_is_json("application/jsonp"));
+    assert_false(gr_admin_is_json("text/plain; application/json"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses_are_ours),
         cmocka_unit_test(test_names_are_ours_when_they_are_known),
         cmocka_unit_test(test_others_are_not),
+        cmocka_unit_test(test_orders_come_from_our_own_page_or_from_no_page),
+        cmocka_unit_test(test_json_is_no_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

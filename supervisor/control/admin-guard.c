@@ -66,3 +66,22 @@ bool gr_admin_host_is_ours(const char *host, const char *listen, const char *all
            (listen && take_host(listen, strlen(listen), listened, &unused) &&
             strcasecmp(name, listened) == 0);
 }
+
+bool gr_admin_is_same_origin(const char *origin, const char *site, const char *host)
+{
+    if (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
+        return false;
+    if (!origin)
+        return true;
+    const char *rest = strstr(origin, "://");
+    bool is_web = !strncmp(origin, "http://", 7) || !strncmp(origin, "https://", 8);
+    return is_web && host && strcasecmp(rest + 3, host) == 0;
+}
+
+bool gr_admin_is_json(const char *content_type)
+{
+    static const char json[] = "application/json";
+    size_t len = strlen(json);
+    return content_type && strncasecmp(content_type, json, len) == 0 &&
+           strchr("; ", content_type[len]);
+}

@@ -83,7 +83,7 @@ static struct entry *entry_of(struct gr_board *b, const struct gr_name *module)
 static cJSON *host_json(const struct gr_view *v)
 {
     cJSON *o = gr_view_host_to_json(v), *names = o ? cJSON_AddArrayToObject(o, "modules") : NULL;
-    bool ok = names;
+    bool ok = names && cJSON_AddBoolToObject(o, "orders", v->admin_orders);
     for (size_t i = 0; ok && i < v->n_modules; i++)
         ok = gr_json_push(names, cJSON_CreateString(v->modules[i].module.s));
     return gr_json_whole(o, ok);

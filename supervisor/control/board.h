@@ -13,7 +13,8 @@ void gr_board_free(struct gr_board *b);                // NULL is fine
 GR_MUST_CHECK int gr_board_update(struct gr_board *b, const struct gr_view *v);
 // Appends what has changed after *seen (0: everything) as server-sent events `host` and `module`,
 // oldest change first, until `out` holds GR_STREAM_SAY_BYTES; *seen is the last one told. `host`
-// lists the modules that there are. Fails: -ENOMEM, -E2BIG.
+// lists the modules that there are, and has `orders`: whether the admin address takes some. Fails:
+// -ENOMEM, -E2BIG.
 GR_MUST_CHECK int gr_board_tell(const struct gr_board *b, uint64_t *seen, struct gr_buf *out);
 
 // A module as gr_view_module_to_json() has it, and more: `gates` (each enabled gate of the newest

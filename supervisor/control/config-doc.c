@@ -51,6 +51,9 @@ static const struct gr_config_doc docs[] = {
     {"Admin", "AllowHosts", "host names, separated by spaces", "",
      "Names by which browsers may reach it, beside addresses, localhost and the host's own name. "
      "/metrics and probes answer to any."},
+    {"Admin", "TokenFile", CREDENTIAL_VALUE, "",
+     "File with one line of 16 to 256 visible characters. Whoever has it may give orders there, as "
+     "the dashboard does. Empty: nobody may."},
     {"Artifacts", "AllowSchemes", "https, http, file, separated by spaces", "https file",
      "How artifacts may be fetched."},
     {"Artifacts", "AllowHosts", "host names, addresses and ranges, separated by spaces", "",
@@ -68,6 +71,12 @@ static const struct gr_config_doc docs[] = {
      "Map sealed memory instead of a file of the store. No race is left between check and load, "
      "and "
      "gdb, perf and core files do not find symbols."},
+    {"Telemetry", "Endpoint", "URL", "",
+     "Collector that spans of requests and rollouts are posted to, as OTLP/HTTP with JSON: "
+     "http://127.0.0.1:4318/v1/traces. Empty: none are recorded."},
+    {"Telemetry", "SampleRatio", "0 to 1, up to six decimals", "0.01",
+     "Share of the traces that begin here which are recorded. Of a request that comes with a "
+     "traceparent its sender has decided."},
 };
 
 const struct gr_config_doc *gr_config_doc(size_t i)

@@ -22,6 +22,7 @@ enum kind {
     CREDENTIAL,
     ROOTS,
     SCHEMES,
+    URL,
     ADDRESS,
     NAME,
     ENDPOINTS,
@@ -31,6 +32,7 @@ enum kind {
     SPAN, // a duration over 0
     SIZE,
     DURATION,
+    RATIO,
     BOOL
 };
 
@@ -60,12 +62,15 @@ static const struct key {
     {"Dispatch", "AccessLog", BOOL, AT(access_log)},
     {"Admin", "Listen", ADDRESS, AT(admin_listen)},
     {"Admin", "AllowHosts", TEXT, AT(admin_hosts)},
+    {"Admin", "TokenFile", CREDENTIAL, AT(admin_token_file)},
     {"Artifacts", "AllowSchemes", SCHEMES, AT(allow_schemes)},
     {"Artifacts", "AllowHosts", TEXT, AT(allow_hosts)},
     {"Artifacts", "FileRoots", ROOTS, AT(file_roots)},
     {"Artifacts", "MaxBytes", SIZE, AT(max_bytes)},
     {"Trust", "RootFile", CREDENTIAL, AT(trust_root_file)},
     {"Trust", "SealedModules", BOOL, AT(sealed_modules)},
+    {"Telemetry", "Endpoint", URL, AT(telemetry_endpoint)},
+    {"Telemetry", "SampleRatio", RATIO, AT(sample_ppm)},
 };
 _Static_assert(GR_COUNT(keys) == GR_CONFIG_KEYS, "config.h counts the keys");
 
@@ -274,6 +279,12 @@ static int set_value(const struct assignment *a, bool first_from_here)
         if (*a->value && !gr_config_is_address(a->value))
             return refuse(a, a->value, no_address);
         return gr_config_set_text(at, a->value);
+    case URL:
+        if (*a->value && !gr_config_is_url(a->value))
+            return refuse(a, a->value,
+                          "not a URL; expected one like http://127.0.0.1:4318/v1/traces, without "
+                          "user, password and query");
+        return gr_config_set_text(at, a->value);
     case NAME:
         return set_name(a, at);
     case ENDPOINTS:
@@ -291,6 +302,11 @@ static int set_value(const struct assignment *a, bool first_from_here)
         return set_size(a);
     case DURATION:
         return set_duration(a, at);
+    case RATIO:
+        return gr_config_parse_ratio(a->value, at) < 0
+                   ? refuse(a, a->value,
+                            "no ratio; expected one from 0 to 1 with up to six decimals, like 0.01")
+                   : 0;
     case BOOL:
         return gr_config_parse_bool(a->value, at) < 0
                    ? refuse(a, a->value, "neither yes nor no; expected one of them")
@@ -411,6 +427,7 @@ static int print_key(const struct gr_config *c, const struct key *key, struct gr
     case CREDENTIAL:
     case ROOTS:
     case SCHEMES:
+    case URL:
     case ADDRESS:
         return gr_buf_printf(b, "%s=%s\n", key->name, text ? text : "");
     case NAME:
@@ -428,6 +445,9 @@ static int print_key(const struct gr_config *c, const struct key *key, struct gr
                              gr_duration_format(*(const uint64_t *)at, duration));
     case SIZE:
         return gr_buf_printf(b, "%s=%llu\n", key->name, (unsigned long long)c->max_bytes);
+    case RATIO:
+        gr_config_format_ratio(*(const unsigned *)at, duration);
+        return gr_buf_printf(b, "%s=%s\n", key->name, duration);
     case BOOL:
         return gr_buf_printf(b, "%s=%s\n", key->name, *(const bool *)at ? "yes" : "no");
     }

@@ -122,6 +122,8 @@ static void a_name_suffices_and_the_rest_has_defaults(void **state)
     assert_int_equal(c->max_bytes, GR_ARTIFACT_BYTES_DEFAULT);
     assert_null(c->trust_root_file);
     assert_false(c->sealed_modules || c->access_log);
+    assert_null(c->telemetry_endpoint);
+    assert_int_equal(c->sample_ppm, 10000);
 }
 
 static void the_environment_gives_the_directories(void **state)
@@ -279,6 +281,16 @@ static void refusals_name_file_and_line(void **state)
         {NAMED "[Artifacts]\nMaxBytes=17179869185G\n", 4, "up to 1073741824"}, // 1 GiB mod 2^64
         {NAMED "[Artifacts]\nMaxBytes=1KB\n", 4, "expected a number"},
         {NAMED "[Trust]\nSealedModules=maybe\n", 4, "neither yes nor no"},
+        {NAMED "[Telemetry]\nEndpoint=localhost:4318\n", 4, "not a URL"},
+        {NAMED "[Telemetry]\nEndpoint=http://\n", 4, "not a URL"},
+        {NAMED "[Telemetry]\nEndpoint=http://:4318/\n", 4, "not a URL"},
+        {NAMED "[Telemetry]\nEndpoint=http://u:p@host/\n", 4, "without user"},
+        {NAMED "[Telemetry]\nEndpoint=http://host/?token=1\n", 4, "query"},
+        {NAMED "[Telemetry]\nSampleRatio=1.000001\n", 4, "no ratio"},
+        {NAMED "[Telemetry]\nSampleRatio=0.0000001\n", 4, "six decimals"},
+        {NAMED "[Telemetry]\nSampleRatio=.5\n", 4, "no ratio"},
+        {NAMED "[Telemetry]\nSampleRatio=-0\n", 4, "no ratio"},
+        {NAMED "[Telemetry]\nSampleRatio=1%\n", 4, "no ratio"},
     };
     for (size_t i = 0; i < GR_COUNT(cases); i++) {
         char where[160];
@@ -462,7 +474,8 @@ static void the_merge_as_printed_loads_as_the_same(void **state)
     AUTO_CONFIG struct gr_config *c = load_text(
         p, NAMED "Instance=i\n[Source]\nEtcd=http://a:1 http://b:2\n[Dispatch]\n"
                  "Listen=127.0.0.1:1\nListen=unix:/a\nThreads=2\nAccessLog=yes\n[Admin]\nListen=\n"
-                 "[Artifacts]\nMaxBytes=3K\n[Trust]\nSealedModules=yes\n");
+                 "[Artifacts]\nMaxBytes=3K\n[Trust]\nSealedModules=yes\n"
+                 "[Telemetry]\nEndpoint=https://c/v1/traces\nSampleRatio=0.000001\n");
     GR_AUTO_FREE char *once = gr_config_format(c);
     AUTO_CONFIG struct gr_config *again = load_text(p, once); // every key is from the file now
     GR_AUTO_FREE char *twice = gr_config_format(again);
@@ -471,8 +484,11 @@ static void the_merge_as_printed_loads_as_the_same(void **state)
     assert_string_equal(twice, thrice);
     assert_non_null(strstr(once, "\nMaxBytes=3072\n"));
     assert_non_null(strstr(once, "\nListen=127.0.0.1:1\nListen=unix:/a\n"));
+    assert_non_null(strstr(once, "\nSampleRatio=0.000001\n"));
     assert_null(again->admin_listen);
     assert_true(again->sealed_modules && again->access_log);
+    assert_int_equal(again->sample_ppm, 1);
+    assert_string_equal(again->telemetry_endpoint, "https://c/v1/traces");
 
     AUTO_CONFIG struct gr_config *restored = NULL; // as another program reads it
     struct gr_error e = {0};

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/un.h>
@@ -105,4 +106,41 @@ unsigned gr_config_distance(const char *a, const char *b)
         }
     }
     return row[n];
+}
+
+bool gr_config_is_url(const char *text)
+{
+    size_t scheme = strncmp(text, "http://", 7) == 0    ? 7
+                    : strncmp(text, "https://", 8) == 0 ? 8
+                                                        : 0;
+    const char *host = text + scheme;
+    return scheme && *host && *host != '/' && *host != ':' && strlen(text) <= 1024 &&
+           strcspn(host, "@?# \t\"\\") == strlen(host);
+}
+
+int gr_config_parse_ratio(const char *text, unsigned *ret_ppm)
+{
+    unsigned ppm = 0, unit = 1000000;
+    if ((*text != '0' && *text != '1') || (text[1] != '\0' && text[1] != '.'))
+        return -EINVAL;
+    ppm = (unsigned)(*text - '0') * unit;
+    for (const char *c = text + 1 + (text[1] == '.'); *c; c++) {
+        unit /= 10;
+        if (*c < '0' || *c > '9' || unit == 0)
+            return -EINVAL;
+        ppm += (unsigned)(*c - '0') * unit;
+    }
+    if (ppm > 1000000)
+        return -EINVAL;
+    *ret_ppm = ppm;
+    return 0;
+}
+
+void gr_config_format_ratio(unsigned ppm, char ret[32])
+{
+    int n = snprintf(ret, 32, "%u.%06u", ppm / 1000000, ppm % 1000000);
+    while (ret[n - 1] == '0')
+        ret[--n] = '\0';
+    if (ret[n - 1] == '.')
+        ret[n - 1] = '\0';
 }

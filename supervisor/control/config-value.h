@@ -12,5 +12,11 @@ GR_MUST_CHECK int gr_config_parse_bool(const char *text, bool *ret);
 bool gr_config_is_address(const char *text);
 // "http://HOST[:PORT][/]" or https.
 bool gr_config_is_endpoint(const char *text);
+// "http://HOST[:PORT][/PATH]" or https, without user, query and fragment.
+bool gr_config_is_url(const char *text);
+// "0", "1", "0.01": up to six decimals, as millionths. Fails: -EINVAL.
+GR_MUST_CHECK int gr_config_parse_ratio(const char *text, unsigned *ret_ppm);
+// As it is parsed, without zeros at the end.
+void gr_config_format_ratio(unsigned ppm, char ret[32]);
 // Edits between two short words, whatever their case (Levenshtein 1966), for "did you mean".
 unsigned gr_config_distance(const char *a, const char *b);

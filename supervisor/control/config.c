@@ -160,6 +160,7 @@ static struct gr_config *config_new(void)
         return NULL;
     c->max_bytes = GR_ARTIFACT_BYTES_DEFAULT;
     c->breaker = GR_BREAKER_POLICY_DEFAULT;
+    c->sample_ppm = 10000;
     c->stable_after_usec = GR_START_STABLE_DEFAULT_USEC;
     if (gr_config_set_text(&c->admin_listen, "127.0.0.1:9464") == 0) // an empty one means none
         return c;
@@ -193,6 +194,15 @@ static int take_all(struct gr_config *c, const char *path, char *const *sets, si
     return k;
 }
 
+// What ran out of memory below has told nobody.
+static int told(int k, struct gr_error *e)
+{
+    return k == -ENOMEM && e && !e->message[0]
+               ? gr_error_set_retryable(e, k, GR_REASON_INTERNAL,
+                                        "the configuration could not be read: out of memory")
+               : k;
+}
+
 int gr_config_load(const char *path, char *const *sets, size_t n_sets, struct gr_config **ret,
                    struct gr_error *e)
 {
@@ -202,7 +212,7 @@ int gr_config_load(const char *path, char *const *sets, size_t n_sets, struct gr
         k = complete(c, e);
     if (k == 0)
         *ret = gr_steal(c);
-    return k;
+    return told(k, e);
 }
 
 int gr_config_restore(const char *where, const char *text, struct gr_config **ret,
@@ -214,5 +224,5 @@ int gr_config_restore(const char *where, const char *text, struct gr_config **re
         k = complete(c, e);
     if (k == 0)
         *ret = gr_steal(c);
-    return k;
+    return told(k, e);
 }

@@ -8,7 +8,7 @@
 
 #define GR_LISTEN_MAX 8
 #define GR_ENDPOINTS_MAX 16
-#define GR_CONFIG_KEYS 26
+#define GR_CONFIG_KEYS 29
 struct gr_config {
     struct gr_name service;  // [Service] Name
     struct gr_name instance; // default: host name, lower-cased
@@ -23,13 +23,16 @@ struct gr_config {
     char *listen[GR_LISTEN_MAX]; // "127.0.0.1:8080", "[::1]:8080", "unix:/path"
     unsigned threads;            // 0: one per processor
     struct gr_breaker_policy breaker;
-    bool access_log;    // [Dispatch] AccessLog: a line for each request
-    char *admin_listen; // NULL: none
-    char *admin_hosts;  // [Admin] AllowHosts: names that its clients may use; NULL: only its own
+    bool access_log;        // [Dispatch] AccessLog: a line for each request
+    char *admin_listen;     // NULL: none
+    char *admin_token_file; // [Admin] TokenFile; NULL: no orders there
+    char *admin_hosts; // [Admin] AllowHosts: names that its clients may use; NULL: only its own
     char *allow_schemes, *allow_hosts, *file_roots;
     uint64_t max_bytes;
     char *trust_root_file; // NULL: digest only
     bool sealed_modules;
+    char *telemetry_endpoint;      // NULL: no spans
+    unsigned sample_ppm;           // of traces that begin here, in millionths
     char *origins[GR_CONFIG_KEYS]; // where each key was last set, NULL: default; for printing
 };
 // path NULL: $GRAYLING_CONFIG, else /etc/grayling/grayling.conf when it is there. `sets` are

@@ -289,6 +289,9 @@ static void test_undo(void **state)
     assert_false(w.ordered.one_way);
     assert_status("POST", "/v1/modules/pay/undo", "{\"one_way\":true}", 200);
     assert_true(w.ordered.one_way);
+    assert_status("POST", "/v1/modules/pay/undo", "{\"rollout\":42}", 200);
+    assert_int_equal(w.ordered.rollout, 42);
+    assert_status("POST", "/v1/modules/pay/undo", "{\"rollout\":-1}", 400);
     GR_AUTO_JSON cJSON *unknown =
         ask_json("POST", "/v1/modules/pay/undo", "{\"too\":\"1.0.0\"}", 400);
     assert_string_equal(text(unknown, "reason"), "DocumentInvalid");
@@ -504,7 +507,7 @@ static void test_admin(void **state)
     struct ask undo_there = {
         .method = "POST", .path = "/v1/modules/pay/undo", .admin = true, .body = "{}"};
     perform(&undo_there, NULL);
-    assert_int_equal(undo_there.status, 404); // whoever reaches the port may only look
+    assert_int_equal(undo_there.status, 403); // whoever reaches the port may only look
     gr_buf_done(&undo_there.answer);
 }
 

@@ -2,6 +2,7 @@
 #include "control/control-api.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "control/admin-token.h"
 #include "control/control-routes.h"
 #include "control/listeners.h"
 #include "control/streams.h"
@@ -72,6 +73,10 @@ static int start_admin(struct gr_control *c, sd_event *event,
     if (r < 0)
         return gr_error_set(e, r, GR_REASON_INTERNAL, "cannot open the admin address: %s",
                             strerror(-r));
+    if (config->admin_token_file)
+        r = gr_admin_token_load(config->admin_token_file, &c->admin_token, e);
+    if (r < 0)
+        return r;
     r = gr_listener_open_one(config->admin_listen, &fd, &c->admin_address, e);
     return r < 0 ? r : gr_http_server_new(event, fd, gr_admin_handle, c, &c->admin, e);
 }
@@ -108,6 +113,7 @@ void gr_control_free(struct gr_control *c)
     free(c->socket_path);
     free(c->admin_address);
     free(c->admin_hosts);
+    gr_admin_token_free(c->admin_token);
     free(c);
 }
 

@@ -1,6 +1,6 @@
 // What an operator may ask of this host: the control socket (RuntimeDirectory/control.sock, HTTP
-// and JSON) and the admin address (metrics, health, status, dashboard; read only). Translates
-// requests into calls of `ops` and answers; decides nothing itself.
+// and JSON) and the admin address (metrics, health, status, dashboard; orders for whoever has the
+// token). Translates requests into calls of `ops` and answers; decides nothing itself.
 #pragma once
 #include "base/error.h"
 #include "control/view.h"
@@ -29,7 +29,8 @@ struct gr_control_ops {
     // nothing before), `document` that of the module: the operator's command writes them. Of a
     // rollout in progress an undo is the abort; one that is on its way back is left alone, and
     // "message" says so.
-    // The order is an abort's: actor, reason, and whether the state may be left behind.
+    // The order is an abort's: actor, reason, the rollout that was seen (-1: any), and whether the
+    // state may be left behind.
     int (*undo)(void *u, const char *module, const char *to, const struct gr_order *o, cJSON **ret,
                 struct gr_error *e);
     // The newest rollout of the module obeys; see gr_rollout_steer() and gr_manager_retry().
@@ -57,11 +58,12 @@ struct gr_control_config {            // strings are copied
     const char *runtime_dir;          // holds control.sock; NULL: no control socket
     const char *admin_listen;         // "127.0.0.1:9464", port 0: any; NULL: none
     const char *admin_hosts;          // names that clients of it may use; NULL: see admin-guard.h
+    const char *admin_token_file;     // who has what it holds may give orders there; NULL: nobody
     const struct gr_control_ops *ops; // copied
 };
 struct gr_control;
-// Listens on both. Fails: -EADDRINUSE (a living daemon owns the socket, or the port is taken),
-// errno of bind; nothing is left behind then.
+// Listens on both. Fails: as gr_admin_token_load(); -EADDRINUSE (a living daemon owns the socket,
+// or the port is taken), errno of bind; nothing is left behind then.
 GR_MUST_CHECK int gr_control_start(sd_event *event, const struct gr_control_config *c,
                                    struct gr_control **ret, struct gr_error *e);
 // Closes both and removes the socket. Not from inside an operation. NULL is fine.

@@ -15,21 +15,14 @@ static const struct {
     unsigned status;
     const char *reason; // when the error has none of its own
 } statuses[] = {
-    {-ENOENT, 404, "NotFound"},
-    {-EINVAL, 400, "BadRequest"},
-    {-EALREADY, 409, "Conflict"},
-    {-EBUSY, 409, "Conflict"},
-    {-EEXIST, 409, "Conflict"},
-    {-ESTALE, 409, "Conflict"},
-    {-EPERM, 403, "Refused"},
-    {-EACCES, 403, "Refused"},
-    {-EKEYREJECTED, 403, "Refused"},
-    {-ENOSYS, 501, "NotImplemented"},
-    {-EOPNOTSUPP, 405, "MethodNotAllowed"},
-    {-ETIME, 504, "TimedOut"},
-    {-EAGAIN, 503, "Unavailable"},
-    {-ECONNRESET, 503, "Unavailable"},
-    {-ENOTCONN, 503, "Unavailable"},
+    {-ENOENT, 404, "NotFound"},        {-EINVAL, 400, "BadRequest"},
+    {-EALREADY, 409, "Conflict"},      {-EBUSY, 409, "Conflict"},
+    {-EEXIST, 409, "Conflict"},        {-ESTALE, 409, "Conflict"},
+    {-ENOKEY, 401, "Unauthorized"},    {-EPERM, 403, "Refused"},
+    {-EACCES, 403, "Refused"},         {-EKEYREJECTED, 403, "Refused"},
+    {-ENOSYS, 501, "NotImplemented"},  {-EOPNOTSUPP, 405, "MethodNotAllowed"},
+    {-ETIME, 504, "TimedOut"},         {-EAGAIN, 503, "Unavailable"},
+    {-ECONNRESET, 503, "Unavailable"}, {-ENOTCONN, 503, "Unavailable"},
     {-ENOSPC, 507, "DiskFull"},
 };
 

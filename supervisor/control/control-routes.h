@@ -1,5 +1,6 @@
 // Private to the servers of control/: the routes' handlers and what they share.
 #pragma once
+#include "base/clock.h"
 #include "control/control-api.h"
 #include "control/http-server.h"
 
@@ -9,7 +10,9 @@ struct gr_control {
     struct gr_http_server *local, *admin;
     struct gr_streams *streams; // of the admin address
     char *socket_path, *admin_address, *admin_hosts;
-    uint64_t generation; // changes with every notify and with every start of the daemon
+    char *admin_token;     // NULL: no orders there
+    struct gr_mono denied; // when a wrong one was told of last
+    uint64_t generation;   // changes with every notify and with every start of the daemon
 };
 
 // `arg` is what stood in the path for "{}", or NULL.
@@ -34,5 +37,5 @@ gr_route_handler gr_post_plan, gr_post_undo, gr_post_lift, gr_post_replace_worke
     gr_post_thaw, gr_post_accept_rewind, gr_post_promote, gr_post_pause, gr_post_resume,
     gr_post_abort, gr_post_retry, gr_post_leave_safe_mode;
 gr_route_handler gr_get_dashboard, gr_get_dashboard_file, gr_get_stream;
-// The admin address: everything read-only.
+// The admin address: reading for everybody, orders for whoever has the token.
 void gr_admin_handle(void *userdata, const struct gr_http_request *q, struct gr_http_reply *ret);

@@ -17,6 +17,16 @@
 // --- faults and deaths
 // ----------------------------------------------------------------------------
 
+// It serves, but not what may come.
+static void on_unfit(struct gr_hosted *h, const cJSON *msg)
+{
+    const char *why = "";
+    (void)!gr_json_string(msg, "", "why", GR_JSON_OPTIONAL, &why, NULL);
+    gr_log(GR_LOG_WARNING, "worker %d: %s", gr_worker_pid(h->worker), why);
+    if (h->state == GR_HOSTED_SERVING)
+        gr_manager_replace_worker(h->manager, "it asked for it");
+}
+
 static void on_event(void *u, struct gr_worker *w, const cJSON *msg)
 {
     (void)w;
@@ -29,6 +39,12 @@ static void on_event(void *u, struct gr_worker *w, const cJSON *msg)
         gr_crew_on_breaker(h, msg);
     else if (strcmp(type, "harm") == 0)
         gr_manager_on_harm(h->manager, msg);
+    else if (strcmp(type, "process") == 0)
+        gr_hosted_on_process(h, msg);
+    else if (strcmp(type, "unfit") == 0)
+        on_unfit(h, msg);
+    else if (strcmp(type, "spans") == 0)
+        gr_manager_on_spans(h->manager, msg);
 }
 
 // A worker that ends again and again while it is built: the candidates are what can be left out.
@@ -56,11 +72,16 @@ static int on_respawn(sd_event_source *s, uint64_t usec, void *u)
     return 0;
 }
 
-static void respawn(struct gr_manager *m, const struct gr_hosted *dead)
+// One that served until somebody killed it says nothing of what the next one is built of: that one
+// is not waited for, and the row is neither longer nor over.
+static void respawn(struct gr_manager *m, const struct gr_hosted *dead,
+                    const struct gr_worker_death *d)
 {
     bool quick = gr_mono_now().usec - dead->spawned.usec < QUICK_DEATH_USEC;
-    m->deaths_in_a_row = quick ? m->deaths_in_a_row + 1 : 0;
-    uint64_t wait = m->deaths_in_a_row < 2
+    bool served = dead->state == GR_HOSTED_SERVING && gr_worker_was_killed(d);
+    if (!served)
+        m->deaths_in_a_row = quick ? m->deaths_in_a_row + 1 : 0;
+    uint64_t wait = served || m->deaths_in_a_row < 2
                         ? 0
                         : 20 * GR_USEC_PER_MSEC
                               << (m->deaths_in_a_row < 10 ? m->deaths_in_a_row : 10);
@@ -136,7 +157,7 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
         else if (!b.place)
             gr_start_worker_died(h, d, e.message);
         if (!m->stopping)
-            respawn(m, h);
+            respawn(m, h, d);
         if (h->state == GR_HOSTED_STARTING && m->deaths_in_a_row >= DEATHS_WITH_CANDIDATES_MAX &&
             !m->active)
             leave_candidates_out(m);
@@ -173,7 +194,8 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
     snprintf(adopt, sizeof adopt, "%s/worker-%d-%" PRIu64 ".sock", m->config->state_dir, getpid(),
              h->number);
     int adopt_fd GR_AUTO_CLOSE = gr_orphan_listen(adopt);
-    const struct gr_worker_config c = {.service = m->config->service.s,
+    const struct gr_worker_config c = {.program = &m->worker_program,
+                                       .service = m->config->service.s,
                                        .instance = m->config->instance.s,
                                        .store_dir = store,
                                        .harms_fd = m->harms_fd,
@@ -181,6 +203,8 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
                                        .threads = m->config->threads,
                                        .breaker = m->config->breaker,
                                        .access_log = m->config->access_log,
+                                       .records = m->telemetry != NULL,
+                                       .sample = gr_manager_sample(m),
                                        .listeners = l,
                                        .n_listeners = m->listeners.n};
     const struct gr_worker_callbacks cb = {

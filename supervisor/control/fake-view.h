@@ -118,6 +118,7 @@ static inline void gr_fake_view_init(struct gr_fake_view *f)
     f->stations[1] = (struct gr_view_station){.name = "load", .sum_nsec = 3000000};
     f->stations[1].took.count[gr_histogram_bucket(3000000)] = 1;
     f->view.started.usec = 1795496700000000;
+    f->view.spans = (struct gr_telemetry_counts){.exported = 11, .lost = 2};
     f->view.source.up = true;
     f->view.source.revision = 42;
     f->view.source.confirmed.usec = 1795496765000000;

@@ -1,5 +1,6 @@
 // graylingd: options, signals and the event loop. Everything else is the manager's.
 #include "base/log.h"
+#include "base/release.h"
 #include "control/manager.h"
 #include <getopt.h>
 #include <signal.h>
@@ -111,7 +112,7 @@ int main(int argc, char **argv)
             check = true;
             break;
         case OPT_VERSION:
-            puts("graylingd " GR_VERSION);
+            printf("graylingd %s\n", gr_release);
             return 0;
         case OPT_HELP:
             fputs(usage, stdout);

@@ -11,6 +11,7 @@
 #include "control/quarantine.h"
 #include "control/status-writer.h"
 #include "control/tally.h"
+#include "control/telemetry.h"
 #include "control/worker.h"
 #include "rollout/rollout.h"
 #include "state/plan.h"
@@ -41,6 +42,8 @@ struct gr_hosted { // a worker and what it holds
         unsigned copy;
         struct gr_name module;
         char version[GR_VERSION_MAX + 1], build_id[81];
+        bool isolated;        // it has processes of its own
+        int pid;              // ... just now this one; 0: none
     } held[GR_INSTANCES_MAX]; // what a used slot has mapped
     size_t loading;           // answers outstanding while it is built
     struct gr_mono spawned;
@@ -109,6 +112,7 @@ struct gr_manager {
     struct gr_rollout_ops ops;
     sd_event_source *advance; // deferred: begin what can begin, free what has ended
     // crew
+    struct gr_program worker_program;
     struct gr_hosted *crew;   // all that live
     struct gr_hosted *active; // the one that serves; NULL: none now
     uint64_t n_workers;       // ever
@@ -142,6 +146,7 @@ struct gr_manager {
     size_t n_told;
     uint64_t restarts[GR_RESTART_COUNT];
     struct gr_tallies tallies;
+    struct gr_telemetry *telemetry;               // NULL: no spans
     struct gr_view_station stations[GR_STATIONS]; // since the start
     struct gr_view view;
     void *view_memory;
@@ -234,6 +239,15 @@ void gr_manager_close_harms(struct gr_manager *m);
 int gr_manager_harm(struct gr_manager *m, const struct gr_rollout *r, size_t member);
 uint64_t gr_manager_harmed(void *manager, const struct gr_rollout *r, size_t member); // the op
 void gr_manager_on_harm(struct gr_manager *m, const cJSON *message);
+
+// manager-trace.c
+// With [Telemetry] Endpoint=: spans are exported from now on. Fails: as gr_telemetry_new().
+GR_MUST_CHECK int gr_manager_open_telemetry(struct gr_manager *m, struct gr_error *e);
+uint32_t gr_manager_sample(const struct gr_manager *m); // [Telemetry] SampleRatio=, of 2^32
+void gr_manager_on_spans(struct gr_manager *m, const cJSON *message);
+// A rollout is about to be told to be in another phase or step than `t` says; or to have ended.
+void gr_manager_trace_move(struct gr_manager *m, const struct gr_told *t,
+                           const struct gr_rollout_row *row);
 
 // table-message.c
 // `set` and `rollouts` are arrays of the order that they are added to.
@@ -344,6 +358,8 @@ typedef void (*gr_loaded)(void *userdata, int slot, const struct gr_error *e);
 int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config,
                    const struct gr_set *set, gr_loaded done, void *userdata, struct gr_error *e);
 void gr_hosted_unload(struct gr_hosted *h, int slot);
+// The worker tells of the process of an isolated version, or that it has none any more.
+void gr_hosted_on_process(struct gr_hosted *h, const cJSON *msg);
 
 // crew-build.c
 void gr_crew_build(void *hosted, struct gr_worker *w); // it said hello

@@ -138,6 +138,7 @@ static void note_move(struct gr_told *t, const struct gr_rollout_row *row)
 void gr_manager_report(struct gr_manager *m, const struct gr_rollout_row *row)
 {
     count_end(m, row);
+    gr_manager_trace_move(m, gr_manager_told(m, &row->members[0].module), row);
     for (size_t i = 0; i < row->n; i++) {
         const struct gr_rollout_member *mem = &row->members[i];
         struct gr_told *t = gr_manager_told(m, &mem->module);
@@ -179,6 +180,7 @@ static void op_noted(void *u, struct gr_rollout *r, const char *message_id, cons
 {
     struct gr_manager *m = u;
     const struct gr_rollout_row *row = gr_rollout_row(r);
+    gr_manager_trace_move(m, gr_manager_told(m, &row->members[0].module), row);
     for (size_t i = 0; i < row->n; i++) {
         const struct gr_rollout_member *mem = &row->members[i];
         struct gr_told *t = gr_manager_told(m, &mem->module);

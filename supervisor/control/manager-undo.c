@@ -264,6 +264,20 @@ static int undo_release(struct gr_manager *m, const struct gr_committed *row,
     return k < 0 ? k : answer(&row->module, row->release, target, &others, o, ret, e);
 }
 
+// Somebody looked, and ordered by what was seen.
+static int check_seen(struct gr_manager *m, const struct gr_name *name, const struct gr_rollout *r,
+                      const struct gr_order *o, struct gr_error *e)
+{
+    const struct gr_told *told = gr_manager_told(m, name);
+    int64_t newest = r ? gr_rollout_row(r)->id : told ? told->rollout : 0;
+    if (o->rollout < 0 || o->rollout == newest)
+        return 0;
+    return gr_error_set(e, -ESTALE, GR_REASON_NONE,
+                        "undo names rollout %" PRId64 " of %s; expected %" PRId64
+                        ", the newest. Look again, then order",
+                        o->rollout, name->s, newest);
+}
+
 int gr_manager_undo(struct gr_manager *m, const char *module, const char *to,
                     const struct gr_order *o, cJSON **ret, struct gr_error *e)
 {
@@ -277,6 +291,9 @@ int gr_manager_undo(struct gr_manager *m, const char *module, const char *to,
         return gr_error_set(e, -ENOENT, GR_REASON_NONE,
                             "module '%s' is not in force here; `grayctl list` shows those that are",
                             module);
+    k = check_seen(m, &name, r, o, e);
+    if (k < 0)
+        return k;
     if (to)
         k = find_version(m, &name, to, &target, e);
     else if (!r)

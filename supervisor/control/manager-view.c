@@ -1,4 +1,5 @@
 // Owns the filling of struct gr_view from the manager's parts. Reads only.
+#include "base/release.h"
 #include "control/manager-internal.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,6 +46,8 @@ static void fill_version(const struct gr_manager *m, struct memory *mem, const s
         ret->counters = &mem->counters[mem->n_counters++];
         gr_stats_read(gr_worker_stats(h->worker), (unsigned)slot, ret->counters);
         fill_breaker(m, h, slot, ret);
+        ret->isolated = h->held[slot].isolated;
+        ret->pid = h->held[slot].pid;
     }
 }
 
@@ -261,7 +264,7 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
     struct gr_view *v = &m->view;
     *v = (struct gr_view){.service = m->config->service.s,
                           .instance = m->config->instance.s,
-                          .version = GR_VERSION,
+                          .version = gr_release,
                           .pid = getpid(),
                           .started = m->started,
                           .source_kind = m->config->n_endpoints ? "etcd" : "directory",
@@ -272,6 +275,7 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
     v->n_endpoints = m->listeners.n;
     v->endpoints = (const char *const *)m->listeners.address;
     v->admin = m->control ? gr_control_admin_address(m->control) : NULL;
+    v->admin_orders = m->config->admin_token_file != NULL;
     v->n_convictions = m->n_convictions;
     v->convictions = m->convictions;
     v->safe_since = m->start.safe.since;
@@ -286,6 +290,7 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
         fill_series(m, v, mem);
         fill_stations(m, v);
         v->tallies = &m->tallies;
+        v->spans = gr_telemetry_counts(m->telemetry);
     }
     if (m->active) {
         gr_stats_gauges(gr_worker_stats(m->active->worker), &v->gauges);

@@ -353,6 +353,8 @@ static int open_state(struct gr_manager *m, struct gr_error *e)
     if (k == 0)
         k = gr_transport_new(m->event, &m->transport);
     if (k == 0)
+        k = gr_manager_open_telemetry(m, e);
+    if (k == 0)
         k = gr_contracts_new(&m->contracts);
     if (k < 0)
         return k;
@@ -362,6 +364,17 @@ static int open_state(struct gr_manager *m, struct gr_error *e)
     return gr_verifier_new(m->event, m->transport, &vc, &m->verifier, e);
 }
 
+static int open_programs(struct gr_manager *m, struct gr_error *e)
+{
+    int k = gr_program_open("grayling-worker", &m->worker_program);
+    return k < 0 ? gr_error_set(e, k, GR_REASON_INTERNAL,
+                                "the program grayling-worker was not found: %s; expected it beside "
+                                "graylingd or in its libexec directory. Set GRAYLING_LIBEXEC, or "
+                                "install the package again",
+                                strerror(-k))
+                 : 0;
+}
+
 static int open_control(struct gr_manager *m, struct gr_error *e)
 {
     struct gr_control_ops ops;
@@ -369,6 +382,7 @@ static int open_control(struct gr_manager *m, struct gr_error *e)
     const struct gr_control_config c = {.runtime_dir = m->config->runtime_dir,
                                         .admin_listen = m->config->admin_listen,
                                         .admin_hosts = m->config->admin_hosts,
+                                        .admin_token_file = m->config->admin_token_file,
                                         .ops = &ops};
     return gr_control_start(m->event, &c, &m->control, e);
 }
@@ -387,7 +401,10 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
     m->n_sets = n_sets;
     m->config_path = config_path ? strdup(config_path) : NULL;
     m->started = gr_wall_now();
+    m->worker_program.fd = -1;
     int k = gr_fault_book_new(&m->faults);
+    if (k == 0)
+        k = open_programs(m, e);
     if (k == 0)
         k = open_state(m, e);
     struct gr_listeners adopted GR_CLEANUP(gr_listeners_done) = {0};
@@ -438,11 +455,13 @@ void gr_manager_free(struct gr_manager *m)
     gr_quarantine_free(gr_steal(m->quarantine));
     gr_status_writer_free(gr_steal(m->status));
     gr_crew_free(m);
+    gr_program_done(&m->worker_program);
     gr_mend_free_all(m);
     gr_manager_free_rollouts(m);
     m->advance = sd_event_source_disable_unref(m->advance);
     gr_verifier_free(m->verifier);
     gr_contracts_free(m->contracts);
+    gr_telemetry_free(m->telemetry);
     gr_transport_free(m->transport);
     gr_journal_close(m->journal);
     if (m->stopping)

@@ -49,6 +49,8 @@ static void test_values(void **state)
     assert_line(text, "grayling_build_info{version=\"0.1.0\"} 1");
     assert_line(text, "grayling_start_time_seconds 1795496700");
     assert_line(text, "grayling_safe_mode 0");
+    assert_line(text, "grayling_spans_total{result=\"exported\"} 11");
+    assert_line(text, "grayling_spans_total{result=\"lost\"} 2");
     assert_line(text, "grayling_etcd_up 1");
     assert_line(text, "grayling_quarantined_digests 1");
     assert_line(text, "grayling_dispatch_freeze_duration_seconds_count 7");

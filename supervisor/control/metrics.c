@@ -140,6 +140,8 @@ static void faults(struct gr_metrics_writer *w, struct row *rows, size_t n)
     for (size_t i = 0; i < n; i++) {
         memcpy(labels, rows[i].labels, rows[i].labels_len + 1);
         for (unsigned k = 0; k < GR_FAULT_KINDS; k++) {
+            if (k == GR_FAULT_TIMEOUT) // one of the late ones, below
+                continue;
             gr_metric_label(labels, sizeof labels, rows[i].labels_len, "kind",
                             gr_fault_kind_name((enum gr_fault_kind)k));
             gr_metric_sample(w, "faults_total", labels, (double)rows[i].faults[k]);
@@ -407,6 +409,14 @@ static void rollouts(struct gr_metrics_writer *w, const struct gr_view *v)
     }
 }
 
+static void spans(struct gr_metrics_writer *w, const struct gr_view *v)
+{
+    gr_metric_family(w, "spans_total", "counter",
+                     "Spans for the collector: those that it took, and those that were lost.");
+    gr_metric_sample(w, "spans_total", "result=\"exported\"", (double)v->spans.exported);
+    gr_metric_sample(w, "spans_total", "result=\"lost\"", (double)v->spans.lost);
+}
+
 static void series(struct gr_metrics_writer *w, const struct gr_view *v)
 {
     for (size_t i = 0; i < v->n_series; i++) {
@@ -449,6 +459,7 @@ int gr_metrics_format(const struct gr_view *v, enum gr_metrics_dialect d, struct
     source(&w, v);
     tallies(&w, v);
     rollouts(&w, v);
+    spans(&w, v);
     series(&w, v);
     if (w.open && w.r == 0)
         w.r = gr_buf_append(b, "# EOF\n", 6);

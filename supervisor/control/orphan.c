@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -52,9 +53,8 @@ static int listen_at(const char *path)
 
 int gr_orphan_listen(const char *path)
 {
-    int fd = GR_FAULT("orphan.listen");
-    if (fd == 0)
-        fd = listen_at(path);
+    int fd = listen_at(path);
+    GR_INSTANT("orphan.listen");
     if (fd < 0)
         gr_log(GR_LOG_WARNING,
                "a later supervisor will not find the worker that is started now: cannot listen on "
@@ -198,6 +198,13 @@ void gr_orphans_adopt(const struct gr_config *c, struct gr_orphans *ret,
     closedir(dir);
 }
 
+static bool is_there(int channel)
+{
+    struct pollfd p = {.fd = channel};
+    return poll(&p, 1, 0) == 0;
+}
+
+// One that could not be told would go on to accept beside its successor, with the table of before.
 static void release(struct gr_orphan *orphan)
 {
     cJSON *m GR_AUTO_JSON = cJSON_CreateObject();
@@ -208,8 +215,10 @@ static void release(struct gr_orphan *orphan)
     if (k == 0)
         k = gr_channel_send(orphan->channel, m, NULL, 0);
     if (k < 0)
-        gr_log(GR_LOG_WARNING, "the orphaned worker %d could not be told to drain: %s", orphan->pid,
-               strerror(-k));
+        gr_log(GR_LOG_WARNING, "the orphaned worker %d could not be told to drain: %s; it is ended",
+               orphan->pid, strerror(-k));
+    if (k < 0 && orphan->pid > 0 && is_there(orphan->channel))
+        kill(orphan->pid, SIGKILL);
     close(orphan->channel);
     unlink(orphan->path); // it ends by itself now
 }

@@ -4,6 +4,7 @@
 #include "base/contract.h"
 #include "control/fault-book.h"
 #include "control/tally.h"
+#include "control/telemetry.h"
 #include "dispatch/stats.h"
 #include "rollout/analysis-record.h"
 #include "state/journal.h"
@@ -18,6 +19,8 @@ struct gr_view_version {
     char role[12];                        // "stable", "candidate", "previous"
     unsigned permyriad;                   // share of traffic
     int slot;                             // statistics slot, -1: not loaded
+    bool isolated;                        // it runs in a process of its own ...
+    int pid;                              // ... just now this one; 0: none
     struct gr_counters *counters;         // NULL: not loaded
     const struct gr_fault_record *faults; // in all workers; NULL: none
     enum gr_breaker_state breaker;
@@ -92,6 +95,7 @@ struct gr_view {
     size_t n_endpoints;
     const char *const *endpoints; // front doors, as listened (real ports)
     const char *admin;            // real address or NULL
+    bool admin_orders;            // it takes orders from whoever has the token
     size_t n_modules;
     struct gr_view_module *modules; // sorted by name
     struct gr_worker_gauges gauges;
@@ -105,4 +109,5 @@ struct gr_view {
     size_t n_stations;
     const struct gr_view_station *stations;
     const struct gr_tallies *tallies;
+    struct gr_telemetry_counts spans;
 };

@@ -1,12 +1,10 @@
 // Owns a worker's process, channel and pending requests. Must never decide what the worker serves.
 #include "control/worker.h"
 #include "base/channel.h"
-#include "base/child.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -197,6 +195,8 @@ static int send_hello(struct gr_worker *w, const struct gr_worker_config *c)
     gr_json_add_uint(breaker, "window_usec", c->breaker.window_usec);
     gr_json_add_uint(breaker, "backoff_usec", c->breaker.backoff_usec);
     cJSON_AddBoolToObject(m, "access_log", c->access_log);
+    if (c->records)
+        gr_json_add_uint(m, "sample", c->sample);
     cJSON_AddBoolToObject(m, "adoptable", c->adopt_fd >= 0);
     gr_json_add_uint(m, "orphan_usec", ORPHAN_USEC);
     cJSON *list = cJSON_AddArrayToObject(m, "listeners");
@@ -215,26 +215,19 @@ static int send_hello(struct gr_worker *w, const struct gr_worker_config *c)
     return gr_channel_send(w->channel, m, fds, n);
 }
 
-static int spawn(struct gr_worker *w, struct gr_error *e)
+static int spawn(struct gr_worker *w, const struct gr_program *program, struct gr_error *e)
 {
-    char path[PATH_MAX];
-    int k = gr_child_find_program("grayling-worker", path, sizeof path);
-    if (k < 0)
-        return gr_error_set(e, k, GR_REASON_INTERNAL,
-                            "the program grayling-worker was not found; expected it beside "
-                            "graylingd or in its libexec directory. "
-                            "Set GRAYLING_LIBEXEC, or install the package again");
     int pair[2];
-    k = gr_channel_pair(pair);
+    int k = gr_channel_pair(pair);
     if (k < 0)
         return gr_error_set(e, k, GR_REASON_INTERNAL, "no channel for a worker: %s", strerror(-k));
     w->channel = pair[0];
     int theirs GR_AUTO_CLOSE = pair[1];
-    char *argv[] = {path, NULL};
+    char *argv[] = {(char *)(uintptr_t)program->path, NULL};
     struct gr_child_fd map = {.from = theirs, .to = CHANNEL_CHILD_FD};
     k = GR_FAULT("worker.spawn");
     if (k == 0)
-        k = gr_child_spawn(argv, NULL, &map, 1, &w->child, e);
+        k = gr_program_spawn(program, argv, NULL, &map, 1, &w->child, e);
     return k;
 }
 
@@ -254,7 +247,7 @@ int gr_worker_spawn(sd_event *event, const struct gr_worker_config *c,
                             .reaped = true};
     int k = gr_stats_new(&w->stats, &w->stats_fd);
     if (k == 0)
-        k = spawn(w, e);
+        k = spawn(w, c->program, e);
     if (k == 0) {
         w->reaped = false;
         k = GR_FAULT("worker.before-hello");

@@ -1,6 +1,7 @@
 // One worker process as the supervisor sees it: spawned, spoken to over its channel, watched by
 // pidfd. Knows nothing of rollouts.
 #pragma once
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -31,12 +32,15 @@ struct gr_worker_listener {
     const char *address; // "127.0.0.1:8080" or "unix:/path", for logs
 };
 struct gr_worker_config {
+    const struct gr_program *program; // grayling-worker
     const char *service, *instance, *store_dir;
     int harms_fd; // borrowed
     int adopt_fd; // where an orphan waits for the next supervisor; borrowed; -1: nowhere
     unsigned threads;
     struct gr_breaker_policy breaker;
     bool access_log;
+    bool records;    // spans of requests
+    uint32_t sample; // of 2^32 traces that begin here
     const struct gr_worker_listener *listeners;
     size_t n_listeners;
 };

@@ -1,21 +1,25 @@
-// The grayctl line for each thing that can be done, ready to be copied.
-import {el, setText, sync} from './dom.js';
-import {isInProgress} from './words.js';
+// What can be done with a module: the grayctl line for each, ready to be copied, and a button for whoever signed in.
+import {el, setAttribute, setText, sync} from './dom.js';
+import {order, signedIn} from './orders.js';
+import {isInProgress, where} from './words.js';
 
-// [what it does, words behind grayctl]; an order names what was seen, and is refused when that is gone.
+// {text, words behind grayctl, action}; an order names what was seen, and is refused when that is gone.
 export function commandsFor(module) {
   const name = module.module, r = module.rollout, at = `--rollout ${r.id} --step ${r.step}`;
+  const about = isInProgress(module) ? `Rollout ${r.id} of ${module.candidate?.version ?? module.stable?.version}: ${where(module)}.` : `In force is ${module.stable?.version}.`;
   const lines = [];
+  const add = (verb, title, text, words, more = {}) => lines.push({key: title, text, words, action: {verb, title, about, ...more}});
   if (isInProgress(module)) {
-    const held = r.held_by || r.phase === 'Paused';
-    lines.push(['Go on to the next step', `promote ${name} ${at}`], ['Go on to all of the traffic', `promote ${name} --full ${at}`]);
-    lines.push(r.held_by ? ['Let it go on', `resume ${name} ${at}`] : [held ? 'Hold it also after this pause' : 'Hold it where it is', `pause ${name} ${at}`]);
-    lines.push(['Take it back, and keep it there', `abort ${name} --rollout ${r.id}`]);
+    add('promote', 'Promote', 'Go on to the next step', `promote ${name} ${at}`, {step: true});
+    add('promote', 'Promote fully', 'Go on to all of the traffic', `promote ${name} --full ${at}`, {step: true, body: {full: true}});
+    if (r.held_by) add('resume', 'Resume', 'Let it go on', `resume ${name} ${at}`, {step: true});
+    else add('pause', 'Pause', r.phase === 'Paused' ? 'Hold it also after this pause' : 'Hold it where it is', `pause ${name} ${at}`, {step: true});
+    add('abort', 'Abort', 'Take it back, and keep it there', `abort ${name} --rollout ${r.id}`);
   } else {
-    if (module.stable) lines.push(['Go back to the last good version', `undo ${name}`]);
-    if (['RolledBack', 'Rejected'].includes(r.phase)) lines.push(['Try the rollout again', `retry ${name} --rollout ${r.id}`]);
+    if (module.stable) add('undo', 'Undo', 'Go back to the last good version', `undo ${name}`);
+    if (['RolledBack', 'Rejected'].includes(r.phase)) add('retry', 'Retry', 'Try the rollout again', `retry ${name} --rollout ${r.id}`);
   }
-  lines.push(['Follow it in a terminal', `get ${name} -w`], ['Why it was decided so', `explain ${name}`]);
+  lines.push({key: 'get', text: 'Follow it in a terminal', words: `get ${name} -w`}, {key: 'explain', text: 'Why it was decided so', words: `explain ${name}`});
   return lines;
 }
 
@@ -29,25 +33,36 @@ async function copy(text, code, told) {
   }
 }
 
-function row(told) {
-  const what = el('span', {class: 'what'}), code = el('code'), button = el('button', {type: 'button'}, 'Copy');
+function row(told, current) {
+  const what = el('span', {class: 'what'}), code = el('code'), button = el('button', {type: 'button'}, 'Copy'), give = el('button', {type: 'button', class: 'give'});
+  let line;
   button.addEventListener('click', () => copy(code.textContent, code, told));
+  give.addEventListener('click', () => order(current(), line.action, (answer) => {
+    const drifts = ['abort', 'undo'].includes(line.action.verb);
+    setText(told, [answer.message || `${line.action.title}: done.`, drifts && `The desired state still asks for it: grayctl undo ${current().module} makes this last.`]
+      .filter(Boolean).join(' '));
+  }));
   return {
-    node: el('li', {}, what, code, button),
-    update([text, words]) {
-      setText(what, text);
-      setText(code, `grayctl ${words}`);
-      button.setAttribute('aria-label', `Copy: grayctl ${words}`);
+    node: el('li', {}, what, code, el('span', {class: 'buttons'}, give, button)),
+    update(now) {
+      line = now;
+      setText(what, line.text);
+      setText(code, `grayctl ${line.words}`);
+      setAttribute(button, 'aria-label', `Copy: grayctl ${line.words}`);
+      give.hidden = !line.action || !signedIn();
+      setText(give, line.action?.title ?? '');
     },
   };
 }
 
 export function commands() {
   const list = el('ul', {class: 'commands'}), told = el('p', {class: 'quiet told', role: 'status'});
+  let module;
   return {
     node: el('section', {'aria-labelledby': 'commands'}, el('h2', {id: 'commands'}, 'Commands'), list, told),
-    update(module) {
-      sync(list, commandsFor(module), ([, words]) => words.split(' ').slice(0, words.includes('--full') ? 3 : 1).join(' '), () => row(told));
+    update(now) {
+      module = now;
+      sync(list, commandsFor(module), (line) => line.key, () => row(told, () => module));
     },
   };
 }

@@ -2,10 +2,11 @@
 import {detailView} from './detail.js';
 import {setAttribute, setText} from './dom.js';
 import {listView} from './list.js';
+import {session} from './orders.js';
 import {Store} from './store.js';
 import {where} from './words.js';
 
-const store = new Store(), main = document.getElementById('main');
+const signing = session(), store = new Store(), main = document.getElementById('main');
 let view = null;
 
 function show() {
@@ -22,12 +23,15 @@ function show() {
 function update() {
   const host = store.host, live = document.getElementById('live');
   view.update();
+  signing.update(host);
   setText(live, store.live ? 'Live' : 'No connection; trying again');
   setAttribute(live, 'data-live', store.live);
   if (host) setText(document.getElementById('host'), [`${host.service} on ${host.instance}`, host.phase, host.message].filter(Boolean).join(': '));
   document.title = [view.title(), host && `${host.service} on ${host.instance}`, 'Grayling'].filter(Boolean).join(' · ');
 }
 
+document.getElementById('session').append(signing.node);
+addEventListener('grayling-signed', update);
 store.addEventListener('change', update);
 store.addEventListener('phase', ({detail}) => setText(document.getElementById('announcer'), `${detail.module}: ${where(detail)}`));
 document.getElementById('skip').addEventListener('click', (e) => {

@@ -316,7 +316,7 @@ int gr_journal_check_content(struct gr_journal *j, struct gr_error *e)
 
 struct restoring {
     const struct gr_journal_copy *copy, *database;
-    bool table;
+    bool table, newer;
     size_t convictions;
 };
 
@@ -355,12 +355,14 @@ static void tell(struct gr_journal *j, const struct restoring *r, const char *wh
                  "From its copy came back: %zu modules in force, %zu convicted digests",
                  r->table ? r->copy->table.n : 0, r->convictions);
     snprintf(j->damage, sizeof j->damage,
-             "%.200s. %s; history and events may be lost. Check the disk of the state directory, "
-             "and compare grayctl list with what should serve",
-             why, what);
+             "%.300s. %s; history and events may be lost. %s, and compare grayctl list with what "
+             "should serve",
+             why, what,
+             r->newer ? "After the next upgrade the history goes on from here"
+                      : "Check the disk of the state directory");
 }
 
-int gr_journal_reconcile(struct gr_journal *j, const char *why, struct gr_error *e)
+int gr_journal_reconcile(struct gr_journal *j, const char *why, bool newer, struct gr_error *e)
 {
     GR_CLEANUP(copy_done) struct gr_journal_copy database = {0}, copy = {0};
     int k = read_database(j, &database, e), known = 0;
@@ -370,6 +372,7 @@ int gr_journal_reconcile(struct gr_journal *j, const char *why, struct gr_error 
         return k;
     struct restoring r = {.copy = &copy,
                           .database = &database,
+                          .newer = newer,
                           .table = known && copy.table.number > database.table.number};
     for (size_t i = 0; i < copy.n_convictions; i++)
         r.convictions += !is_convicted(&database, &copy.convictions[i].digest);

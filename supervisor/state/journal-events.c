@@ -68,7 +68,7 @@ int gr_journal_events(struct gr_journal *j, int64_t after_seq, size_t limit,
             read_event(s, &rows[n++]);
     }
     if (k < 0)
-        return k;
+        return gr_journal_told(k, "read events", e);
     *ret = gr_steal(rows);
     *ret_n = n;
     return 0;

@@ -52,7 +52,7 @@ int gr_journal_intents(struct gr_journal *j, struct gr_intent_row **ret, size_t 
         gr_journal_copy_text(s, 6, row->message, sizeof row->message);
     }
     if (k < 0)
-        return k;
+        return gr_journal_told(k, "read the intents' results", e);
     *ret = gr_steal(rows);
     *ret_n = n;
     return 0;

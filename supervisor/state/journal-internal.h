@@ -43,6 +43,8 @@ GR_MUST_CHECK int gr_journal_get_reason(sqlite3_stmt *s, int column, enum gr_rea
                                         struct gr_error *e);
 GR_MUST_CHECK int gr_journal_get_phase(sqlite3_stmt *s, int column, enum gr_phase *ret,
                                        struct gr_error *e);
+// k as it is; where memory ran out outside of SQLite, which has told nobody, *e says so.
+GR_MUST_CHECK int gr_journal_told(int k, const char *doing, struct gr_error *e);
 // What a gray release has reached, as JSON; NULL: out of memory. Caller frees.
 char *gr_gray_row_format(const struct gr_gray_row *g);
 // `text` "": written before there were gray releases; `phase` then says whether it was swapped.
@@ -93,8 +95,9 @@ void gr_journal_follow(struct gr_journal *j);
 // is not the one that the copy has under the same number.
 GR_MUST_CHECK int gr_journal_check_content(struct gr_journal *j, struct gr_error *e);
 // Brings back what the database lost; `why` is a sentence without its stop when it began anew,
-// else NULL.
-GR_MUST_CHECK int gr_journal_reconcile(struct gr_journal *j, const char *why, struct gr_error *e);
+// else NULL; `newer`: since a newer graylingd had written it.
+GR_MUST_CHECK int gr_journal_reconcile(struct gr_journal *j, const char *why, bool newer,
+                                       struct gr_error *e);
 
 // --- room on a full disk (journal-reserve.c) ---
 

@@ -181,7 +181,7 @@ int gr_journal_convictions(struct gr_journal *j, struct gr_conviction **ret, siz
             k = read_conviction(s, &rows[n++], e);
     }
     if (k < 0)
-        return k;
+        return gr_journal_told(k, "read the quarantine", e);
     *ret = gr_steal(rows);
     *ret_n = n;
     return 0;
@@ -205,7 +205,7 @@ int gr_journal_lifts(struct gr_journal *j, struct gr_lifted **ret, size_t *ret_n
         gr_journal_copy_text(s, 8, l->lift.reason, sizeof l->lift.reason);
     }
     if (k < 0)
-        return k;
+        return gr_journal_told(k, "read the lifts", e);
     *ret = gr_steal(rows);
     *ret_n = n;
     return 0;

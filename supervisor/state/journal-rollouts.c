@@ -205,7 +205,7 @@ static int load_rollouts(struct gr_journal *j, sqlite3_stmt *s, struct gr_rollou
     for (size_t i = 0; i < n; i++)
         gr_rollout_row_done(&rows[i]);
     free(rows);
-    return k;
+    return gr_journal_told(k, "read rollouts", e);
 }
 
 int gr_journal_find_rollout(struct gr_journal *j, int64_t id, enum gr_phase *ret,

@@ -64,6 +64,15 @@ int gr_journal_complain(struct gr_journal *j, const char *doing, struct gr_error
     }
 }
 
+int gr_journal_told(int k, const char *doing, struct gr_error *e)
+{
+    if (k == -ENOMEM && e && !e->message[0])
+        gr_error_set_retryable(e, k, GR_REASON_INTERNAL,
+                               "the journal could not %s: out of memory; nothing was changed",
+                               doing);
+    return k;
+}
+
 static int damaged(const char *what, const char *text, struct gr_error *e)
 {
     return gr_error_set(e, -EUCLEAN, GR_REASON_INTERNAL,

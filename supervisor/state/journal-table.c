@@ -120,7 +120,7 @@ int gr_journal_load_table(struct gr_journal *j, struct gr_table_rows *ret, struc
             break;
     }
     if (k < 0)
-        return k;
+        return gr_journal_told(k, "read the committed table", e);
     *ret = t;
     t = (struct gr_table_rows){0};
     return 0;

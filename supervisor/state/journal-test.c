@@ -65,7 +65,8 @@ static size_t files_aside(const char *dir)
     struct dirent *de;
     size_t n = 0;
     while ((de = readdir(d)))
-        n += strncmp(de->d_name, "journal.db.corrupt-", 19) == 0;
+        n += strncmp(de->d_name, "journal.db.corrupt-", 19) == 0 ||
+             strncmp(de->d_name, "journal.db.newer-", 17) == 0;
     closedir(d);
     return n;
 }
@@ -561,7 +562,7 @@ static void a_missing_directory_is_named(void **state)
     assert_non_null(strstr(e.message, dir));
 }
 
-static void a_newer_schema_is_refused_and_left_alone(void **state)
+static void a_newer_schema_is_set_aside_and_its_copy_serves(void **state)
 {
     struct gr_journal *j = open_journal(*state);
     struct gr_error e = {0};
@@ -569,12 +570,17 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
     gr_journal_close(j);
     run_sql(*state, "PRAGMA user_version=999");
     j = NULL;
-    assert_int_equal(gr_journal_open(*state, &j, &e), -EPROTO);
-    assert_null(j);
-    assert_non_null(strstr(e.message, "999"));
-    assert_int_equal(files_aside(*state), 0);
-    run_sql(*state, "PRAGMA user_version=4");
-    j = open_journal(*state);
+    assert_int_equal(gr_journal_open(*state, &j, &e), 0);
+    assert_in_force(j, 1);
+    const char *told = gr_journal_damage(j);
+    assert_non_null(strstr(told, "schema 999"));
+    assert_non_null(strstr(told, "knows schema 4"));
+    assert_non_null(strstr(told, "journal.db.newer-TIME"));
+    assert_non_null(strstr(told, "1 modules in force"));
+    assert_int_equal(files_aside(*state), 1);
+    gr_journal_close(j);
+    j = open_journal(*state); // from here on it is this release's
+    assert_string_equal(gr_journal_damage(j), "");
     assert_in_force(j, 1);
     gr_journal_close(j);
 }
@@ -844,7 +850,7 @@ int main(int argc, char **argv)
         T(the_newest_verdicts_of_each_member_are_kept),
         T(old_verdicts_make_room_for_new_ones),
         T(a_missing_directory_is_named),
-        T(a_newer_schema_is_refused_and_left_alone),
+        T(a_newer_schema_is_set_aside_and_its_copy_serves),
         T(an_older_database_is_taken_along),
         T(progress_that_nobody_of_us_wrote_is_refused),
         T(a_damaged_database_is_kept_aside),

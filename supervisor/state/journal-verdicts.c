@@ -86,7 +86,7 @@ int gr_journal_verdicts(struct gr_journal *j, int64_t rollout, struct gr_verdict
     }
     if (k < 0) {
         gr_verdict_rows_free(rows, n);
-        return k;
+        return gr_journal_told(k, "read verdicts", e);
     }
     *ret = rows;
     *ret_n = n;

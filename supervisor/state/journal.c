@@ -1,6 +1,7 @@
 // Opens the journal: the database file, its schema, and what to do when it is damaged.
 #include "base/fault.h"
 #include "base/fs.h"
+#include "base/release.h"
 #include "state/journal-internal.h"
 #include <dirent.h>
 #include <errno.h>
@@ -10,8 +11,9 @@
 #include <string.h>
 
 #define FILE_NAME "journal.db"
-#define EVIDENCE_PREFIX FILE_NAME ".corrupt-"
-#define EVIDENCE_MAX 4 // damaged databases that are kept
+#define CORRUPT_PREFIX FILE_NAME ".corrupt-"
+#define NEWER_PREFIX FILE_NAME ".newer-"
+#define ASIDE_MAX 4 // databases of each kind that are kept
 #define SCHEMA_VERSION 4
 
 // What leads from each version of the schema to the next one. A new database goes the same way, so
@@ -119,10 +121,10 @@ static int check_schema(struct gr_journal *j, struct gr_error *e)
     if (k < 0 || version == SCHEMA_VERSION)
         return k;
     return gr_error_set(e, -EPROTO, GR_REASON_INTERNAL,
-                        "the journal has schema %ld; this graylingd (" GR_VERSION
-                        ") knows schema %d. Start the newer graylingd that wrote it, or set "
-                        "another StateDirectory",
-                        version, SCHEMA_VERSION);
+                        "the journal has schema %ld, and this graylingd (%s) knows schema %d: a "
+                        "newer one wrote it, whose history and events are in the file that was "
+                        "set aside as " NEWER_PREFIX "TIME",
+                        version, gr_release, SCHEMA_VERSION);
 }
 
 // The file is made first, so that it is private from its first byte; the log takes its mode over.
@@ -156,22 +158,33 @@ static int open_database(struct gr_journal *j, const char *state_dir, struct gr_
     return k < 0 ? k : check_schema(j, e);
 }
 
-// --- damage --------------------------------------------------------------------------------------
+// --- what is set aside
+// -------------------------------------------------------------------------------
 
-static int is_evidence(const struct dirent *de)
+static bool is_aside(const struct dirent *de, const char *prefix)
 {
     size_t n = strlen(de->d_name);
-    return strncmp(de->d_name, EVIDENCE_PREFIX, strlen(EVIDENCE_PREFIX)) == 0 &&
+    return strncmp(de->d_name, prefix, strlen(prefix)) == 0 &&
            strcmp(de->d_name + n - 4, "-wal") != 0;
 }
 
+static int is_corrupt(const struct dirent *de)
+{
+    return is_aside(de, CORRUPT_PREFIX);
+}
+
+static int is_newer(const struct dirent *de)
+{
+    return is_aside(de, NEWER_PREFIX);
+}
+
 // The names hold the time, so that alphabetical is oldest first.
-static void forget_old_evidence(struct gr_journal *j)
+static void forget_old(struct gr_journal *j, int (*filter)(const struct dirent *))
 {
     struct dirent **list = NULL;
-    int n = scandirat(j->dir_fd, ".", &list, is_evidence, alphasort);
+    int n = scandirat(j->dir_fd, ".", &list, filter, alphasort);
     for (int i = 0; i < n; i++) {
-        if (i < n - EVIDENCE_MAX) {
+        if (i < n - ASIDE_MAX) {
             char log[NAME_MAX + 8];
             snprintf(log, sizeof log, "%s-wal", list[i]->d_name);
             (void)!gr_fs_unlink(j->dir_fd, list[i]->d_name);
@@ -182,8 +195,8 @@ static void forget_old_evidence(struct gr_journal *j)
     free(list);
 }
 
-// Evidence is kept as it is, which only a rename does; nothing is replaced by it.
-static int set_aside(struct gr_journal *j, struct gr_error *e)
+// It is kept as it is, which only a rename does; nothing is replaced by it.
+static int set_aside(struct gr_journal *j, const char *prefix, struct gr_error *e)
 {
     char stamp[GR_WALL_TEXT_MAX], name[96];
     sqlite3_close(gr_steal(j->db));
@@ -192,16 +205,18 @@ static int set_aside(struct gr_journal *j, struct gr_error *e)
     for (size_t i = 0; i < GR_COUNT(parts); i++) {
         char from[32];
         snprintf(from, sizeof from, FILE_NAME "%s", parts[i]);
-        snprintf(name, sizeof name, EVIDENCE_PREFIX "%s%s", stamp, parts[i]);
+        snprintf(name, sizeof name, "%s%s%s", prefix, stamp, parts[i]);
         if (renameat(j->dir_fd, from, j->dir_fd, name) < 0 && errno != ENOENT) {
             int k = -errno;
             return gr_error_set(e, k, GR_REASON_INTERNAL,
-                                "the damaged " FILE_NAME " could not be moved to %s: %s. Move it "
+                                FILE_NAME
+                                ", which cannot be used, could not be moved to %s: %s. Move it "
                                 "away, so that a new one can begin",
                                 name, strerror(-k));
         }
     }
-    forget_old_evidence(j);
+    forget_old(j, is_corrupt);
+    forget_old(j, is_newer);
     return 0;
 }
 
@@ -217,7 +232,7 @@ int gr_journal_open(const char *state_dir, struct gr_journal **ret, struct gr_er
 {
     struct gr_journal *j = calloc(1, sizeof *j);
     if (!j)
-        return -ENOMEM;
+        return gr_journal_told(-ENOMEM, "be opened", e);
     j->dir_fd = -1;
     int k = gr_fs_open_dir(state_dir, &j->dir_fd);
     if (k < 0)
@@ -228,19 +243,19 @@ int gr_journal_open(const char *state_dir, struct gr_journal **ret, struct gr_er
     struct gr_error why = {0};
     if (k == 0)
         k = open_whole(j, state_dir, &why);
-    bool damaged = k == -EUCLEAN;
-    if (damaged) {
-        k = set_aside(j, e);
+    bool newer = k == -EPROTO, unusable = k == -EUCLEAN || newer;
+    if (unusable) {
+        k = set_aside(j, newer ? NEWER_PREFIX : CORRUPT_PREFIX, e);
         if (k == 0)
             k = open_database(j, state_dir, e);
     } else if (k < 0 && why.message[0] && e) {
         *e = why;
     }
     if (k == 0)
-        k = gr_journal_reconcile(j, damaged ? why.message : NULL, e);
+        k = gr_journal_reconcile(j, unusable ? why.message : NULL, newer, e);
     if (k < 0) {
         gr_journal_close(j);
-        return k;
+        return gr_journal_told(k, "be opened", e);
     }
     gr_journal_make_reserve(j, 0);
     *ret = j;

@@ -103,6 +103,7 @@ int gr_door_open(const struct gr_door_options *o, struct gr_door **ret, struct g
     d->service.stats = o->stats;
     d->service.shadow = o->shadow;
     d->service.access_log = o->access_log;
+    d->service.spans = o->spans;
     d->changed_fd = o->changed_fd;
     gr_visitors_init(&d->service.visitors);
     d->daemon = start(d, o->threads);

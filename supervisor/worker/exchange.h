@@ -4,6 +4,7 @@
 #include "dispatch/dispatch.h"
 #include "worker/connect.h"
 #include "worker/shadow.h"
+#include "worker/trace.h"
 #include "worker/visitors.h"
 #include <microhttpd.h>
 #include <stdatomic.h>
@@ -12,6 +13,7 @@ struct gr_service { // what every request needs; outlives them all
     struct gr_dispatch *dispatch;
     struct gr_stats *stats;
     struct gr_shadow *shadow;
+    struct gr_spans *spans; // NULL: none are recorded
     struct gr_visitors visitors;
     bool access_log;
     _Atomic bool draining; // answers close their connection, /-/ready says no
@@ -33,6 +35,7 @@ struct gr_exchange {
     struct gr_response response;   // valid once called
     struct gr_shadow_copy *shadow; // NULL: the request is not chosen for one
     char request_id[GR_REQUEST_ID_MAX + 1];
+    struct gr_trace trace;
 };
 
 // The library's callbacks; their userdata is the gr_service.

@@ -39,3 +39,41 @@ const char *gr_metadata_find(const struct gr_metadata *m, const char *name)
             return m->list[i].value;
     return NULL;
 }
+
+static const char parent_name[] = "traceparent", state_name[] = "tracestate";
+
+struct gr_metadata_trace gr_metadata_find_trace(const struct gr_metadata *m)
+{
+    struct gr_metadata_trace found = {0};
+    for (uint32_t i = 0; i < m->n; i++) {
+        if (strncmp(m->list[i].name, "trace", 5) != 0)
+            continue;
+        bool is_parent = strcmp(m->list[i].name, parent_name) == 0;
+        if (is_parent && found.n++ == 0)
+            found.first = i;
+        found.any |= is_parent || strcmp(m->list[i].name, state_name) == 0;
+    }
+    return found;
+}
+
+void gr_metadata_drop_trace(struct gr_metadata *m)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < m->n; i++)
+        if (strcmp(m->list[i].name, parent_name) != 0 && strcmp(m->list[i].name, state_name) != 0)
+            m->list[kept++] = m->list[i];
+    m->n = kept;
+}
+
+bool gr_metadata_put_traceparent(struct gr_metadata *m, const struct gr_metadata_trace *found,
+                                 const char *text)
+{
+    if (found->n == 1) {
+        m->list[found->first].value = text;
+        return true;
+    }
+    if (m->n == GR_HEADERS_MAX)
+        return false;
+    m->list[m->n++] = (struct grayling_header){.name = parent_name, .value = text};
+    return true;
+}

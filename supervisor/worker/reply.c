@@ -21,6 +21,10 @@ static enum MHD_Result queue(struct gr_exchange *x, unsigned status, struct MHD_
     if (x->request_id[0])
         add(r, "x-request-id", x->request_id);
     x->status = status;
+    char trace[GR_TRACEPARENT_TEXT_MAX];
+    const char *traced = gr_trace_response(&x->trace, trace);
+    if (traced)
+        add(r, "traceresponse", traced);
     enum MHD_Result result = MHD_queue_response(x->connection, status, r);
     MHD_destroy_response(r);
     return result;

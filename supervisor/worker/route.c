@@ -130,6 +130,25 @@ static void begin_shadow(struct gr_exchange *x, struct gr_thread *seat,
         gr_shadow_lost(seat, q, turn);
 }
 
+static void record(const struct gr_exchange *x, const struct grayling_request *q)
+{
+    const struct gr_response *a = &x->response;
+    uint64_t took = gr_mono_now().usec - x->received.usec;
+    struct gr_span s = {.parent = x->trace.parent,
+                        .began = {gr_wall_now().usec - (int64_t)took},
+                        .took_usec = took,
+                        .code = a->code,
+                        .candidate = a->candidate,
+                        .rescued = a->rescued};
+    memcpy(s.span_id, x->trace.span_id, sizeof s.span_id);
+    memcpy(s.request_id, x->request_id, sizeof s.request_id);
+    snprintf(s.module, sizeof s.module, "%s", a->module);
+    snprintf(s.version, sizeof s.version, "%s", a->version);
+    snprintf(s.interface_name, sizeof s.interface_name, "%s", q->interface_name);
+    snprintf(s.method_name, sizeof s.method_name, "%s", q->method_name);
+    gr_spans_add(x->service->spans, &s);
+}
+
 static enum MHD_Result call(struct gr_exchange *x, struct grayling_request *q)
 {
     if (x->nowhere_to_wait)
@@ -141,6 +160,8 @@ static enum MHD_Result call(struct gr_exchange *x, struct grayling_request *q)
     if (gr_dispatch_call(seat, q, &x->response) == GR_CALL_PARKED)
         return park(x, q);
     x->called = true;
+    if (x->trace.recorded)
+        record(x, q);
     if (x->response.shadow.chosen)
         begin_shadow(x, seat, q);
     return gr_reply_response(x, q->codec);
@@ -216,6 +237,7 @@ enum MHD_Result gr_route_request(struct gr_exchange *x, const char *path, const 
         memcpy(x->request_id, id, strlen(id) + 1);
     else if (!x->request_id[0])
         make_request_id(x->request_id);
+    gr_trace_apply(&x->trace, x->service->spans, &m);
     if (x->oversized)
         return gr_route_refuse_oversized(x);
     return connect_call(x, &name, &m);

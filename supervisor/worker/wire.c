@@ -50,6 +50,15 @@ void gr_wire_send(struct gr_wire *w, cJSON *message)
     gr_wire_send_fds(w, message, NULL, 0);
 }
 
+bool gr_wire_offer(struct gr_wire *w, cJSON *message)
+{
+    GR_AUTO_JSON cJSON *m = message;
+    pthread_mutex_lock(&w->lock);
+    int r = m && w->fd >= 0 ? gr_channel_send(w->fd, m, NULL, 0) : -ENOTCONN;
+    pthread_mutex_unlock(&w->lock);
+    return r == 0;
+}
+
 cJSON *gr_wire_answer(const char *type, uint64_t id)
 {
     GR_AUTO_JSON cJSON *m = cJSON_CreateObject();

@@ -14,7 +14,9 @@ void gr_wire_attach(struct gr_wire *w, int fd);
 // Takes `message` (NULL: out of memory, which is logged). What cannot be sent is logged and lost:
 // the supervisor's own timeout or pidfd tells it.
 void gr_wire_send(struct gr_wire *w, cJSON *message);
-// The same with descriptors beside it, which stay the caller's.
+// The same for what may be lost: false when it cannot be sent at once; nothing is logged.
+GR_MUST_CHECK bool gr_wire_offer(struct gr_wire *w, cJSON *message);
+// gr_wire_send() with descriptors beside it, which stay the caller's.
 void gr_wire_send_fds(struct gr_wire *w, cJSON *message, const int *fds, size_t n_fds);
 
 // {"type":type,"id":id}; NULL: out of memory.

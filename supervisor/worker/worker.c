@@ -82,6 +82,8 @@ static void on_tick(struct loop *l)
         gr_stats_heartbeat(l->w->stats);
     if (l->w->door)
         gr_door_tick(l->w->door);
+    if (l->w->spans)
+        gr_spans_tick(l->w->spans, &l->w->wire);
 }
 
 // --- limits
@@ -96,6 +98,8 @@ static void check_drained(struct loop *l, struct gr_mono now)
         gr_door_count(w->door, &open, &busy);
     if (open > 0 && now.usec < w->drain_until.usec)
         return;
+    if (w->spans)
+        gr_spans_flush(w->spans, &w->wire);
     if (w->drain_answers) {
         cJSON *answer = gr_wire_answer("drained", w->drain_id);
         gr_json_add_uint(answer, "remaining", busy);
@@ -174,6 +178,8 @@ static int turn(struct loop *l)
     if (set[3].revents) {
         eventfd_t ignored;
         (void)eventfd_read(w->changed_fd, &ignored);
+        if (w->spans)
+            gr_spans_flush(w->spans, &w->wire);
     }
     if (set[1].revents)
         on_signal(l);
@@ -198,9 +204,11 @@ static void close_worker(struct gr_worker *w, int status)
         (w->dispatch && gr_dispatch_is_astray(w->dispatch)))
         _exit(status);
     gr_door_close(w->door);
+    gr_spans_free(w->spans);
     gr_shadow_stop(w->shadow);
     gr_loader_stop(w->loader);
     gr_dispatch_free(w->dispatch);
+    gr_nursery_stop(w->nursery);
     gr_stats_free(w->stats);
     gr_harms_free(w->inventory.harms);
     gr_closep(&w->harms_fd);

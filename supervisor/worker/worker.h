@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "worker/door.h"
 #include "worker/loader.h"
+#include "worker/spans.h"
 
 struct gr_worker {
     struct gr_wire wire;
@@ -12,9 +13,11 @@ struct gr_worker {
     struct gr_dispatch *dispatch;
     struct gr_inventory inventory;
     struct gr_freezes freezes;
+    struct gr_nursery *nursery;
     struct gr_loader *loader;
     struct gr_shadow *shadow;
-    struct gr_door *door; // NULL before serve
+    struct gr_spans *spans; // NULL: none are recorded
+    struct gr_door *door;   // NULL before serve
     int listeners[GR_CHANNEL_FDS_MAX];
     size_t n_listeners;
     unsigned threads;

@@ -1,0 +1,79 @@
+"""graylingd as the service of a booted guest (rig.py), and clients that notice what it loses."""
+import http.client
+
+from harness import MODULES, Grayling, Traffic
+
+CHARGE = "com.example.pay.PayService/Charge"
+MSG_STARTED = "6f0c1d2e3a4b4c5d8e9f101112131401"
+MSG_WORKER_STARTED = "6f0c1d2e3a4b4c5d8e9f101112131408"
+UNIT = "grayling.service"
+
+
+class Service(Grayling):
+    """graylingd in the guest, with the harness's ways to ask it; this thread is in the guest's network."""
+
+    def __init__(self, rig):
+        self.rig, self.service, self.etcd, self.seen = rig, "order", None, 0
+        self.port, self.run = 8080, rig.path("/run/grayling")
+        self.directory, self.incoming = rig.path("/etc/grayling/modules.d"), rig.path("/etc/grayling/incoming")
+        self.drop_ins = rig.path("/etc/grayling/grayling.conf.d")
+
+    def log(self):
+        return self.rig.journal_text()
+
+    def document(self, so, **more):
+        d = super().document(so, **more)
+        return {**d, "source": [f"file:///etc/grayling/incoming/{so.name}"]}
+
+    def serve(self, version="1.0.0"):
+        """Up with its socket unit, and that version of pay in force."""
+        if self.rig.show("ActiveState", "grayling.socket") != "active":
+            self.rig.run("systemctl", "stop", UNIT)  # a running service keeps systemd from opening the address
+        self.rig.run("systemctl", "start", "grayling.socket", UNIT)
+        self.want({"pay": self.document(MODULES / f"pay-{version}.so")})
+        # by the state, not by an event: another may be refused, in its bake, or just begin, as the test before left it
+        self.until(lambda: (m := self.module("pay")) and m["phase"] == "Healthy" and m["stable"]["version"] == version, lambda: self.module("pay"))
+        self.seen = max((e["seq"] for e in self.events()), default=0)
+        return self
+
+    def without_socket_unit(self):
+        self.rig.run("systemctl", "stop", "grayling.socket", UNIT)
+        self.rig.run("systemctl", "start", UNIT)
+
+    def worker(self):
+        return self.status()["worker"]["pid"]
+
+
+class Visitors(Traffic):
+    """Clients with a connection for each request: what a refused connection would be seen by."""
+
+    def _run(self, i):
+        while not self.over.is_set():
+            try:
+                self._answered(i, *self.g.call(self.method, self.body, headers={"connection": "close"}))
+            except (OSError, http.client.HTTPException) as e:
+                self._lost(i, e)
+
+
+class Load:
+    """Both kinds of client at once."""
+
+    def __init__(self, service):
+        self.kinds = [Traffic(service, CHARGE, clients=3), Visitors(service, CHARGE, clients=2)]
+
+    def __enter__(self):
+        for k in self.kinds:
+            k.__enter__()
+        return self
+
+    def __exit__(self, *_):
+        for k in self.kinds:
+            k.__exit__()
+
+    def lost(self):
+        return [x for k in self.kinds for x in k.lost]
+
+    def expect_all_answered(self, version="1.0.0"):
+        assert self.lost() == []
+        for k in self.kinds:
+            assert set(k.codes) == {200} and set(k.versions) == {version}, (k.codes, k.versions)

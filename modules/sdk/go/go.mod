@@ -1,0 +1,3 @@
+module grayling
+
+go 1.18

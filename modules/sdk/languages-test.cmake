@@ -1,0 +1,31 @@
+# Builds the example modules in Go and Rust against the installed kit, each as a project of its own:
+# cmake -DBUILD=build-directory -DSOURCE=modules -DSCRATCH=directory -DGO=program -DRUSTC=program -P languages-test.cmake
+cmake_minimum_required(VERSION 3.25)
+set(prefix ${SCRATCH}/prefix)
+file(REMOVE_RECURSE ${SCRATCH})
+
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE talk ERROR_VARIABLE talk)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${ARGN}\n${talk}\nended with ${status}")
+  endif()
+endfunction()
+
+# build(echo-go "grayling_add_go_module(...)")
+function(build NAME COMMAND)
+  set(project ${SCRATCH}/${NAME})
+  file(COPY ${SOURCE}/examples/${NAME} DESTINATION ${SCRATCH})
+  file(WRITE ${project}/CMakeLists.txt "cmake_minimum_required(VERSION 3.25)\nproject(${NAME} LANGUAGES C)\nfind_package(Grayling REQUIRED)\n${COMMAND}\n")
+  run(${CMAKE_COMMAND} -S ${project} -B ${project}/build -DCMAKE_PREFIX_PATH=${prefix} -DGRAYLING_GO_CACHE=${BUILD}/go-cache)
+  run(${CMAKE_COMMAND} --build ${project}/build)
+  run(${BUILD}/grayctl verify ${project}/build/modules/${NAME}-2.0.0.so)
+endfunction()
+
+run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix} --component sdk)
+if(GO)
+  build(echo-go "grayling_add_go_module(echo-go VERSION 2.0.0 CONTRACT module.yaml)")
+endif()
+if(RUSTC)
+  build(echo-rust "grayling_add_rust_module(echo-rust VERSION 2.0.0 CONTRACT module.yaml SOURCES lib.rs)")
+endif()
+file(REMOVE_RECURSE ${SCRATCH})
