@@ -62,7 +62,7 @@ ENDS = [
     (0, "completion", "bash"), (0, "config", "cat", "--running"), (0, "freeze", "auth", "--for", "1s", "--dry-run"), (0, "thaw", "auth", "--dry-run"),
     (0, "worker", "replace", "--dry-run"), (0, "source", "accept-rewind", "--dry-run"),
     (0, "safe-mode", "leave", "--reason", "r", "--dry-run"), (0, "promote", "pay", "--dry-run"), (0, "abort", "pay", "--dry-run"),
-    (0, "undo", "pay", "--dry-run"), (0, "replay", "pay"), (0, "freeze", "auth", "--for", "1s", "--local"), (0, "thaw", "auth", "--local"),
+    (0, "undo", "pay", "--dry-run"), (0, "replay", "pay"), (0, "dashboard"), (0, "freeze", "auth", "--for", "1s", "--local"), (0, "thaw", "auth", "--local"),
     (3, "get", "nobody"), (3, "status", "nobody"), (3, "explain", "nobody"), (3, "replay", "nobody"), (3, "plan", "nobody", "--request", "a: b"),
     (3, "plan", "-f", "/no.json"), (3, "lint", "/no.json"), (3, "publish", "/no.so"), (3, "verify", "/no.so"), (3, "inspect", "/no.so"),
     (3, "abi-diff", PAY[0], "/no.so"), (3, "module", "run", "/no.so"), (3, "call", "com.example.Nobody/Method"), (3, "config", "check", "--config", "/no.conf"),
