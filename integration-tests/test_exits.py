@@ -1,4 +1,4 @@
-"""How each verb ends: every status that its help names is seen once, and none that it does not name."""
+"""How verbs end: by each status, and never by one that the help of the verb does not name."""
 import json
 import os
 import pathlib
