@@ -34,8 +34,12 @@
 #define GR_STATE_IMPORTS_MAX 64            // schema numbers that one contract may list
 #define GR_THREADS_MAX 64                  // dispatch threads
 #define GR_CALL_DEPTH_MAX 8                // module to module
-#define GR_FAULT_RECORDS_MAX 64            // versions whose faults are remembered
-#define GR_BREAKER_FAULTS_MAX 16           // that one may ask for before a breaker opens
+#define GR_CALL_TIMEOUT_DEFAULT_USEC (30ull * 1000000) // of a method without a deadline
+#define GR_CALL_GRACE_DEFAULT_USEC (5ull * 1000000)    // ... on top of either, then it is given up
+#define GR_RELIEF_MAX 16           // threads at once that are inside of a call and lost their lane
+#define GR_RELIEF_AFTER_USEC 20000 // of one call: somebody else serves the lane's connections
+#define GR_FAULT_RECORDS_MAX 64    // versions whose faults are remembered
+#define GR_BREAKER_FAULTS_MAX 16   // that one may ask for before a breaker opens
 #define GR_BREAKER_FAULTS_DEFAULT 3
 #define GR_BREAKER_WINDOW_USEC_DEFAULT (60ull * 1000000)
 #define GR_BREAKER_BACKOFF_USEC_DEFAULT (5ull * 1000000)

@@ -11,6 +11,7 @@
 #include "dispatch/table.h"
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #define GR_BATCHES_MAX (GR_MODULES_MAX / 2) // each has two modules
 
@@ -25,7 +26,9 @@ struct gr_thread { // one calling thread's seat
     bool taken; // under lock
     // Of the request that the outermost call answers, for all calls that it makes (cohort.c).
     const struct grayling_request *request;
-    bool shadow; // the outermost call is a shadow's (shadow.c)
+    _Atomic bool shadow; // the outermost call is a shadow's (shadow.c)
+    // The outermost call was given up, and has been answered and counted without its thread.
+    _Atomic bool lost;
     // A version that failed where only the whole request can be answered again; NULL outside.
     struct gr_instance *broken;
     unsigned broken_batch;           // the batch that it came with; GR_BATCH_NONE: a candidate
@@ -49,6 +52,7 @@ struct gr_instance {
     struct grayling_host host;
     struct gr_held *held; // max_threads of them
     _Atomic bool faulted; // something of it was left half-done: never destroyed, never unmapped
+    _Atomic bool hung;    // a call of it was given up
     _Atomic uint64_t allocated_bytes;
     // import_state() was called and no exchange has followed: it answers nothing, and what it holds
     // is good for nothing but another import.
@@ -95,6 +99,10 @@ struct gr_dispatch {
 // --- threads.c ---------------------------------------------------------------------------------
 // Tells a waiting writer that something was left. Cheap when nobody waits.
 void gr_leave_notify(struct gr_dispatch *d); // also under the lock
+
+// --- dispatch.c --------------------------------------------------------------------------------
+// NULL: none is loaded there (any more). Under the lock.
+struct gr_instance *gr_instance_in_slot_locked(const struct gr_dispatch *d, unsigned slot);
 
 // --- pin.c -------------------------------------------------------------------------------------
 enum gr_entry { GR_ENTERED, GR_NO_ROUTE, GR_GATE_CLOSED };
@@ -254,13 +262,22 @@ struct gr_answer *gr_answer_take(struct grayling_bytes payload, grayling_release
 void gr_answer_free(struct gr_dispatch *d, struct gr_answer *a);
 
 // --- call.c ------------------------------------------------------------------------------------
+#define GR_NEVER_NSEC (UINT64_MAX / 2) // after any beginning
+static inline uint64_t gr_now_nsec(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 struct grayling_call { // one version at work on one request
     struct gr_thread *thread;
     const struct gr_record *record; // whose reach bounds what it may call
     struct gr_instance *instance;
     const struct grayling_request *request;
     unsigned depth;
-    bool probe; // of the instance's breaker
+    uint64_t limit_nsec; // after which it is given up
+    bool probe;          // of the instance's breaker
     struct gr_answer *answer;
     struct gr_answer *kept; // of callees: valid until handle() returns
     char *message;          // GR_SENTENCE_BYTES of them; "": it has said nothing
