@@ -8,7 +8,7 @@
 
 #define GR_LISTEN_MAX 8
 #define GR_ENDPOINTS_MAX 16
-#define GR_CONFIG_KEYS 24
+#define GR_CONFIG_KEYS 26
 struct gr_config {
     struct gr_name service;  // [Service] Name
     struct gr_name instance; // default: host name, lower-cased
@@ -23,7 +23,8 @@ struct gr_config {
     char *listen[GR_LISTEN_MAX]; // "127.0.0.1:8080", "[::1]:8080", "unix:/path"
     unsigned threads;            // 0: one per processor
     struct gr_breaker_policy breaker;
-    char *admin_listen; // NULL: none
+    uint64_t call_timeout_usec, call_grace_usec; // of a call without a deadline; on top of either
+    char *admin_listen;                          // NULL: none
     char *allow_schemes, *allow_hosts, *file_roots;
     uint64_t max_bytes;
     char *trust_root_file; // NULL: digest only

@@ -179,6 +179,8 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
                                        .adopt_fd = adopt_fd,
                                        .threads = m->config->threads,
                                        .breaker = m->config->breaker,
+                                       .call_timeout_usec = m->config->call_timeout_usec,
+                                       .call_grace_usec = m->config->call_grace_usec,
                                        .listeners = l,
                                        .n_listeners = m->listeners.n};
     const struct gr_worker_callbacks cb = {

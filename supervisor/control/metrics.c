@@ -226,8 +226,8 @@ static void faults(struct writer *w, struct row *rows, size_t n)
 {
     char labels[LABELS_MAX + 64];
     family(w, "faults_total", "counter",
-           "Calls that did not return and were contained, deaths of workers, and calls that "
-           "returned after their deadline (timeout), by version.");
+           "Calls that did not return: contained, given up after their deadline (timeout), or "
+           "deaths of workers, by version.");
     for (size_t i = 0; i < n; i++) {
         memcpy(labels, rows[i].labels, rows[i].labels_len + 1);
         for (unsigned k = 0; k < GR_FAULT_KINDS; k++) {
@@ -237,9 +237,11 @@ static void faults(struct writer *w, struct row *rows, size_t n)
         }
         label(labels, sizeof labels, rows[i].labels_len, "kind", "death");
         sample(w, "faults_total", labels, (double)rows[i].deaths);
-        label(labels, sizeof labels, rows[i].labels_len, "kind", "timeout");
-        sample(w, "faults_total", labels, (double)rows[i].sum.timeouts);
     }
+    family(w, "late_total", "counter",
+           "Calls that were answered after their deadline, by themselves or for them, by version.");
+    for (size_t i = 0; i < n; i++)
+        sample(w, "late_total", rows[i].labels, (double)rows[i].sum.timeouts);
     family(w, "breaker_state", "gauge", "0 closed, 1 half-open, 2 open, by version.");
     for (size_t i = 0; i < n; i++)
         sample(w, "breaker_state", rows[i].labels, rows[i].breaker);

@@ -186,6 +186,8 @@ static int send_hello(struct gr_worker *w, const struct gr_worker_config *c)
     gr_json_add_uint(breaker, "faults", c->breaker.faults);
     gr_json_add_uint(breaker, "window_usec", c->breaker.window_usec);
     gr_json_add_uint(breaker, "backoff_usec", c->breaker.backoff_usec);
+    gr_json_add_uint(m, "call_timeout_usec", c->call_timeout_usec);
+    gr_json_add_uint(m, "call_grace_usec", c->call_grace_usec);
     cJSON_AddBoolToObject(m, "adoptable", c->adopt_fd >= 0);
     gr_json_add_uint(m, "orphan_usec", ORPHAN_USEC);
     cJSON *list = cJSON_AddArrayToObject(m, "listeners");

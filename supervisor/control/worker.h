@@ -34,6 +34,7 @@ struct gr_worker_config {
     int adopt_fd; // where an orphan waits for the next supervisor; borrowed; -1: nowhere
     unsigned threads;
     struct gr_breaker_policy breaker;
+    uint64_t call_timeout_usec, call_grace_usec;
     const struct gr_worker_listener *listeners;
     size_t n_listeners;
 };

@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define THREADS_MAX (GR_THREADS_MAX - GR_SHADOW_THREADS) // of the front door
-#define FIRST_LISTENER 2                                 // among the descriptors
+#define MORE_THREADS (GR_SHADOW_THREADS + GR_RELIEF_MAX)
+#define THREADS_MAX (GR_THREADS_MAX - MORE_THREADS) // of the front door
+#define FIRST_LISTENER 2                            // among the descriptors
 
 // --- what dispatch tells
 // ------------------------------------------------------------------------------------------------
@@ -86,7 +87,7 @@ static void on_harm(void *userdata, const struct gr_harm *harm)
 // ------------------------------------------------------------------------------------------------
 
 struct hello { // the message's texts are borrowed
-    uint64_t threads, orphan_usec;
+    uint64_t threads, orphan_usec, call_timeout_usec, call_grace_usec;
     const char *store;
     bool adoptable;
     struct gr_breaker_policy breaker;
@@ -122,6 +123,12 @@ static int read_hello(const cJSON *m, struct hello *ret, struct gr_error *e)
     if (r == 0)
         r = gr_json_bool(m, "", "adoptable", GR_JSON_OPTIONAL, &ret->adoptable, e);
     if (r == 0)
+        r = gr_json_uint(m, "", "call_timeout_usec", GR_JSON_OPTIONAL, 0, INT64_MAX >> 10,
+                         &ret->call_timeout_usec, e);
+    if (r == 0)
+        r = gr_json_uint(m, "", "call_grace_usec", GR_JSON_OPTIONAL, 0, INT64_MAX >> 10,
+                         &ret->call_grace_usec, e);
+    if (r == 0)
         r = read_breaker(m, &ret->breaker, e);
     if (r == 0 && ret->threads == 0) {
         long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -148,11 +155,13 @@ static int open_dispatch(struct gr_worker *w, const struct hello *h, int stats_f
                             "install graylingd and grayling-worker together",
                             strerror(-r));
     r = gr_dispatch_new(&(struct gr_dispatch_options){.stats = w->stats,
-                                                      .max_threads = w->threads + GR_SHADOW_THREADS,
+                                                      .max_threads = w->threads + MORE_THREADS,
                                                       .on_log = on_log,
                                                       .on_fault = on_fault,
                                                       .on_breaker = on_breaker,
                                                       .breaker = h->breaker,
+                                                      .call_timeout_usec = h->call_timeout_usec,
+                                                      .call_grace_usec = h->call_grace_usec,
                                                       .on_harm = on_harm,
                                                       .userdata = w},
                         &w->dispatch, e);
@@ -209,7 +218,10 @@ static int start_shadow(struct gr_worker *w, struct gr_error *e)
 int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t n_fds)
 {
     struct gr_error e = {0};
-    struct hello h = {.orphan_usec = GR_ORPHAN_DEFAULT_USEC, .breaker = GR_BREAKER_POLICY_DEFAULT};
+    struct hello h = {.orphan_usec = GR_ORPHAN_DEFAULT_USEC,
+                      .call_timeout_usec = GR_CALL_TIMEOUT_DEFAULT_USEC,
+                      .call_grace_usec = GR_CALL_GRACE_DEFAULT_USEC,
+                      .breaker = GR_BREAKER_POLICY_DEFAULT};
     int r = read_hello(message, &h, &e);
     if (r == 0)
         r = take_sockets(w, message, h.adoptable, fds, n_fds, &e);
