@@ -126,7 +126,7 @@ def main():
         say("Grayling without etcd: documents are files in a directory" if directory else f"a throw-away etcd listens on {etcd.url}")
         (root / "g").mkdir()
         g = Grayling(root / "g", etcd).start()
-        say(f"graylingd serves http://127.0.0.1:{g.port}, metrics on http://127.0.0.1:{g.admin}/metrics")
+        say(f"graylingd serves http://127.0.0.1:{g.port}, dashboard on http://127.0.0.1:{g.admin}/")
         ok = story(g)
         if keep:
             ctl = f"{BUILD}/grayctl --control {g.run}/control.sock"
@@ -134,6 +134,7 @@ def main():
                   f"  {ctl} status\n  {ctl} history pay\n"
                   f"  curl -s -X POST -H 'content-type: application/json' -d '{BODY}' http://127.0.0.1:{g.port}/{CHARGE}\n"
                   f"  curl -s http://127.0.0.1:{g.admin}/metrics\n"
+                  f"The dashboard: http://127.0.0.1:{g.admin}/\n"
                   f"End it: kill {g.process.pid}{f' {etcd.process.pid}' if etcd else ''}; rm -r {root}")
             return 0 if ok else 1
         say("the end: everything is stopped")

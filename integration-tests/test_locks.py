@@ -78,8 +78,8 @@ def test_one_waits_and_the_rest_brings_both_into_force_at_once(grayling):
     assert not g.module("desk")["reason"]
 
 
-def swapped(g):
-    return sum(float(line.split()[-1]) for line in g.metrics().splitlines() if line.startswith('grayling_swaps_total{result="ok"}'))
+def swapped(g, module="desk"):
+    return sum(float(line.split()[-1]) for line in g.metrics().splitlines() if line.startswith(f'grayling_swaps_total{{module="{module}",result="ok"}}'))
 
 
 def test_a_waiting_one_blocks_nobody_and_its_deadline_refuses_it(grayling):

@@ -66,8 +66,8 @@ def in_flight(g, n):
 
 def test_a_call_that_lasts_holds_nobody_up(make):
     """With one lane: the call of each connection is answered while the one before it is still under way."""
-    g = make("Dispatch.Threads=1")
-    g.deploy("faulty", FAULTY, config={"mode": "handle-slow", "usec": 3000000})
+    g = make("Dispatch.Threads=1", "Dispatch.CallGrace=1h")
+    g.deploy("faulty", FAULTY, config={"mode": "handle-slow", "usec": 8000000})
     open_before = http.client.HTTPConnection("127.0.0.1", g.port, timeout=PATIENCE)
     assert g.call(ECHO, connection=open_before)[0] == 200
     slow = [Call(g, POKE), Call(g, POKE)]

@@ -69,7 +69,7 @@ def test_a_crashing_version_is_taken_back(grayling):
     grayling.want({"pay": {**bad, "reason": "again"}})
     ev = grayling.wait_phase("pay", "Rejected")
     assert ev["reason"] == "Quarantined"
-    assert 'grayling_rollbacks_total{reason="Crashed"} 1' in grayling.metrics()
+    assert 'grayling_rollbacks_total{module="pay",reason="Crashed"} 1' in grayling.metrics()
 
 
 def test_an_error_rate_is_taken_back(grayling):

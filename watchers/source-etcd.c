@@ -219,6 +219,8 @@ static void on_read(void *userdata, struct gr_snapshot *snapshot, int64_t keys, 
         return;
     }
     s->base.health.resyncs[s->read_cause]++;
+    if (s->read_cause == GR_RESYNC_EVENT)
+        s->base.health.confirmed = gr_wall_now();
     s->processed = snapshot->revision;
     s->keys = keys;
     gr_snapshot_forget_gone(&s->notes, snapshot);
@@ -277,6 +279,8 @@ static void on_probe_while_watching(struct etcd_source *s, const struct gr_etcd_
     if (watch_is_behind(s, r)) {
         s->suspect = s->settled; // a new watch may still be catching up
         begin_read(s, s->settled ? GR_RESYNC_BEHIND : GR_RESYNC_RECONNECT);
+    } else {
+        s->base.health.confirmed = gr_wall_now();
     }
     s->settled = true;
 }

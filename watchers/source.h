@@ -2,6 +2,7 @@
 // or from a directory. A snapshot is complete or it is not delivered; what it means is other
 // people's business.
 #pragma once
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/name.h"
 #include "watchers/etcd.h"
@@ -74,7 +75,8 @@ struct gr_source_health {
     char message[GR_MESSAGE_MAX]; // a sentence; "" when all is well
     int64_t revision;             // newest known of the source, also when our keys did not change
     uint64_t cluster_id;
-    char endpoint[256]; // which endpoint or directory
+    char endpoint[256];       // which endpoint or directory
+    struct gr_wall confirmed; // when a read last agreed with what the watch told; 0: never
     uint64_t watch_restarts[GR_WATCH_RESTART_COUNT];
     uint64_t resyncs[GR_RESYNC_COUNT];
 };

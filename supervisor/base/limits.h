@@ -38,8 +38,9 @@
 #define GR_CALL_GRACE_DEFAULT_USEC (5ull * 1000000)    // ... on top of either, then it is given up
 #define GR_RELIEF_MAX 16           // threads at once that are inside of a call and lost their lane
 #define GR_RELIEF_AFTER_USEC 20000 // of one call: somebody else serves the lane's connections
-#define GR_FAULT_RECORDS_MAX 64    // versions whose faults are remembered
-#define GR_BREAKER_FAULTS_MAX 16   // that one may ask for before a breaker opens
+#define GR_RING_SLOTS_MAX GR_THREADS_MAX // calls at once into one isolated process
+#define GR_FAULT_RECORDS_MAX 64          // versions whose faults are remembered
+#define GR_BREAKER_FAULTS_MAX 16         // that one may ask for before a breaker opens
 #define GR_BREAKER_FAULTS_DEFAULT 3
 #define GR_BREAKER_WINDOW_USEC_DEFAULT (60ull * 1000000)
 #define GR_BREAKER_BACKOFF_USEC_DEFAULT (5ull * 1000000)
@@ -81,9 +82,18 @@
 #define GR_FREEZE_BUDGET_MAX_USEC 10000000ull
 #define GR_DEADLINE_DEFAULT_USEC (3600ull * 1000000)
 #define GR_METRICS_BYTES_MAX (16u << 20)
-#define GR_CONTROL_BYTES_MAX (4u << 20)            // body of one control request
-#define GR_CONTROL_CONNECTIONS_MAX 64              // per server: control socket, admin address
-#define GR_CONTROL_IDLE_SEC 60                     // a silent connection is closed
+#define GR_TALLIES_MAX (2 * GR_MODULES_MAX) // modules whose swaps and rollbacks are counted
+#define GR_CONTROL_BYTES_MAX (4u << 20)     // body of one control request
+#define GR_CONTROL_CONNECTIONS_MAX 64       // per server: control socket, admin address
+#define GR_CONTROL_IDLE_SEC 60              // a silent connection is closed
+#define GR_STREAMS_MAX 16                   // who watch the admin address at once
+#define GR_STREAM_SAY_BYTES 65536u          // a stream says no more at once, but one whole thing
+#define GR_STREAM_SAY_BYTES_MAX (1u << 20)  // ... which is no larger than this
+#define GR_STREAM_EVENTS_AT_ONCE 50         // read from the journal
+#define GR_STREAM_EVENTS_BEFORE 200         // told to whoever begins to watch
+#define GR_STREAM_LOOK_USEC 1000000ull      // numbers are looked at so often while somebody watches
+#define GR_STREAM_LOOK_USEC_MIN 200000ull   // ... and changes
+#define GR_STREAM_BEAT_USEC 15000000ull     // a silent stream says that it lives
 #define GR_CONTROL_WAIT_USEC_MAX (60ull * 1000000) // longest long poll
 #define GR_ROLLOUTS_MAX (2 * GR_MODULES_MAX) // in progress at once: one that goes, one that comes
 #define GR_GRAYS_MAX 128                     // rollouts with a candidate in one routing table

@@ -1,9 +1,6 @@
-// The SDK's template as it was when this program was built; template-files.c is made by CMake.
+// The SDK's template as it was when this program was built; template_files.c is made by CMake.
 #pragma once
-#include <stddef.h>
+#include "base/embedded.h"
 
-struct gr_template_file {
-    const char *name, *text;
-};
-extern const struct gr_template_file gr_template_files[];
+extern const struct gr_embedded_file gr_template_files[];
 extern const size_t gr_n_template_files;

@@ -41,7 +41,7 @@ static void fill_in(FILE *to, const char *text, const char *module, const char *
     }
 }
 
-static int write_file(int dir, const struct gr_template_file *file, const char *module)
+static int write_file(int dir, const struct gr_embedded_file *file, const char *module)
 {
     char interface[GR_NAME_MAX + 2];
     int fd = openat(dir, file->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);

@@ -50,7 +50,10 @@ static const struct gr_config_doc docs[] = {
     {"Dispatch", "BreakerBackoff", "duration over 0, up to 24h", "5s",
      "How long an open breaker refuses before it lets one call try. Doubles each time, up to 5m."},
     {"Admin", "Listen", "IPV4:PORT, [IPV6]:PORT, *:PORT or unix:/PATH", "127.0.0.1:9464",
-     "Where metrics are served. Empty: nowhere."},
+     "Where metrics and the dashboard are served. Empty: nowhere."},
+    {"Admin", "AllowHosts", "host names, separated by spaces", "",
+     "Names by which browsers may reach it, beside addresses, localhost and the host's own name. "
+     "/metrics and probes answer to any."},
     {"Artifacts", "AllowSchemes", "https, http, file, separated by spaces", "https file",
      "How artifacts may be fetched."},
     {"Artifacts", "AllowHosts", "host names, addresses and ranges, separated by spaces", "",

@@ -61,6 +61,7 @@ static const struct key {
     {"Dispatch", "BreakerWindow", SPAN, AT(breaker.window_usec)},
     {"Dispatch", "BreakerBackoff", SPAN, AT(breaker.backoff_usec)},
     {"Admin", "Listen", ADDRESS, AT(admin_listen)},
+    {"Admin", "AllowHosts", TEXT, AT(admin_hosts)},
     {"Artifacts", "AllowSchemes", SCHEMES, AT(allow_schemes)},
     {"Artifacts", "AllowHosts", TEXT, AT(allow_hosts)},
     {"Artifacts", "FileRoots", ROOTS, AT(file_roots)},

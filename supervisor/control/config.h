@@ -8,7 +8,7 @@
 
 #define GR_LISTEN_MAX 8
 #define GR_ENDPOINTS_MAX 16
-#define GR_CONFIG_KEYS 26
+#define GR_CONFIG_KEYS 27
 struct gr_config {
     struct gr_name service;  // [Service] Name
     struct gr_name instance; // default: host name, lower-cased
@@ -25,6 +25,7 @@ struct gr_config {
     struct gr_breaker_policy breaker;
     uint64_t call_timeout_usec, call_grace_usec; // of a call without a deadline; on top of either
     char *admin_listen;                          // NULL: none
+    char *admin_hosts; // [Admin] AllowHosts: names that its clients may use; NULL: only its own
     char *allow_schemes, *allow_hosts, *file_roots;
     uint64_t max_bytes;
     char *trust_root_file; // NULL: digest only

@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "control/control-routes.h"
 #include "control/listeners.h"
+#include "control/streams.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,6 +63,19 @@ static int start_local(struct gr_control *c, sd_event *event, const char *runtim
     return r;
 }
 
+static int start_admin(struct gr_control *c, sd_event *event,
+                       const struct gr_control_config *config, struct gr_error *e)
+{
+    int fd = -1, r = gr_streams_new(event, c, &c->streams);
+    if (r >= 0 && config->admin_hosts && !(c->admin_hosts = strdup(config->admin_hosts)))
+        r = -ENOMEM;
+    if (r < 0)
+        return gr_error_set(e, r, GR_REASON_INTERNAL, "cannot open the admin address: %s",
+                            strerror(-r));
+    r = gr_listener_open_one(config->admin_listen, &fd, &c->admin_address, e);
+    return r < 0 ? r : gr_http_server_new(event, fd, gr_admin_handle, c, &c->admin, e);
+}
+
 int gr_control_start(sd_event *event, const struct gr_control_config *config,
                      struct gr_control **ret, struct gr_error *e)
 {
@@ -73,12 +87,9 @@ int gr_control_start(sd_event *event, const struct gr_control_config *config,
     c->generation =
         (uint64_t)gr_wall_now()
             .usec; // another one after each start, so that nobody waits on an old number
-    int r = config->runtime_dir ? start_local(c, event, config->runtime_dir, e) : 0, fd = -1;
-    if (r >= 0 && config->admin_listen) {
-        r = gr_listener_open_one(config->admin_listen, &fd, &c->admin_address, e);
-        if (r >= 0)
-            r = gr_http_server_new(event, fd, gr_admin_handle, c, &c->admin, e);
-    }
+    int r = config->runtime_dir ? start_local(c, event, config->runtime_dir, e) : 0;
+    if (r >= 0 && config->admin_listen)
+        r = start_admin(c, event, config, e);
     if (r < 0)
         return r;
     *ret = gr_steal(c);
@@ -91,10 +102,12 @@ void gr_control_free(struct gr_control *c)
         return;
     gr_http_server_free(c->admin);
     gr_http_server_free(c->local);
+    gr_streams_free(c->streams);
     if (c->socket_path)
         unlink(c->socket_path);
     free(c->socket_path);
     free(c->admin_address);
+    free(c->admin_hosts);
     free(c);
 }
 
@@ -103,8 +116,10 @@ void gr_control_notify(struct gr_control *c)
     c->generation++;
     if (c->local)
         gr_http_server_wake(c->local);
-    if (c->admin)
+    if (c->admin) {
+        gr_streams_notify(c->streams);
         gr_http_server_wake(c->admin);
+    }
 }
 
 const char *gr_control_admin_address(const struct gr_control *c)

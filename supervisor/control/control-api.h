@@ -1,6 +1,6 @@
 // What an operator may ask of this host: the control socket (RuntimeDirectory/control.sock, HTTP
-// and JSON) and the admin address (metrics, health, status; read only). Translates requests into
-// calls of `ops` and answers; decides nothing itself.
+// and JSON) and the admin address (metrics, health, status, dashboard; read only). Translates
+// requests into calls of `ops` and answers; decides nothing itself.
 #pragma once
 #include "base/error.h"
 #include "control/view.h"
@@ -56,6 +56,7 @@ struct gr_control_ops {
 struct gr_control_config {            // strings are copied
     const char *runtime_dir;          // holds control.sock; NULL: no control socket
     const char *admin_listen;         // "127.0.0.1:9464", port 0: any; NULL: none
+    const char *admin_hosts;          // names that clients of it may use; NULL: see admin-guard.h
     const struct gr_control_ops *ops; // copied
 };
 struct gr_control;

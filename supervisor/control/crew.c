@@ -118,7 +118,7 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
         const struct gr_blame b = gr_crew_culprit(h, d, &e);
         const struct gr_fault_note *n = gr_crew_note_death(h, &b, d);
         const int64_t rollout = b.r ? gr_rollout_row(b.r)->id : 0;
-        m->tally[GR_TALLY_RESTART_CRASH]++;
+        m->restarts[GR_RESTART_CRASH]++;
         if (n)
             gr_manager_tell_fault(m, GR_MSG_WORKER_DIED, b.place->module.s, h->held[b.slot].version,
                                   rollout, n, e.message);
@@ -210,7 +210,7 @@ void gr_crew_replace_when_quiet(struct gr_manager *m)
     if (!m->replace_wanted || m->stopping || one_is_starting(m) || gr_manager_is_waiting(m))
         return;
     m->replace_wanted = false;
-    m->tally[GR_TALLY_RESTART_REPLACE]++;
+    m->restarts[GR_RESTART_REPLACE]++;
     struct gr_error e = {0};
     gr_log(GR_LOG_NOTICE, "the worker is replaced: %s", m->replace_why);
     if (gr_crew_start(m, &e) < 0)

@@ -10,7 +10,9 @@ struct gr_fake_view {
     struct gr_counters counters[2];
     struct gr_conviction conviction;
     struct gr_view_series series;
-    struct gr_view_count swaps[2];
+    struct gr_view_count safe;
+    struct gr_tally tally;
+    struct gr_tallies tallies;
     struct gr_verdict_record verdict;
     struct gr_view_station stations[2];
     struct gr_fault_record fault;
@@ -82,11 +84,14 @@ static inline void gr_fake_view_init(struct gr_fake_view *f)
     pay->updated.usec = 1795496766123456;
     f->conviction = (struct gr_conviction){
         .digest = {{0xcc}}, .module = {"pay"}, .version = "1.2.0", .reason = GR_REASON_CRASHED};
-    strcpy(f->swaps[0].labels, "result=\"ok\"");
-    f->swaps[0].value = 7;
-    strcpy(f->swaps[1].labels, "result=\"failed\"");
-    f->series =
-        (struct gr_view_series){"swaps_total", "Exchanges of the table.", "counter", 2, f->swaps};
+    f->series = (struct gr_view_series){"safe_mode", "No rollout begins.", "gauge", 1, &f->safe};
+    f->tally = (struct gr_tally){.swaps = 7, .swaps_failed = 1};
+    f->tally.rollbacks[GR_REASON_CRASHED] = 2;
+    f->tallies.refused[GR_REASON_DIGEST_MISMATCH] = 3;
+    gr_tallies_add_back(&f->tallies, 4000);
+    pay->tally = &f->tally;
+    pay->moved.usec = 1795496760000000;
+    pay->bake_left_usec = 30000000;
     f->view = (struct gr_view){.service = "order",
                                .instance = "host-1",
                                .version = "0.1.0",
@@ -106,7 +111,8 @@ static inline void gr_fake_view_init(struct gr_fake_view *f)
                                .n_series = 1,
                                .series = &f->series,
                                .n_stations = 2,
-                               .stations = f->stations};
+                               .stations = f->stations,
+                               .tallies = &f->tallies};
     f->stations[0] = (struct gr_view_station){.name = "fetch", .sum_nsec = 1500000000};
     f->stations[0].took.count[gr_histogram_bucket(750000000)] = 2;
     f->stations[1] = (struct gr_view_station){.name = "load", .sum_nsec = 3000000};
@@ -114,6 +120,7 @@ static inline void gr_fake_view_init(struct gr_fake_view *f)
     f->view.started.usec = 1795496700000000;
     f->view.source.up = true;
     f->view.source.revision = 42;
+    f->view.source.confirmed.usec = 1795496765000000;
     f->view.source.cluster_id = 0xcdf818194e3a8c32;
     f->view.gauges.freeze.count[gr_histogram_bucket(30000)] = 7;
     f->view.gauges.handover.count[gr_histogram_bucket(2000000)] = 3;

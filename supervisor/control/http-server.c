@@ -1,11 +1,15 @@
 // Drives libmicrohttpd from sd-event: its epoll descriptor is one source, its next timeout another.
-// A waiting request is a suspended connection with a timer of its own.
+// A waiting request is a suspended connection with a timer of its own; a stream that has nothing to
+// say is one without.
 #include "control/http-server.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include <errno.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <string.h>
+
+#define STREAM_BLOCK_BYTES 16384 // given to the socket at once
 
 struct exchange { // one request on its way
     struct gr_http_server *server;
@@ -14,6 +18,8 @@ struct exchange { // one request on its way
     bool too_large, suspended, expired;
     struct gr_mono deadline; // of its wait, from the first time that it had to; 0: never had to
     sd_event_source *timer;
+    struct gr_http_stream stream;
+    struct gr_buf said;    // by the stream, and not taken by the client yet
     struct exchange *next; // list of all
 };
 struct gr_http_server {
@@ -111,19 +117,63 @@ void gr_http_server_wake(struct gr_http_server *s)
 // --- requests
 // ----------------------------------------------------------------------------------------------------------
 
-static enum MHD_Result queue(struct MHD_Connection *connection, struct gr_http_reply *reply)
+// A sleeping connection is not polled by libmicrohttpd, so that it would be kept until something is
+// said.
+static bool has_left(struct MHD_Connection *connection)
 {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct pollfd p = {.fd = info ? info->connect_fd : -1, .events = POLLRDHUP};
+    return poll(&p, 1, 0) > 0;
+}
+
+// The next bytes of a stream. None: the connection sleeps until the next wake.
+static ssize_t on_read(void *userdata, uint64_t position, char *bytes, size_t max)
+{
+    struct exchange *x = userdata;
+    (void)position;
+    if (!x->said.len && x->stream.next(x->stream.userdata, &x->said) < 0)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (!x->said.len) {
+        if (has_left(x->connection))
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+        x->suspended = true;
+        MHD_suspend_connection(x->connection);
+        return 0;
+    }
+    size_t n = x->said.len < max ? x->said.len : max;
+    memcpy(bytes, x->said.data, n);
+    gr_buf_consume(&x->said, n);
+    return (ssize_t)n;
+}
+
+static struct MHD_Response *make_response(struct exchange *x, struct gr_http_reply *reply)
+{
+    if (reply->stream.next) {
+        x->stream = reply->stream;
+        x->said = GR_BUF(reply->stream.max_bytes);
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, on_read, x,
+                                                 NULL);
+    }
     struct MHD_Response *response = MHD_create_response_from_buffer(
         reply->body ? reply->body_len : 0, reply->body, MHD_RESPMEM_MUST_FREE);
-    if (!response) {
+    if (!response)
         free(reply->body);
+    return response;
+}
+
+static enum MHD_Result queue(struct exchange *x, struct gr_http_reply *reply)
+{
+    struct MHD_Response *response = make_response(x, reply);
+    if (!response)
         return MHD_NO;
-    }
     if (reply->content_type)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    enum MHD_Result r = MHD_queue_response(connection, reply->status, response);
+    for (size_t i = 0; i < reply->n_fields; i++)
+        MHD_add_response_header(response, reply->fields[i].name, reply->fields[i].value);
+    enum MHD_Result r = MHD_queue_response(x->connection, reply->status, response);
     MHD_destroy_response(response);
     return r;
 }
@@ -144,7 +194,7 @@ static enum MHD_Result answer(struct exchange *x, const char *path, const char *
     struct gr_http_reply reply = {0};
     if (x->too_large) {
         reply.status = MHD_HTTP_CONTENT_TOO_LARGE;
-        return queue(x->connection, &reply);
+        return queue(x, &reply);
     }
     struct gr_http_request q = {.method = method,
                                 .path = path,
@@ -153,7 +203,7 @@ static enum MHD_Result answer(struct exchange *x, const char *path, const char *
                                 .expired = x->expired,
                                 .connection = x->connection};
     x->server->handler(x->server->userdata, &q, &reply);
-    return reply.status ? queue(x->connection, &reply) : suspend(x, reply.wait_usec);
+    return reply.status ? queue(x, &reply) : suspend(x, reply.wait_usec);
 }
 
 static enum MHD_Result on_request(void *userdata, struct MHD_Connection *connection,
@@ -187,6 +237,9 @@ static enum MHD_Result on_request(void *userdata, struct MHD_Connection *connect
 static void exchange_free(struct exchange *x)
 {
     sd_event_source_disable_unref(x->timer);
+    if (x->stream.done)
+        x->stream.done(x->stream.userdata);
+    gr_buf_done(&x->said);
     gr_buf_done(&x->body);
     free(x);
 }

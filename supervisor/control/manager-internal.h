@@ -10,6 +10,7 @@
 #include "control/orphan.h"
 #include "control/quarantine.h"
 #include "control/status-writer.h"
+#include "control/tally.h"
 #include "control/worker.h"
 #include "rollout/rollout.h"
 #include "state/plan.h"
@@ -50,12 +51,10 @@ struct gr_hosted { // a worker and what it holds
     uint64_t number;  // of the workers of this supervisor
 };
 
-enum gr_tally { // the supervisor's own counters
-    GR_TALLY_SWAP_OK,
-    GR_TALLY_SWAP_FAILED,
-    GR_TALLY_RESTART_CRASH,
-    GR_TALLY_RESTART_REPLACE,
-    GR_TALLY_COUNT
+enum gr_restart { // of workers, counted
+    GR_RESTART_CRASH,
+    GR_RESTART_REPLACE,
+    GR_RESTART_COUNT
 };
 
 struct gr_start {   // of this process
@@ -128,7 +127,10 @@ struct gr_manager {
         char message[GR_MESSAGE_MAX];
         int64_t rollout, revision;
         enum gr_phase phase;
+        int64_t step;
         struct gr_wall at;
+        struct gr_wall moved;      // when phase or step changed last
+        struct gr_mono entered;    // when the phase did, in this process
         struct {                   // what of the committed table cannot be served
             enum gr_reason reason; // NONE: nothing
             char message[GR_MESSAGE_MAX];
@@ -138,8 +140,8 @@ struct gr_manager {
         } lack;
     } * told;
     size_t n_told;
-    uint64_t tally[GR_TALLY_COUNT];
-    uint64_t rollbacks[GR_REASON_COUNT], refused[GR_REASON_COUNT];
+    uint64_t restarts[GR_RESTART_COUNT];
+    struct gr_tallies tallies;
     struct gr_view_station stations[GR_STATIONS]; // since the start
     struct gr_view view;
     void *view_memory;

@@ -139,12 +139,23 @@ static void tell_freeze(struct gr_manager *m, struct gr_rollout *r, const cJSON 
                         gr_phase_name(row->phase), GR_REASON_NONE, text);
 }
 
+static void count_swap(struct gr_manager *m, const struct gr_rollout_row *row, bool done)
+{
+    for (size_t i = 0; i < row->n; i++) {
+        struct gr_tally *t = gr_tallies_open(&m->tallies, &row->members[i].module);
+        if (t && done)
+            t->swaps++;
+        else if (t)
+            t->swaps_failed++;
+    }
+}
+
 static void on_answer(void *u, const cJSON *reply, const struct gr_error *e)
 {
     struct asking a = *(struct asking *)u;
     free(u);
     if (a.swaps)
-        a.manager->tally[reply ? GR_TALLY_SWAP_OK : GR_TALLY_SWAP_FAILED]++;
+        count_swap(a.manager, gr_rollout_row(a.rollout), reply != NULL);
     if (a.swaps && reply)
         a.manager->swapped = gr_wall_now();
     if (reply && a.swaps && !a.back)

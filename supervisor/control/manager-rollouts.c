@@ -101,14 +101,47 @@ static const char *message_id(enum gr_phase p)
                                        : GR_MSG_PHASE;
 }
 
+static bool is_back(enum gr_phase p)
+{
+    return p == GR_PHASE_ROLLED_BACK || p == GR_PHASE_SUPERSEDED;
+}
+
+// Before the newest phase is noted: counts what it means, once for a batch and once for each
+// member.
+static void count_end(struct gr_manager *m, const struct gr_rollout_row *row)
+{
+    const struct gr_told *t = gr_manager_told(m, &row->members[0].module);
+    if (t && t->rollout == row->id && t->phase == GR_PHASE_ROLLING_BACK && is_back(row->phase))
+        gr_tallies_add_back(&m->tallies, gr_mono_now().usec - t->entered.usec);
+    for (size_t i = 0; i < row->n && row->phase == GR_PHASE_ROLLED_BACK; i++) {
+        struct gr_tally *c = gr_tallies_open(&m->tallies, &row->members[i].module);
+        if (c)
+            c->rollbacks[row->reason]++;
+    }
+    if (row->phase == GR_PHASE_REJECTED)
+        m->tallies.refused[row->reason]++;
+}
+
+static void note_move(struct gr_told *t, const struct gr_rollout_row *row)
+{
+    bool fresh = t->rollout != row->id || t->phase != row->phase;
+    if (fresh)
+        t->entered = gr_mono_now();
+    if (fresh || t->step != row->step)
+        t->moved = row->updated;
+    t->step = row->step;
+}
+
 void gr_manager_report(struct gr_manager *m, const struct gr_rollout_row *row)
 {
+    count_end(m, row);
     for (size_t i = 0; i < row->n; i++) {
         const struct gr_rollout_member *mem = &row->members[i];
         struct gr_told *t = gr_manager_told(m, &mem->module);
         char sentence[GR_MESSAGE_MAX];
         const char *message = gr_rollout_row_sentence(row, i, sentence);
         if (t) {
+            note_move(t, row);
             t->phase = row->phase;
             t->rollout = row->id;
             t->reason = row->reason;
@@ -123,10 +156,6 @@ void gr_manager_report(struct gr_manager *m, const struct gr_rollout_row *row)
                         mem->to ? mem->to->version.text : NULL, row->id, gr_phase_name(row->phase),
                         row->reason, message);
     }
-    if (row->phase == GR_PHASE_ROLLED_BACK)
-        m->rollbacks[row->reason]++;
-    if (row->phase == GR_PHASE_REJECTED)
-        m->refused[row->reason]++;
 }
 
 static enum gr_resolve_verdict op_admit(void *u, struct gr_rollout *r, struct gr_admission *ret)
@@ -151,6 +180,7 @@ static void op_noted(void *u, struct gr_rollout *r, const char *message_id, cons
         const struct gr_rollout_member *mem = &row->members[i];
         struct gr_told *t = gr_manager_told(m, &mem->module);
         if (t) {
+            note_move(t, row);
             t->reason = row->reason;
             t->at = row->updated;
             snprintf(t->message, sizeof t->message, "%s", row->message);
@@ -309,6 +339,7 @@ void gr_manager_adopt_told(struct gr_manager *m, const struct gr_rollout_row *ro
     for (size_t i = 0; i < row->n; i++) {
         struct gr_told *t = gr_manager_told(m, &row->members[i].module);
         if (t) {
+            note_move(t, row);
             t->phase = row->phase;
             t->rollout = row->id;
             t->reason = row->reason;

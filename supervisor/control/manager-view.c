@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERIES 7
+#define SERIES 3
 
 struct memory { // everything that the view points into
     struct gr_view_module modules[2 * GR_MODULES_MAX];
     struct gr_counters counters[2 * GR_MODULES_MAX];
     size_t n_counters;
     struct gr_view_series series[SERIES];
-    struct gr_view_count values[SERIES][GR_REASON_COUNT];
+    struct gr_view_count values[SERIES][GR_RESTART_COUNT];
 };
 
 static void fill_breaker(const struct gr_manager *m, struct gr_hosted *h, int slot,
@@ -38,6 +38,8 @@ static void fill_version(const struct gr_manager *m, struct memory *mem, const s
     gr_digest_format(&d->digest, ret->hash);
     snprintf(ret->role, sizeof ret->role, "%s", role);
     ret->permyriad = permyriad;
+    ret->release = d;
+    ret->contract = gr_contracts_find(m->contracts, &d->digest);
     ret->faults = gr_fault_book_find(m->faults, &d->module, &d->digest);
     if (h && slot >= 0 && mem->n_counters < GR_COUNT(mem->counters)) {
         ret->counters = &mem->counters[mem->n_counters++];
@@ -156,7 +158,9 @@ static void fill_module(struct gr_manager *m, struct memory *mem, const struct g
     }
     if (!v->observed_revision && row)
         v->observed_revision = row->release->mod_revision;
+    v->tally = gr_tallies_find(&m->tallies, name);
     if (rr) {
+        v->moved = t ? t->moved : rr->updated;
         v->bake_left_usec = gr_rollout_left(r).bake_usec;
         v->verdict = rr->members[member].to ? gr_rollout_verdict(r, member) : NULL;
         fill_gray(r, member, &v->gray);
@@ -193,20 +197,6 @@ static void add_series(struct gr_view *v, struct memory *mem, const char *name, 
         .name = name, .help = help, .type = "counter", .n = n, .values = mem->values[i]};
 }
 
-static void add_reasons(struct gr_view *v, struct memory *mem, const char *name, const char *help,
-                        const uint64_t *by_reason)
-{
-    size_t n = 0;
-    for (unsigned r = 1; r < GR_REASON_COUNT; r++)
-        if (by_reason[r]) {
-            struct gr_view_count *c = &mem->values[v->n_series][n++];
-            snprintf(c->labels, sizeof c->labels, "reason=\"%s\"",
-                     gr_reason_name((enum gr_reason)r));
-            c->value = (double)by_reason[r];
-        }
-    add_series(v, mem, name, help, n);
-}
-
 static void add_tally(struct gr_view *v, struct memory *mem, const char *name, const char *help,
                       const char *label, const char *const *values, const uint64_t *counts,
                       size_t n)
@@ -221,13 +211,11 @@ static void add_tally(struct gr_view *v, struct memory *mem, const char *name, c
 
 static void fill_series(struct gr_manager *m, struct gr_view *v, struct memory *mem)
 {
-    static const char *const results[] = {"ok", "failed"}, *const restarts[] = {"crash", "replace"};
+    static const char *const restarts[GR_RESTART_COUNT] = {"crash", "replace"};
     memset(mem->values, 0, sizeof mem->values);
     v->series = mem->series;
-    add_tally(v, mem, "swaps_total", "Exchanges of the routing table, by result.", "result",
-              results, &m->tally[GR_TALLY_SWAP_OK], 2);
     add_tally(v, mem, "worker_restarts_total", "Workers started anew, by reason.", "reason",
-              restarts, &m->tally[GR_TALLY_RESTART_CRASH], 2);
+              restarts, m->restarts, GR_RESTART_COUNT);
     mem->values[v->n_series][0] =
         (struct gr_view_count){.value = *gr_journal_damage(m->journal) != 0};
     add_series(v, mem, "journal_damaged",
@@ -237,10 +225,6 @@ static void fill_series(struct gr_manager *m, struct gr_view *v, struct memory *
     add_series(v, mem, "safe_mode",
                "1 while this host serves the last good versions and begins no rollout.", 1);
     mem->series[v->n_series - 1].type = "gauge";
-    add_reasons(v, mem, "rollbacks_total", "Rollouts that were taken back, by reason.",
-                m->rollbacks);
-    add_reasons(v, mem, "artifact_refused_total",
-                "Rollouts that were refused before they served, by reason.", m->refused);
 }
 
 static void fill_stations(struct gr_manager *m, struct gr_view *v)
@@ -301,6 +285,7 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
             degraded |= strcmp(v->modules[i].phase, "Degraded") == 0;
         fill_series(m, v, mem);
         fill_stations(m, v);
+        v->tallies = &m->tallies;
     }
     if (m->active) {
         gr_stats_gauges(gr_worker_stats(m->active->worker), &v->gauges);

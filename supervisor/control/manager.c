@@ -362,6 +362,7 @@ static int open_control(struct gr_manager *m, struct gr_error *e)
     gr_manager_control_ops(m, &ops);
     const struct gr_control_config c = {.runtime_dir = m->config->runtime_dir,
                                         .admin_listen = m->config->admin_listen,
+                                        .admin_hosts = m->config->admin_hosts,
                                         .ops = &ops};
     return gr_control_start(m->event, &c, &m->control, e);
 }
@@ -448,6 +449,7 @@ void gr_manager_free(struct gr_manager *m)
     wishes_done(&m->now);
     gr_manager_view_done(m);
     gr_fault_book_free(m->faults);
+    gr_tallies_done(&m->tallies);
     free(m->told);
     free(m->config_path);
     free(m->config_text);

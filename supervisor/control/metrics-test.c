@@ -48,11 +48,55 @@ static void test_values(void **state)
     assert_line(text, "grayling_breaker_state{module=\"pay\",version=\"1.1.0\"} 2");
     assert_line(text, "grayling_breaker_state{module=\"pay\",version=\"1.0.0\"} 0");
     assert_line(text, "grayling_build_info{version=\"0.1.0\"} 1");
-    assert_line(text, "grayling_swaps_total{result=\"ok\"} 7");
+    assert_line(text, "grayling_start_time_seconds 1795496700");
+    assert_line(text, "grayling_safe_mode 0");
     assert_line(text, "grayling_etcd_up 1");
     assert_line(text, "grayling_quarantined_digests 1");
     assert_line(text, "grayling_dispatch_freeze_duration_seconds_count 7");
     assert_null(strstr(text, "# EOF"));
+}
+
+static void test_what_became_of_releases(void **state)
+{
+    (void)state;
+    GR_AUTO_FREE char *text = render(&fake.view, GR_METRICS_PROMETHEUS);
+    assert_line(text, "grayling_swaps_total{module=\"pay\",result=\"ok\"} 7");
+    assert_line(text, "grayling_swaps_total{module=\"pay\",result=\"failed\"} 1");
+    assert_line(text, "grayling_swaps_total{module=\"auth\",result=\"ok\"} 0");
+    assert_line(text, "grayling_rollbacks_total{module=\"pay\",reason=\"Crashed\"} 2");
+    assert_line(text, "grayling_rollback_duration_seconds_sum 0.004");
+    assert_line(text, "grayling_rollback_duration_seconds_count 1");
+    assert_line(text, "grayling_artifact_refused_total{reason=\"DigestMismatch\"} 3");
+    assert_line(text, "grayling_artifact_refused_total{reason=\"TooLarge\"} 0");
+    assert_null(strstr(text, "rollbacks_total{module=\"auth\""));
+}
+
+static void test_a_rollout_under_way(void **state)
+{
+    struct gr_fake_view ended;
+    (void)state;
+    GR_AUTO_FREE char *text = render(&fake.view, GR_METRICS_PROMETHEUS);
+    assert_line(text, "grayling_rollout_moved_time_seconds{module=\"pay\",phase=\"Baking\"} "
+                      "1795496760");
+    assert_line(text, "grayling_rollout_bake_left_seconds{module=\"pay\"} 30");
+    assert_null(strstr(text, "rollout_moved_time_seconds{module=\"auth\""));
+    gr_fake_view_init(&ended);
+    ended.modules[1].moved.usec = 0;
+    GR_AUTO_FREE char *after = render(&ended.view, GR_METRICS_PROMETHEUS);
+    assert_null(strstr(after, "rollout_moved_time_seconds{"));
+    assert_null(strstr(after, "rollout_bake_left_seconds{"));
+}
+
+static void test_the_watch_is_confirmed(void **state)
+{
+    struct gr_fake_view fresh;
+    (void)state;
+    GR_AUTO_FREE char *text = render(&fake.view, GR_METRICS_PROMETHEUS);
+    assert_line(text, "grayling_etcd_watch_confirmed_time_seconds 1795496765");
+    gr_fake_view_init(&fresh);
+    fresh.view.source.confirmed.usec = 0;
+    GR_AUTO_FREE char *before = render(&fresh.view, GR_METRICS_PROMETHEUS);
+    assert_null(strstr(before, "etcd_watch_confirmed"));
 }
 
 static void test_calls_of_other_modules_are_told_apart(void **state)
@@ -222,6 +266,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_what_became_of_releases),
+        cmocka_unit_test(test_a_rollout_under_way),
+        cmocka_unit_test(test_the_watch_is_confirmed),
         cmocka_unit_test(test_calls_of_other_modules_are_told_apart),
         cmocka_unit_test(test_state_that_changed_hands),
         cmocka_unit_test(test_histogram_is_cumulative),

@@ -1,11 +1,5 @@
 // The view as metrics: Prometheus text 0.0.4, or OpenMetrics 1.0. Pure.
-//
-// From the view's own members come build_info, module_info, requests_total,
-// requests_nested_total, state_handovers_total, state_handover_*, request_duration_seconds,
-// requests_in_flight, faults_total, rescued_total, route_weight_ratio, requests_parked,
-// dispatch_freeze_duration_seconds, connections, connections_total, refused_framing_total,
-// pinned_versions, quarantined_digests, source_up, source_held and the etcd_* ones; all others are
-// `series`.
+// docs/METRICS.md lists the families; a test holds it equal to what a running instance says.
 #pragma once
 #include "base/buf.h"
 #include "control/view.h"

@@ -414,16 +414,25 @@ static bool add_worker(cJSON *o, const struct gr_view *v)
            gr_json_add_uint(j, "loaded", v->loaded) && gr_json_add_uint(j, "pinned", v->pinned);
 }
 
+static bool add_host(cJSON *o, const struct gr_view *v)
+{
+    return add_instance_fields(o, v) && gr_json_add_text(o, "service", v->service) &&
+           gr_json_add_text(o, "instance", v->instance) && gr_json_add_text(o, "admin", v->admin) &&
+           cJSON_AddStringToObject(o, "trust", v->trust_root ? "signatures" : "digest-only") &&
+           add_source(o, v) && add_worker(o, v) &&
+           cJSON_AddBoolToObject(o, "safe_mode", v->safe_since.usec != 0);
+}
+
+cJSON *gr_view_host_to_json(const struct gr_view *v)
+{
+    cJSON *o = cJSON_CreateObject();
+    return gr_json_whole(o, o && add_host(o, v));
+}
+
 cJSON *gr_view_to_json(const struct gr_view *v)
 {
     cJSON *o = cJSON_CreateObject(), *modules = NULL, *quarantine = NULL;
-    bool ok = o && add_instance_fields(o, v) && gr_json_add_text(o, "service", v->service) &&
-              gr_json_add_text(o, "instance", v->instance) &&
-              gr_json_add_text(o, "admin", v->admin) &&
-              cJSON_AddStringToObject(o, "trust", v->trust_root ? "signatures" : "digest-only") &&
-              add_source(o, v) && add_worker(o, v) &&
-              cJSON_AddBoolToObject(o, "safe_mode", v->safe_since.usec != 0) &&
-              (modules = cJSON_AddArrayToObject(o, "modules")) &&
+    bool ok = o && add_host(o, v) && (modules = cJSON_AddArrayToObject(o, "modules")) &&
               (quarantine = cJSON_AddArrayToObject(o, "quarantine"));
     for (size_t i = 0; ok && i < v->n_modules; i++)
         ok = gr_json_push(modules, gr_view_module_to_json(&v->modules[i]));

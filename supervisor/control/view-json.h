@@ -9,9 +9,10 @@
 // Each returns a new object, caller frees; NULL: out of memory.
 cJSON *gr_view_instance_key(const struct gr_view *v); // .../instances/{instance}
 cJSON *
-gr_view_module_key(const struct gr_view_module *m); // .../instances/{instance}/modules/{module}
-cJSON *gr_view_to_json(const struct gr_view *v);    // everything: instance, source, modules with
-                                                    // counters, gauges, convictions
+gr_view_module_key(const struct gr_view_module *m);   // .../instances/{instance}/modules/{module}
+cJSON *gr_view_to_json(const struct gr_view *v);      // everything: instance, source, modules with
+                                                      // counters, gauges, convictions
+cJSON *gr_view_host_to_json(const struct gr_view *v); // of it: instance, source, gauges
 // What an operator who steered it is told: module, rollout, step, phase, message.
 cJSON *gr_view_steered_json(const struct gr_view_module *m);
 cJSON *gr_view_module_to_json(const struct gr_view_module *m); // one module with counters

@@ -1,7 +1,9 @@
 // What this host does, as one plain value: filled by the manager, rendered by the control socket,
 // /metrics and the status keys. Renderers never look behind it.
 #pragma once
+#include "base/contract.h"
 #include "control/fault-book.h"
+#include "control/tally.h"
 #include "dispatch/stats.h"
 #include "rollout/analysis-record.h"
 #include "state/journal.h"
@@ -9,6 +11,8 @@
 
 struct gr_view_version {
     bool present;
+    const struct gr_desired *release;   // borrowed; NULL: not known
+    const struct gr_contract *contract; // of the release, borrowed; NULL: not known
     char version[GR_VERSION_MAX + 1];
     char hash[GR_DIGEST_TEXT_MAX];
     char role[12];                        // "stable", "candidate", "previous"
@@ -50,6 +54,8 @@ struct gr_view_module {
     struct gr_view_version stable, candidate, previous;
     char last_good[GR_VERSION_MAX + 1];
     uint64_t bake_left_usec;
+    struct gr_wall moved; // when it entered its newest phase or step; 0: no rollout is in progress
+    const struct gr_tally *tally;            // NULL: nothing was counted
     struct gr_view_gray gray;                // of the rollout in progress; zero: none
     const struct gr_verdict_record *verdict; // of the newest rollout; NULL: none yet
     const struct gr_fault_record *fault;     // whose last fault is the module's; NULL: none
@@ -61,7 +67,7 @@ struct gr_view_count {
     char labels[256];
     double value;
 }; // `module="pay",reason="Crashed"`: built from validated names only
-// `name` without the prefix "grayling_" ("swaps_total"); type "counter" or "gauge".
+// `name` without the prefix "grayling_" ("safe_mode"); type "counter" or "gauge".
 struct gr_view_series {
     const char *name, *help, *type;
     size_t n;
@@ -98,4 +104,5 @@ struct gr_view {
     struct gr_view_series *series;
     size_t n_stations;
     const struct gr_view_station *stations;
+    const struct gr_tallies *tallies;
 };

@@ -82,14 +82,6 @@ int gr_dispatch_new(const struct gr_dispatch_options *o, struct gr_dispatch **re
     return 0;
 }
 
-struct gr_instance *gr_instance_in_slot_locked(const struct gr_dispatch *d, unsigned slot)
-{
-    struct gr_instance *i = d->instances;
-    while (i && i->slot != slot)
-        i = i->next;
-    return i;
-}
-
 static void keep_for_ever(struct gr_dispatch *d)
 {
     static _Atomic(struct gr_dispatch *) kept; // where a leak checker finds it

@@ -100,8 +100,8 @@ struct gr_dispatch {
 // Tells a waiting writer that something was left. Cheap when nobody waits.
 void gr_leave_notify(struct gr_dispatch *d); // also under the lock
 
-// --- dispatch.c --------------------------------------------------------------------------------
-// NULL: none is loaded there (any more). Under the lock.
+// --- loader.c ----------------------------------------------------------------------------------
+// Of those that are loaded there, else of those that were pinned; NULL: none. Under the lock.
 struct gr_instance *gr_instance_in_slot_locked(const struct gr_dispatch *d, unsigned slot);
 
 // --- pin.c -------------------------------------------------------------------------------------

@@ -73,3 +73,15 @@ int gr_journal_events(struct gr_journal *j, int64_t after_seq, size_t limit,
     *ret_n = n;
     return 0;
 }
+
+int gr_journal_newest_event(struct gr_journal *j, int64_t *ret, struct gr_error *e)
+{
+    GR_AUTO_STMT sqlite3_stmt *s = NULL;
+    int k = gr_journal_prepare(j, "SELECT coalesce(max(seq), 0) FROM events", &s, e);
+    if (k == 0)
+        k = gr_journal_step(j, s, "read the newest event", e);
+    if (k < 0)
+        return k;
+    *ret = sqlite3_column_int64(s, 0);
+    return 0;
+}

@@ -169,6 +169,9 @@ GR_MUST_CHECK int gr_journal_add_event(struct gr_journal *j, const struct gr_eve
 GR_MUST_CHECK int gr_journal_events(struct gr_journal *j, int64_t after_seq, size_t limit,
                                     struct gr_event_row **ret, size_t *ret_n, struct gr_error *e);
 
+// *ret is the seq of the newest event; 0: there is none.
+GR_MUST_CHECK int gr_journal_newest_event(struct gr_journal *j, int64_t *ret, struct gr_error *e);
+
 struct gr_conviction {
     struct gr_digest digest;
     struct gr_name module;

@@ -1,0 +1,204 @@
+"""The dashboard in a real browser, against a real graylingd and a real etcd; and its doors from the outside."""
+import http.client
+import json
+import re
+import shlex
+import subprocess
+
+import pytest
+
+import dashboard_browser
+from harness import BUILD, MODULES, PATIENCE, SOURCE, Traffic
+
+PAY = [MODULES / f"pay-1.{n}.0.so" for n in range(2)]
+CHARGE = "com.example.pay.PayService/Charge"
+ANALYSIS = {"error_rate": {"max_increase": 0.05}, "latency_p99": {"max_ratio": 50}, "min_requests": 20}
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    why = dashboard_browser.missing()
+    if why:
+        pytest.skip(why)
+    b = dashboard_browser.Browser()
+    yield b
+    b.quit()
+
+
+@pytest.fixture
+def browser(chromium):
+    yield chromium
+    if chromium.is_open:
+        chromium.is_open = False
+        chromium.do("close")
+
+
+def roll_out(g, weight=50, **more):
+    """pay 1.1.0 stands at a weight until somebody promotes it."""
+    steps = [{"weight": weight}, {"pause": {}}, {"weight": 100}]
+    g.want({"pay": g.document(PAY[1], strategy={"steps": steps, "bake": "300ms", "analysis": ANALYSIS}, **more)})
+    g.wait_event(lambda e: e["module"] == "pay" and e["phase"] == "Paused")
+
+
+def assert_axe(b):
+    assert b.do("axe") == []
+
+
+def test_the_list_follows_a_rollout_without_a_reload(grayling, browser):
+    g, b = grayling, browser
+    b.open(g)
+    b.text("main", "No module yet")
+    g.deploy("pay", PAY[0])
+    b.text(".card", "Healthy")
+    b.text(".weight", "100 % to 1.0.0")
+    b.do("eval", js="window.stays = true")
+    assert_axe(b)
+    with Traffic(g, CHARGE, clients=2):
+        roll_out(g)
+        b.text(".card .phase", "Paused: step 2 of 3")
+        b.text(".weight", "50 % to 1.1.0, observed")
+        b.text(".strip", "1.1.0 candidate")
+        b.text(".squares:has(.good)")
+        g.until(lambda: (g.module("pay")["verdict"] or {}).get("verdict") == "Successful")
+        r = g.module("pay")["rollout"]
+        assert g.control("/v1/modules/pay/promote", "POST", {"rollout": r["id"], "step": r["step"]})[0] == 200
+        g.wait_phase("pay", "Healthy")
+    b.text(".card .phase", "Healthy")
+    b.text(".weight", "100 % to 1.1.0")
+    assert b.do("eval", js="window.stays") is True
+    g.want({"pay": None})
+    b.text("main", "No module yet")
+    b.close()
+
+
+def test_a_module_with_all_that_is_known_of_it(grayling, browser):
+    g, b = grayling, browser
+    g.deploy("pay", PAY[0])
+    b.open(g, dark=True)
+    with Traffic(g, CHARGE, clients=2):
+        roll_out(g, actor="alice", reason=EVIL)
+        b.do("click", at=".card a")
+        b.text("h1", "pay")
+        b.text(".ladder .now[aria-current=step]", "pause until promote")
+        b.text(".ladder .done", "weight 50 %")
+        b.text(".facts", f"alice: {EVIL}")
+        b.text(".chart:has(canvas)", "Error share")
+        b.text(".chart:has(canvas)", "p99 latency")
+        b.text(".decision", "candidate 0.00 %, stable 0.00 %; difference")
+        b.text(".card", "com.example.pay.PayService 1.1.0 (Charge, Refund)")
+        b.text(".card", f"file://{g.incoming}/pay-1.1.0.so")
+        b.text(".card", g.module("pay")["candidate"]["hash"])
+        assert_axe(b)
+        b.do("open", url=f"http://127.0.0.1:{g.admin}/#/modules/pay", width=360, height=740)
+        b.text(".chart canvas")
+        b.text(".events", "pay 1.1.0")
+        assert b.do("eval", js="document.documentElement.scrollWidth") == 360
+        assert_axe(b)
+        g.until(lambda: (g.module("pay")["verdict"] or {}).get("verdict") == "Successful")
+        line = b.do("eval", js="[...document.querySelectorAll('.commands code')].map(c => c.textContent).find(t => t.includes('--full'))")
+        assert line.startswith("grayctl promote pay --full --rollout ")
+        r = subprocess.run([BUILD / "grayctl", "--control", g.run / "control.sock", *shlex.split(line)[1:]], capture_output=True, text=True)
+        assert r.returncode == 0, r
+        g.wait_phase("pay", "Healthy")
+    b.text("#main .phase", "Healthy")
+    b.text("#history ~ .events", "1.0.0 → 1.1.0 Healthy")
+    b.close()
+
+
+def focus(b):
+    return b.do("eval", js="`${document.activeElement.tagName} ${document.activeElement.textContent}`")
+
+
+def test_everything_by_keyboard(grayling, browser):
+    g, b = grayling, browser
+    g.deploy("pay", PAY[0])
+    b.open(g)
+    b.text(".card", "Healthy")
+    b.press("Tab")
+    assert focus(b) == "A Skip to the content"
+    b.press("Enter", "Tab")
+    assert focus(b) == "A pay"
+    b.press("Enter")
+    b.text("h1", "pay")
+    assert focus(b) == "H1 pay"
+    b.press("Tab")
+    assert focus(b) == "BUTTON Copy"
+    b.press("Enter")
+    b.text("[role=status]", "Cop")
+    b.press("Escape")
+    b.text("h1", "Modules")
+    assert focus(b) == "H1 Modules"
+    b.close()
+
+
+def get(g, path, **headers):
+    c = http.client.HTTPConnection("127.0.0.1", g.admin, timeout=PATIENCE)
+    c.putrequest("GET", path, skip_host="Host" in headers)
+    for name, value in headers.items():
+        c.putheader(name.replace("_", "-"), value)
+    c.endheaders()
+    return c.getresponse()
+
+
+def told(stream):
+    """Server-sent events as (id, name, data)."""
+    one = {}
+    for line in stream:
+        line = line.decode().rstrip("\n")
+        if line.partition(": ")[0] in ("id", "event", "data"):
+            name, _, value = line.partition(": ")
+            one[name] = value
+        elif not line and one.get("data"):
+            yield int(one.get("id", 0)), one["event"], json.loads(one["data"])
+            one = {}
+
+
+def test_the_stream_goes_on_where_it_was_left(make):
+    g = make().start()
+    g.deploy("pay", PAY[0])
+    seen = []
+    with get(g, "/v1/stream") as stream:
+        assert stream.headers["content-type"] == "text/event-stream" and stream.headers["cache-control"] == "no-store"
+        for id, name, data in told(stream):
+            seen += [(id, data)] if name == "event" else []
+            if name == "module":
+                break
+    assert data["module"] == "pay" and data["stable"]["contract"]["provides"][0]["name"] == "com.example.pay.PayService"
+    assert [d["message"] for _, d in seen] == [e["message"] for e in g.events()]
+    with get(g, "/v1/stream", Last_Event_ID=str(seen[2][0])) as again:
+        assert next(told(again))[0] == seen[3][0]
+        g.want({"pay": None})
+        for _, name, data in told(again):
+            if name == "host" and data["modules"] == []:
+                break
+    streams = [get(g, "/v1/stream") for _ in range(16)]
+    assert [s.status for s in streams].count(200) >= 15, "one of those before may not be known to be closed yet"
+    full = get(g, "/v1/stream")
+    assert full.status == 503 and "watch this host already" in json.load(full)["message"]
+    for s in streams:
+        s.close()
+    assert g.stop() == 0
+
+
+def test_a_foreign_name_is_not_answered(make):
+    g = make(sets=["Admin.AllowHosts=grayling.example"]).start()
+    for path in ("/", "/dashboard/main.js", "/v1/status", "/v1/stream"):
+        r = get(g, path, Host="evil.example")
+        assert r.status == 403 and "AllowHosts" in json.load(r)["message"]
+    assert get(g, "/metrics", Host="web-07.example:9464").status == 200
+    page = get(g, "/", Host="Grayling.example:9464")
+    assert page.status == 200 and page.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in page.headers["content-security-policy"]
+    files = re.findall(r'"(/dashboard/[^"]+)"', page.read().decode())
+    assert len(files) > 3 and all(get(g, f).status == 200 for f in files)
+    assert get(g, "/dashboard/secret").status == 404
+
+
+def test_what_is_vendored_is_what_npm_has(chromium, tmp_path):
+    vendor = SOURCE / "supervisor/dashboard/vendor"
+    r = subprocess.run([vendor / "update", tmp_path], capture_output=True, text=True)
+    if r.returncode:
+        pytest.skip(f"npm is not reachable: {r.stderr[-200:]}")
+    assert {f.name: f.read_bytes() for f in tmp_path.iterdir()} == {f: (vendor / f).read_bytes() for f in (
+        "uPlot.iife.min.js", "uPlot.min.css", "uPlot-LICENSE.txt")}
