@@ -106,7 +106,7 @@ struct gr_blame gr_crew_culprit(struct gr_hosted *h, const struct gr_worker_deat
     struct gr_evidence ev;
     struct gr_in_call calls[GR_THREADS_MAX];
     bool evident = gr_stats_evidence(s, &ev);
-    bool foreign = d->by_signal && (d->status == SIGKILL || d->status == SIGTERM);
+    bool foreign = gr_worker_was_killed(d);
     size_t n = foreign && !evident ? 0 : gr_stats_in_calls(s, calls, GR_COUNT(calls));
     struct gr_blame b = blame_slot(h, evident ? ev.slot : -1);
     const char *method = evident ? ev.method : "", *request = evident ? ev.request_id : "";

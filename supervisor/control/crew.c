@@ -104,6 +104,7 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
 {
     struct gr_hosted *h = u;
     struct gr_manager *m = h->manager;
+    GR_INSTANT("worker.died");
     bool expected = h->state == GR_HOSTED_DRAINING;
     bool was_active = m->active == h;
     if (expected && was_active && m->stopping) // else the next supervisor does not know
@@ -229,6 +230,7 @@ static void drain(struct gr_hosted *h)
 {
     if (h->limit)
         return;
+    GR_INSTANT("worker.retire");
     cJSON *m = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "drain");
     gr_json_add_uint(m, "limit_usec", DRAIN_USEC);

@@ -357,7 +357,10 @@ static int start(struct gr_instance *i, const struct gr_load *l, const struct gr
         return gr_error_set(e, r, GR_REASON_LOAD_FAILED, "%s could not be loaded: %s", l->path,
                             strerror(-r));
     r = init_instance(i, l, e);
-    return r < 0 ? r : self_test_instance(i, e);
+    if (r == 0)
+        r = self_test_instance(i, e);
+    GR_INSTANT("load.initialised");
+    return r;
 }
 
 // The process's number, not "self": a debugger looks the path up in its own process.
