@@ -405,7 +405,8 @@ struct gr_arm_sample gr_hosted_arm(struct gr_hosted *h, int slot)
     gr_stats_read(gr_worker_stats(h->worker), (unsigned)slot, &c);
     return (struct gr_arm_sample){.requests = gr_counters_total(&c),
                                   .errors = gr_counters_server_errors(&c),
-                                  .crashes = c.faults,
+                                  // a call that was given up is no crash: the worker tells of it
+                                  .crashes = c.faults - c.faults_by[GR_FAULT_TIMEOUT],
                                   .latency = c.latency};
 }
 
