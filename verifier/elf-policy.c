@@ -245,6 +245,26 @@ int gr_elf_policy_read(const struct gr_elf_facts *f, const struct gr_elf_host *h
     return 0;
 }
 
+// What a process of its own cannot have. In a process of its own a module calls nobody, and nothing
+// of it can be mapped by the version after it.
+static int judge_isolation(const struct gr_contract *c, struct gr_error *e)
+{
+    if (!c->isolation_process)
+        return 0;
+    if (c->has_state)
+        return gr_error_set(e, -ENOEXEC, GR_REASON_CONTRACT_INCOMPATIBLE,
+                            "the contract declares `state` and `isolation: process`, and state is "
+                            "not handed over between processes; take `state` out, or run it with "
+                            "`isolation: worker`");
+    if (c->n_requires > 0)
+        return gr_error_set(e, -ENOEXEC, GR_REASON_CONTRACT_INCOMPATIBLE,
+                            "the contract requires %s and declares `isolation: process`, and a "
+                            "module in a process of its own cannot call others; name it under "
+                            "`optional`, or run it with `isolation: worker`",
+                            c->requires[0].interface);
+    return 0;
+}
+
 bool gr_contract_policy_admits(const struct gr_contract *c, const struct gr_name *module,
                                const struct gr_version *version, struct gr_error *verdict)
 {
@@ -265,5 +285,5 @@ bool gr_contract_policy_admits(const struct gr_contract *c, const struct gr_name
                      c->module.s, c->version.text);
         return false;
     }
-    return true;
+    return judge_isolation(c, verdict) == 0;
 }

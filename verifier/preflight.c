@@ -171,6 +171,7 @@ static int on_child(sd_event_source *s, int fd, uint32_t revents, void *userdata
     if (waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG) < 0 || si.si_pid == 0)
         return 0;
     p->reaped = true;
+    GR_INSTANT("preflight.verdict");
     sd_event_source_set_enabled(s, SD_EVENT_OFF);
     sd_event_source_set_enabled(p->deadline, SD_EVENT_OFF);
     while (read_some(p, p->verdict_fd) > 0)

@@ -1,5 +1,6 @@
 // What the store has already: hashed again through one descriptor before every load, and copied
 // under another name for a process that has it mapped. Never asks a source, never runs a byte.
+#include "base/fault.h"
 #include "base/limits.h"
 #include "verifier/verified.h"
 #include "verifier/verifier-internal.h"
@@ -87,6 +88,7 @@ int gr_verified_reopen(struct gr_verifier *v, const struct gr_name *module,
     struct gr_store_key k = {.module = module, .version = version, .digest = digest};
     GR_CLEANUP(gr_bytes_freep) struct gr_bytes *b = NULL;
     int fd = -1;
+    GR_INSTANT("store.reopen");
     int r = open_stored(v, &k, &fd, &b, e);
     return r < 0 ? r : judge(v, &k, b, fd, v->sealed, ret, e);
 }

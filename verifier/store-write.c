@@ -101,7 +101,9 @@ static int hash(struct gr_store_write *w)
                                          .done = on_hashed,
                                          .userdata = w};
     struct gr_attempt_options with = o;
-    int r = gr_store_get(w->o.store, &w->o.key, &w->fd);
+    int r = GR_FAULT("store.hash");
+    if (r == 0)
+        r = gr_store_get(w->o.store, &w->o.key, &w->fd);
     if (r < 0)
         return r;
     int fd = fcntl(w->fd, F_DUPFD_CLOEXEC, 3);

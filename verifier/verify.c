@@ -181,6 +181,7 @@ static void store(struct gr_verification *v);
 static void on_written(void *userdata, int fd, const struct gr_error *why)
 {
     struct gr_verification *v = userdata;
+    GR_INSTANT("store.written");
     gr_store_write_free(gr_steal(v->writing));
     if (fd < 0) {
         struct gr_error e = *why;
@@ -228,7 +229,12 @@ static void proceed(struct gr_verification *v)
     struct gr_store_key k = key(v);
     if (!enter_station(v, GR_VERIFY_CHECK))
         return;
-    int r = gr_examine(v->bytes, &k, &v->examined, &e);
+    int r = GR_FAULT("verify.examine");
+    if (r < 0)
+        gr_error_set_retryable(&e, r, GR_REASON_INTERNAL, "its bytes could not be read: %s",
+                               strerror(-r));
+    else
+        r = gr_examine(v->bytes, &k, &v->examined, &e);
     if (r == 0) {
         if (!enter_station(v, GR_VERIFY_STORE))
             return;

@@ -9,6 +9,7 @@
 // probe on the same endpoint every few seconds finds peers that are frozen (no answer) and members
 // that are stale (the watch did not tell).
 #include "base/clock.h"
+#include "base/fault.h"
 #include "watchers/backoff.h"
 #include "watchers/etcd-entry.h"
 #include "watchers/etcd-read.h"
@@ -199,8 +200,12 @@ static void open_watch(struct etcd_source *s)
                                          .userdata = s};
     struct gr_error e = {0};
     s->state = OPENING;
-    if (gr_etcd_watch_open(s->base.event, s->client, prefix_of(s), s->processed + 1,
-                           s->floor.cluster_id, &cb, &s->watch, &e) < 0)
+    int r = GR_FAULT("watch.open");
+    if (r < 0)
+        gr_error_set_retryable(&e, r, GR_REASON_SOURCE_UNREACHABLE,
+                               "The watch could not be opened: %s.", strerror(-r));
+    if (r < 0 || gr_etcd_watch_open(s->base.event, s->client, prefix_of(s), s->processed + 1,
+                                    s->floor.cluster_id, &cb, &s->watch, &e) < 0)
         lose(s, &e);
 }
 
@@ -249,7 +254,11 @@ static void begin_read(struct etcd_source *s, enum gr_resync cause)
     // What the watch told of is read as it was told: a newer state may hold deletions whose
     // revision nobody knows yet.
     int64_t at = cause == GR_RESYNC_EVENT ? s->told : 0;
-    if (gr_etcd_read_start(s->client, &s->follows, at, &cb, &s->read, &e) < 0)
+    int r = GR_FAULT("watch.read");
+    if (r < 0)
+        gr_error_set_retryable(&e, r, GR_REASON_SOURCE_UNREACHABLE,
+                               "The keys could not be read: %s.", strerror(-r));
+    if (r < 0 || gr_etcd_read_start(s->client, &s->follows, at, &cb, &s->read, &e) < 0)
         lose(s, &e);
 }
 

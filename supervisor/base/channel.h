@@ -40,9 +40,12 @@
 //                       "candidate":{"version","digest","slot","rollout"}}...]}
 //         + fds [listener..., harm budgets]
 // Worker to supervisor, unasked:
-//   {"type":"fault","instance":SLOT,"kind":"signal|abort|assert|exit","signal":"SIGSEGV"|"",
+//   {"type":"fault","instance":SLOT,"apart":N,"kind":"signal|abort|assert|exit|timeout","signal":"SIGSEGV"|"",
 //    "address":"0x0","detail":"exit(3)","interface","method","request_id",
 //    "frames":["pay-1.2.0-….so+0x12f"...],"build_id"}
+//       apart is the process of its own in which it happened; 0: the worker, which is replaced then
+//   {"type":"process","instance":SLOT,"pid":N}  an isolated version has this process; 0: none now
+//   {"type":"unfit","why"}                      the worker is to be replaced
 //   {"type":"breaker","instance":SLOT,"state":"open|closed","faults":N,"left_usec":N}
 //   {"type":"harm","rollout":N,"module"}       the last bad answer of a budget was given
 // SLOT is the index of the version in the statistics segment, chosen by the supervisor, unique

@@ -97,7 +97,7 @@ static void the_trace_names_every_passage(void **state)
     unlink(path);
     assert_true(n > 0);
     text[n] = '\0';
-    assert_string_equal(text, "a\nb\na\nb\na\n");
+    assert_string_equal(text, "a\nb\na\nb\na\nhit:a\n");
 }
 
 int main(int argc, char **argv)

@@ -93,6 +93,8 @@ int gr_fault_point(const char *name)
         struct armed *a = &armed[i];
         if (strcmp(a->name, name) != 0 || atomic_fetch_add(&a->passed, 1) + 1 != a->at)
             continue;
+        if (trace_fd >= 0)
+            dprintf(trace_fd, "hit:%s\n", name);
         if (a->crash)
             abort();
         if (a->error == 0)

@@ -35,8 +35,19 @@
 #define GR_THREADS_MAX 64                  // dispatch threads
 #define GR_CALL_DEPTH_MAX 8                // module to module
 #define GR_RING_SLOTS_MAX GR_THREADS_MAX   // calls at once into one isolated process
-#define GR_FAULT_RECORDS_MAX 64            // versions whose faults are remembered
-#define GR_BREAKER_FAULTS_MAX 16           // that one may ask for before a breaker opens
+#define GR_RING_HELD_MAX 8                 // of them: responses that wait for slow clients
+#define GR_CALL_TIMEOUT_DEFAULT_USEC (30ull * 1000000) // of a method without a deadline
+#define GR_CALL_GRACE_DEFAULT_USEC (5ull * 1000000)    // ... on top of either, then it is given up
+#define GR_ISOLATED_INIT_USEC 9000000ull    // load+init there; less than GR_INIT_USEC_MAX
+#define GR_ISOLATED_END_USEC 2000000ull     // destroy() there
+#define GR_ISOLATED_STEADY_USEC 60000000ull // it lived so long: its next death is the first again
+#define GR_ISOLATED_LATE_USEC 1000000ull    // before the process after a call that never returned
+#define GR_ISOLATED_BACKOFF_USEC 100000ull  // before the process after the second death; doubles
+#define GR_ISOLATED_BACKOFF_USEC_MAX 30000000ull
+#define GR_ISOLATED_FILES_MAX 1024            // descriptors of one isolated process
+#define GR_ISOLATED_MEMORY_BYTES (4ull << 30) // ... and private memory that it can write
+#define GR_FAULT_RECORDS_MAX 64               // versions whose faults are remembered
+#define GR_BREAKER_FAULTS_MAX 16              // that one may ask for before a breaker opens
 #define GR_BREAKER_FAULTS_DEFAULT 3
 #define GR_BREAKER_WINDOW_USEC_DEFAULT (60ull * 1000000)
 #define GR_BREAKER_BACKOFF_USEC_DEFAULT (5ull * 1000000)

@@ -127,6 +127,16 @@ static void say_faults(const cJSON *m, char *buf, size_t cap)
     }
 }
 
+static void say_process(const cJSON *m, char *buf, size_t cap)
+{
+    if (strcmp(gr_output_text(m, "stable.isolation"), "process") != 0)
+        return;
+    if (number(m, "stable.pid") > 0)
+        snprintf(buf, cap, "its own, %.0f", number(m, "stable.pid"));
+    else
+        snprintf(buf, cap, "its own, which is being started anew");
+}
+
 static void say_breaker(const cJSON *m, char *buf, size_t cap)
 {
     const char *state = gr_output_text(m, "stable.breaker.state");
@@ -176,11 +186,11 @@ void gr_explain_add_shown(cJSON *module)
         const char *name;
         void (*say)(const cJSON *o, char *buf, size_t cap);
         bool of_module;
-    } lines[] = {{"step", say_step, false},         {"weight", say_weight, false},
-                 {"pause", say_pause, false},       {"one_way", say_door, false},
-                 {"intent", say_intent, true},      {"faults", say_faults, true},
-                 {"breaker", say_breaker, true},    {"fault", say_fault, true},
-                 {"backtrace", say_backtrace, true}};
+    } lines[] = {{"step", say_step, false},    {"weight", say_weight, false},
+                 {"pause", say_pause, false},  {"one_way", say_door, false},
+                 {"intent", say_intent, true}, {"process", say_process, true},
+                 {"faults", say_faults, true}, {"breaker", say_breaker, true},
+                 {"fault", say_fault, true},   {"backtrace", say_backtrace, true}};
     for (size_t i = 0; shown && i < GR_COUNT(lines); i++) {
         char text[1024] = "";
         lines[i].say(lines[i].of_module ? module : r, text, sizeof text);

@@ -127,6 +127,7 @@ static void print_fields(struct gr_cli *cli, cJSON *module)
         {"Stable hash", "stable.hash", GR_CELL_TEXT, false},
         {"Requests", "stable.requests", GR_CELL_TEXT, false},
         {"Errors", "stable.errors", GR_CELL_TEXT, false},
+        {"Process", "shown.process", GR_CELL_TEXT, false},
         {"Faults", "shown.faults", GR_CELL_TEXT, false},
         {"Breaker", "shown.breaker", GR_CELL_TEXT, false},
         {"Last fault", "shown.fault", GR_CELL_TEXT, false},

@@ -42,7 +42,9 @@ void gr_crew_on_fault(struct gr_hosted *h, const cJSON *msg)
 {
     struct gr_manager *m = h->manager;
     uint64_t slot = 0;
+    uint64_t apart = 0; // the process of its own in which it happened
     char how[256];
+    (void)!gr_json_uint(msg, "", "apart", GR_JSON_OPTIONAL, 0, INT32_MAX, &apart, NULL);
     if (gr_json_uint(msg, "", "instance", GR_JSON_REQUIRED, 0, GR_INSTANCES_MAX - 1, &slot, NULL) <
             0 ||
         !h->held[slot].version[0])
@@ -56,10 +58,12 @@ void gr_crew_on_fault(struct gr_hosted *h, const cJSON *msg)
     else
         snprintf(how, sizeof how, "%s", n->detail);
     gr_error_set(
-        &e, -EFAULT, GR_REASON_CRASHED,
-        "%s %s faulted in %s: %s, code at %s, request %s; expected it to return. %s", module,
-        version, n->method, how, n->n_frames ? n->frames[0] : "?", n->request_id,
-        !b.r ? "The worker is replaced, since its memory is not trusted any more"
+        &e, -EFAULT, strcmp(n->kind, "timeout") == 0 ? GR_REASON_CALL_TIMEOUT : GR_REASON_CRASHED,
+        "%s %s faulted in %s: %s%s%s, request %s; expected it to return. %s", module, version,
+        *n->method ? n->method : "no call", how, n->n_frames ? ", code at " : "",
+        n->n_frames ? n->frames[0] : "", *n->request_id ? n->request_id : "none",
+        !b.r ? apart ? "Its process is started anew, and the worker goes on"
+                     : "The worker is replaced, since its memory is not trusted any more"
         : gr_member_reconfigures(&gr_rollout_row(b.r)->members[b.member])
             ? "The configuration before is put in force and this one is quarantined for this "
               "digest: publish a mended configuration"
@@ -67,8 +71,8 @@ void gr_crew_on_fault(struct gr_hosted *h, const cJSON *msg)
               "mended build");
     gr_manager_tell_fault(m, GR_MSG_FAULT, module, version, b.r ? gr_rollout_row(b.r)->id : 0, n,
                           e.message);
-    bool first = !h->tainted;
-    h->tainted = true;
+    bool first = !h->tainted && !apart;
+    h->tainted |= !apart;
     if (b.r)
         gr_rollout_fail(b.r, b.member, &e);
     if (first)
@@ -106,7 +110,7 @@ struct gr_blame gr_crew_culprit(struct gr_hosted *h, const struct gr_worker_deat
     struct gr_evidence ev;
     struct gr_in_call calls[GR_THREADS_MAX];
     bool evident = gr_stats_evidence(s, &ev);
-    bool foreign = d->by_signal && (d->status == SIGKILL || d->status == SIGTERM);
+    bool foreign = gr_worker_was_killed(d);
     size_t n = foreign && !evident ? 0 : gr_stats_in_calls(s, calls, GR_COUNT(calls));
     struct gr_blame b = blame_slot(h, evident ? ev.slot : -1);
     const char *method = evident ? ev.method : "", *request = evident ? ev.request_id : "";

@@ -1,5 +1,6 @@
 // Builds a worker: loads what the committed table names and the candidates of open rollouts, sets
 // its table, lets it serve, and takes over from the one before.
+#include "base/fault.h"
 #include "base/log.h"
 #include "control/manager-internal.h"
 #include "state/resolve.h"
@@ -252,6 +253,7 @@ static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
 {
     struct gr_hosted *h = u;
     struct gr_manager *m = h->manager;
+    GR_INSTANT("worker.serving");
     if (h->state == GR_HOSTED_DRAINING) // not wanted any more, though it came up
         return;
     if (!reply) {
@@ -289,6 +291,7 @@ static void on_serving(void *u, const cJSON *reply, const struct gr_error *e)
 static void on_table_set(void *u, const cJSON *reply, const struct gr_error *e)
 {
     struct gr_hosted *h = u;
+    GR_INSTANT("worker.table-set");
     if (!reply) {
         if (e->code != -ECONNRESET)
             gr_worker_kill(h->worker);
@@ -405,6 +408,7 @@ void gr_crew_build(void *u, struct gr_worker *w)
     (void)w;
     struct gr_hosted *h = u;
     struct gr_manager *m = h->manager;
+    GR_INSTANT("worker.greeted");
     if (h->state == GR_HOSTED_DRAINING) // it drains, or is dead, before it was given anything
         return;
     h->loading = 1; // guards against an answer before all are asked

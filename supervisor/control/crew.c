@@ -17,6 +17,16 @@
 // --- faults and deaths
 // ----------------------------------------------------------------------------
 
+// It serves, but not what may come.
+static void on_unfit(struct gr_hosted *h, const cJSON *msg)
+{
+    const char *why = "";
+    (void)!gr_json_string(msg, "", "why", GR_JSON_OPTIONAL, &why, NULL);
+    gr_log(GR_LOG_WARNING, "worker %d: %s", gr_worker_pid(h->worker), why);
+    if (h->state == GR_HOSTED_SERVING)
+        gr_manager_replace_worker(h->manager, "it asked for it");
+}
+
 static void on_event(void *u, struct gr_worker *w, const cJSON *msg)
 {
     (void)w;
@@ -29,6 +39,10 @@ static void on_event(void *u, struct gr_worker *w, const cJSON *msg)
         gr_crew_on_breaker(h, msg);
     else if (strcmp(type, "harm") == 0)
         gr_manager_on_harm(h->manager, msg);
+    else if (strcmp(type, "process") == 0)
+        gr_hosted_on_process(h, msg);
+    else if (strcmp(type, "unfit") == 0)
+        on_unfit(h, msg);
 }
 
 // A worker that ends again and again while it is built: the candidates are what can be left out.
@@ -104,6 +118,7 @@ static void on_died(void *u, struct gr_worker *w, const struct gr_worker_death *
 {
     struct gr_hosted *h = u;
     struct gr_manager *m = h->manager;
+    GR_INSTANT("worker.died");
     bool expected = h->state == GR_HOSTED_DRAINING;
     bool was_active = m->active == h;
     if (expected && was_active && m->stopping) // else the next supervisor does not know
@@ -229,6 +244,7 @@ static void drain(struct gr_hosted *h)
 {
     if (h->limit)
         return;
+    GR_INSTANT("worker.retire");
     cJSON *m = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "type", "drain");
     gr_json_add_uint(m, "limit_usec", DRAIN_USEC);

@@ -200,3 +200,15 @@ void gr_hosted_unload(struct gr_hosted *h, int slot)
         free(l);
     }
 }
+
+void gr_hosted_on_process(struct gr_hosted *h, const cJSON *msg)
+{
+    uint64_t slot, pid;
+    if (gr_json_uint(msg, "", "instance", GR_JSON_REQUIRED, 0, GR_INSTANCES_MAX - 1, &slot, NULL) <
+            0 ||
+        gr_json_uint(msg, "", "pid", GR_JSON_REQUIRED, 0, INT32_MAX, &pid, NULL) < 0)
+        return;
+    h->held[slot].isolated = true;
+    h->held[slot].pid = (int)pid;
+    gr_manager_changed(h->manager);
+}

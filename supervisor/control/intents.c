@@ -3,6 +3,7 @@
 // still fits, by the rollout and the step that it names. So an intent that is met again after a
 // start that came between effect and journal is refused, and nothing happens twice.
 #include "control/intents.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -83,6 +84,7 @@ static void answer(struct gr_intents *in, struct gr_intent_row *row, const struc
                    const struct gr_error *why)
 {
     struct gr_error e = {0};
+    GR_INSTANT("intent.obeyed");
     row->at = gr_wall_now();
     row->applied = !why;
     snprintf(row->verb, sizeof row->verb, "%s", o ? gr_order_verb_name(o->verb) : "");
@@ -96,6 +98,7 @@ static void answer(struct gr_intents *in, struct gr_intent_row *row, const struc
     if (gr_journal_put_intent(in->journal, row, &e) < 0)
         gr_log(GR_LOG_WARNING, "the result of %s's intent could not be journaled: %s",
                row->module.s, e.message);
+    GR_INSTANT("intent.journaled");
     keep(in, row);
     in->ops.answered(in->ops.userdata, row, o);
 }
@@ -114,6 +117,7 @@ static bool take_one(struct gr_intents *in, const struct gr_snapshot *s, const s
         answer(in, &row, NULL, &e);
         return false;
     }
+    GR_INSTANT("intent.read");
     int k = in->ops.obey(in->ops.userdata, &en->module, en->mod_revision, &o, in->late, &e);
     if (k == -EAGAIN)
         return true;

@@ -1,5 +1,6 @@
 // Owns the opening of listening sockets.
 #include "control/listeners.h"
+#include "base/fault.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -106,8 +107,10 @@ int gr_listener_open_one(const char *address, int *ret_fd, char **ret_real_addre
                          struct gr_error *e)
 {
     int fd GR_AUTO_CLOSE = -1;
-    int k =
-        strncmp(address, "unix:", 5) == 0 ? open_unix(address + 5, &fd) : open_tcp(address, &fd);
+    int k = GR_FAULT("listen.open");
+    if (k == 0)
+        k = strncmp(address, "unix:", 5) == 0 ? open_unix(address + 5, &fd)
+                                              : open_tcp(address, &fd);
     if (k == 0)
         k = gr_listener_describe(fd, ret_real_address);
     if (k < 0)

@@ -41,6 +41,8 @@ struct gr_hosted { // a worker and what it holds
         unsigned copy;
         struct gr_name module;
         char version[GR_VERSION_MAX + 1], build_id[81];
+        bool isolated;        // it has processes of its own
+        int pid;              // ... just now this one; 0: none
     } held[GR_INSTANCES_MAX]; // what a used slot has mapped
     size_t loading;           // answers outstanding while it is built
     struct gr_mono spawned;
@@ -344,6 +346,8 @@ typedef void (*gr_loaded)(void *userdata, int slot, const struct gr_error *e);
 int gr_hosted_load(struct gr_hosted *h, const struct gr_verified *v, const char *config,
                    const struct gr_set *set, gr_loaded done, void *userdata, struct gr_error *e);
 void gr_hosted_unload(struct gr_hosted *h, int slot);
+// The worker tells of the process of an isolated version, or that it has none any more.
+void gr_hosted_on_process(struct gr_hosted *h, const cJSON *msg);
 
 // crew-build.c
 void gr_crew_build(void *hosted, struct gr_worker *w); // it said hello

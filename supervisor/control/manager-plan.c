@@ -1,5 +1,6 @@
 // Owns the step from a snapshot to rollouts: asks for the plans, gives each an id that the journal
 // does not know, refuses or begins each for itself.
+#include "base/fault.h"
 #include "base/log.h"
 #include "control/manager-internal.h"
 #include <errno.h>
@@ -98,9 +99,15 @@ int gr_manager_begin(struct gr_manager *m, const struct gr_plan *p, uint64_t sal
                                       "rollout %" PRId64 " is not taken up: %d are in progress, "
                                       "which is the limit; write its keys again later",
                                       p->rollout, GR_ROLLOUTS_MAX);
-    int k = gr_rollout_new(&m->env, p, salt, &r, e);
+    int k = GR_FAULT("plan.begin");
+    if (k < 0)
+        return gr_error_set_retryable(e, k, GR_REASON_INTERNAL,
+                                      "rollout %" PRId64 " could not begin: %s", p->rollout,
+                                      strerror(-k));
+    k = gr_rollout_new(&m->env, p, salt, &r, e);
     if (k < 0)
         return k;
+    GR_INSTANT("plan.begun");
     m->rollouts[m->n_rollouts++] = r;
     m->ops.changed(m, r);
     return 0;

@@ -1,5 +1,6 @@
 // Owns which rollouts are in progress: their order, their recovery after a start, and what they say
 // of themselves. What they do to the worker is in manager-ops.c.
+#include "base/fault.h"
 #include "base/log.h"
 #include "control/manager-internal.h"
 #include "state/blame.h"
@@ -74,11 +75,13 @@ void gr_manager_convict(struct gr_manager *m, const struct gr_rollout_member *me
     snprintf(c.version, sizeof c.version, "%s", mem->to->version.text);
     snprintf(c.evidence, sizeof c.evidence, "%s", mem->message);
     snprintf(c.instance, sizeof c.instance, "%s", m->config->instance.s);
+    GR_INSTANT("quarantine.before-convict");
     if (gr_journal_convict(m->journal, &c, &e) < 0)
         gr_log(GR_LOG_ERROR, "the quarantine of %s %s could not be journaled: %s", mem->module.s,
                c.version, e.message);
     if (gr_journal_forget_tries(m->journal, &c.digest, 1, &e) < 0)
         gr_log(GR_LOG_WARNING, "%s", e.message);
+    GR_INSTANT("quarantine.convicted");
     gr_manager_reload_convictions(m);
     gr_quarantine_touch(m->quarantine);
     gr_manager_tell(m, GR_MSG_QUARANTINED, GR_LOG_WARNING, mem->module.s, c.version, rollout, NULL,
@@ -349,6 +352,27 @@ void gr_manager_adopt_told(struct gr_manager *m, const struct gr_rollout_row *ro
     }
 }
 
+static bool is_convicted(const struct gr_manager *m, const struct gr_digest *d)
+{
+    for (size_t i = 0; i < m->n_convictions; i++)
+        if (gr_digest_equal(&m->convictions[i].digest, d))
+            return true;
+    return false;
+}
+
+// The way back is journaled before the conviction: where the supervisor died in between, the row
+// tells who is guilty, and of what.
+static void convict_as_journaled(struct gr_manager *m, const struct gr_rollout_row *row)
+{
+    struct gr_digest accused;
+    for (size_t i = 0; i < row->n; i++) {
+        const struct gr_rollout_member *mem = &row->members[i];
+        if (mem->to && gr_rollout_convicts(mem->reason) && gr_member_accused(mem, &accused) == 0 &&
+            !is_convicted(m, &accused))
+            gr_manager_convict(m, mem, row->id);
+    }
+}
+
 static void recover_one(struct gr_manager *m, struct gr_rollout_row *row)
 {
     struct gr_rollout *r = NULL;
@@ -362,8 +386,10 @@ static void recover_one(struct gr_manager *m, struct gr_rollout_row *row)
             return;
         m->rollouts[m->n_rollouts++] = r;
         gr_manager_adopt_told(m, gr_rollout_row(r));
-        if (phase == GR_PHASE_ROLLING_BACK)
+        if (phase == GR_PHASE_ROLLING_BACK) {
+            convict_as_journaled(m, gr_rollout_row(r));
             gr_rollout_restore_without_worker(r, SIZE_MAX, NULL);
+        }
         if (convicted) {
             gr_start_take_back(m, r);
             return;

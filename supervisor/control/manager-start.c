@@ -85,7 +85,7 @@ void gr_start_begin(struct gr_manager *m)
     if (k < 0)
         gr_log(GR_LOG_WARNING, "that this start began could not be journaled: %s",
                e.message[0] ? e.message : strerror(-k));
-    (void)!GR_FAULT("start.begun");
+    GR_INSTANT("start.begun");
 }
 
 // --- who answers for it
@@ -187,7 +187,7 @@ void gr_start_worker_died(struct gr_hosted *h, const struct gr_worker_death *d, 
 {
     struct gr_manager *m = h->manager;
     struct gr_evidence ev;
-    bool foreign = d->by_signal && (d->status == SIGKILL || d->status == SIGTERM);
+    bool foreign = gr_worker_was_killed(d);
     bool evident = gr_stats_evidence(gr_worker_stats(h->worker), &ev) && ev.slot >= 0 &&
                    ev.slot < GR_INSTANCES_MAX;
     const struct gr_digest *only = evident ? &h->held[ev.slot].digest : NULL;
@@ -237,9 +237,9 @@ static void mark(struct gr_manager *m, enum gr_start_state state)
 static void become_stable(struct gr_manager *m)
 {
     if (!m->start.stable) {
-        (void)!GR_FAULT("start.before-stable");
+        GR_INSTANT("start.before-stable");
         mark(m, GR_START_STABLE);
-        (void)!GR_FAULT("start.stable");
+        GR_INSTANT("start.stable");
     }
     m->start.stable = true;
     forgive(m);
@@ -272,6 +272,7 @@ void gr_start_worker_lost(struct gr_manager *m)
 
 void gr_start_end(struct gr_manager *m)
 {
+    GR_INSTANT("start.ending");
     m->start.timer = sd_event_source_disable_unref(m->start.timer);
     mark(m, GR_START_ENDED);
     m->start.number = 0;

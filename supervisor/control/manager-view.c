@@ -45,6 +45,8 @@ static void fill_version(const struct gr_manager *m, struct memory *mem, const s
         ret->counters = &mem->counters[mem->n_counters++];
         gr_stats_read(gr_worker_stats(h->worker), (unsigned)slot, ret->counters);
         fill_breaker(m, h, slot, ret);
+        ret->isolated = h->held[slot].isolated;
+        ret->pid = h->held[slot].pid;
     }
 }
 

@@ -1,5 +1,6 @@
 // Owns the wiring of graylingd: opens what it needs in order, turns snapshots into wishes, and
 // tells what happened.
+#include "base/fault.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "control/manager-internal.h"
@@ -118,6 +119,7 @@ void gr_manager_changed(struct gr_manager *m)
         gr_control_notify(m->control);
     if (m->active && !m->ready_told && !m->stopping) {
         m->ready_told = true;
+        GR_INSTANT("start.ready");
         sd_notify(0, "READY=1");
     }
     sd_notifyf(0, "STATUS=%zu modules in force, %zu rollouts in progress, source %s", m->table.n,
@@ -210,6 +212,7 @@ static void on_snapshot(void *u, const struct gr_snapshot *s)
 {
     struct gr_manager *m = u;
     struct gr_wishes w;
+    GR_INSTANT("watch.snapshot");
     if (wishes_of(s, &w) < 0) {
         gr_log(GR_LOG_ERROR, "out of memory: revision %" PRId64 " is not taken up", s->revision);
         return;
@@ -220,6 +223,7 @@ static void on_snapshot(void *u, const struct gr_snapshot *s)
     forgive_what_is_in_force(m);
     gr_manager_plan(m);
     gr_intents_look_again(m->intents);
+    GR_INSTANT("plan.made");
     const struct gr_floor floor = {.cluster_id = s->cluster_id, .revision = s->revision};
     struct gr_error e = {0};
     if (gr_journal_set_floor(m->journal, &floor, &e) < 0)
@@ -334,7 +338,9 @@ static struct gr_verifier_config verifier_config(const struct gr_config *c, cons
 static int open_state(struct gr_manager *m, struct gr_error *e)
 {
     const struct gr_config *c = m->config;
-    int k = gr_fs_mkdir_all(c->state_dir, 0755);
+    int k = GR_FAULT("state.open");
+    if (k == 0)
+        k = gr_fs_mkdir_all(c->state_dir, 0755);
     if (k == 0)
         k = gr_fs_mkdir_all(c->runtime_dir, 0755);
     if (k < 0)
@@ -463,7 +469,11 @@ void gr_manager_reload(struct gr_manager *m)
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, gr_mono_now().usec);
     struct gr_config *fresh GR_CLEANUP(gr_config_freep) = NULL;
     struct gr_error e = {0};
-    int k = gr_config_load(m->config_path, m->sets, m->n_sets, &fresh, &e);
+    int k = GR_FAULT("config.reload");
+    if (k < 0)
+        gr_error_set(&e, k, GR_REASON_INTERNAL, "it could not be read: %s", strerror(-k));
+    else
+        k = gr_config_load(m->config_path, m->sets, m->n_sets, &fresh, &e);
     char store[4096];
     snprintf(store, sizeof store, "%s/store", m->config->state_dir);
     if (k == 0) {
@@ -483,6 +493,7 @@ void gr_manager_replace_worker(struct gr_manager *m, const char *why)
 {
     snprintf(m->replace_why, sizeof m->replace_why, "%s", why);
     m->replace_wanted = true;
+    GR_INSTANT("worker.replace");
     gr_manager_advance(m);
 }
 
@@ -491,6 +502,7 @@ void gr_manager_stop(struct gr_manager *m)
     if (m->stopping)
         return;
     m->stopping = true;
+    GR_INSTANT("stop.begun");
     gr_start_end(m);
     sd_notify(0, "STOPPING=1");
     gr_manager_tell(m, GR_MSG_STOPPING, GR_LOG_INFO, NULL, NULL, 0, NULL, GR_REASON_NONE,

@@ -2,6 +2,7 @@
 #include "control/orphan.h"
 #include "base/channel.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include <dirent.h>
@@ -51,7 +52,9 @@ static int listen_at(const char *path)
 
 int gr_orphan_listen(const char *path)
 {
-    int fd = listen_at(path);
+    int fd = GR_FAULT("orphan.listen");
+    if (fd == 0)
+        fd = listen_at(path);
     if (fd < 0)
         gr_log(GR_LOG_WARNING,
                "a later supervisor will not find the worker that is started now: cannot listen on "
@@ -63,7 +66,9 @@ int gr_orphan_listen(const char *path)
 static int meet(const char *path)
 {
     struct sockaddr_un un;
-    int k = make_address(path, &un);
+    int k = GR_FAULT("orphan.meet");
+    if (k == 0)
+        k = make_address(path, &un);
     if (k < 0)
         return k;
     int fd GR_AUTO_CLOSE = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -167,6 +172,7 @@ static int adopt(const struct gr_config *c, const char *path, struct gr_mono unt
            "worker %d of the supervisor before is still there; %zu listening sockets were taken "
            "over from it",
            (int)pid, listeners->n - before);
+    GR_INSTANT("orphan.adopted");
     *ret = (struct gr_orphan){.channel = gr_steal_fd(&fd), .pid = (int)pid};
     snprintf(ret->path, sizeof ret->path, "%s", path);
     return 0;
@@ -198,7 +204,9 @@ static void release(struct gr_orphan *orphan)
     cJSON_AddStringToObject(m, "type", "drain");
     cJSON_AddNumberToObject(m, "id", 2);
     gr_json_add_uint(m, "limit_usec", DRAIN_USEC);
-    int k = gr_channel_send(orphan->channel, m, NULL, 0);
+    int k = GR_FAULT("orphan.release");
+    if (k == 0)
+        k = gr_channel_send(orphan->channel, m, NULL, 0);
     if (k < 0)
         gr_log(GR_LOG_WARNING, "the orphaned worker %d could not be told to drain: %s", orphan->pid,
                strerror(-k));

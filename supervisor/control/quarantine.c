@@ -1,6 +1,7 @@
 // See quarantine.h. The journal is the truth for this host; a key of etcd is taken up when it is
 // newer than what the journal says of that digest, and written when it is older.
 #include "control/quarantine.h"
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "control/view-json.h"
@@ -246,6 +247,7 @@ static void look_later(struct gr_quarantine *q)
 static void on_written(void *u, const struct gr_etcd_result *r)
 {
     struct gr_quarantine *q = u;
+    GR_INSTANT("quarantine.written");
     q->call = NULL;
     if (r->error.reason != GR_REASON_NONE)
         try_later(q, r->error.message);
@@ -267,7 +269,10 @@ static void write_key(struct gr_quarantine *q, const struct gr_digest *d, cJSON 
     const struct gr_etcd_compare compare = {gr_bytes_text(key), k ? k->revision : 0};
     const struct gr_etcd_op op = {
         .kind = GR_ETCD_OP_PUT, .key = gr_bytes_text(key), .value = gr_bytes_text(value)};
-    if (gr_etcd_txn(q->etcd, &compare, 1, &op, 1, on_written, q, &q->call, &e) < 0)
+    int r = GR_FAULT("quarantine.write");
+    if (r < 0)
+        try_later(q, strerror(-r));
+    else if (gr_etcd_txn(q->etcd, &compare, 1, &op, 1, on_written, q, &q->call, &e) < 0)
         try_later(q, e.message);
 }
 

@@ -1,6 +1,7 @@
 // Owns the leased status keys in etcd: renders the view, compares with what was written last,
 // writes the difference one after the other.
 #include "control/status-writer.h"
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "control/view-json.h"
@@ -104,6 +105,7 @@ static void on_written(void *u, const struct gr_etcd_result *r)
 {
     struct gr_status_writer *w = u;
     char *key GR_AUTO_FREE = gr_steal(w->in_flight);
+    GR_INSTANT("status.written");
     w->call = NULL;
     if (r->error.reason == GR_REASON_NONE) {
         pump(w);
@@ -137,7 +139,7 @@ static void pump(struct gr_status_writer *w)
         k->dirty = false;
         char *key = strdup(k->key);
         struct gr_error e = {0};
-        int r = key ? 0 : -ENOMEM;
+        int r = key ? GR_FAULT("status.write") : -ENOMEM;
         if (r == 0 && k->value)
             r = gr_etcd_put(w->etcd, gr_bytes_text(key), gr_bytes_text(k->value), lease, on_written,
                             w, &w->call, &e);

@@ -81,6 +81,8 @@ static bool add_version(cJSON *o, const char *name, const struct gr_view_version
     if (ok && counters)
         ok = cJSON_AddStringToObject(j, "role", v->role) &&
              cJSON_AddBoolToObject(j, "loaded", v->slot >= 0) &&
+             cJSON_AddStringToObject(j, "isolation", v->isolated ? "process" : "worker") &&
+             (!v->isolated || cJSON_AddNumberToObject(j, "pid", v->pid)) &&
              (!v->counters || add_counters(j, v->counters)) && add_faults(j, v);
     return ok;
 }

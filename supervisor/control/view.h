@@ -18,6 +18,8 @@ struct gr_view_version {
     char role[12];                        // "stable", "candidate", "previous"
     unsigned permyriad;                   // share of traffic
     int slot;                             // statistics slot, -1: not loaded
+    bool isolated;                        // it runs in a process of its own ...
+    int pid;                              // ... just now this one; 0: none
     struct gr_counters *counters;         // NULL: not loaded
     const struct gr_fault_record *faults; // in all workers; NULL: none
     enum gr_breaker_state breaker;

@@ -151,6 +151,11 @@ static void drain_channel(struct gr_worker *w)
     }
 }
 
+bool gr_worker_was_killed(const struct gr_worker_death *d)
+{
+    return d->by_signal && (d->status == SIGKILL || d->status == SIGTERM);
+}
+
 // A plain, level-triggered source on the pidfd. An event loop's child source is armed for one shot,
 // and the pidfd was seen to become readable a moment before waitid() has anything to tell: that
 // shot is lost, and the worker's death would never be heard of.
@@ -164,12 +169,17 @@ static int on_child(sd_event_source *s, int fd, uint32_t events, void *u)
     w->reaped = true;
     drain_channel(w);
     w->channel_source = sd_event_source_disable_unref(w->channel_source);
+    struct gr_worker_death d = {.by_signal = si.si_code != CLD_EXITED, .status = si.si_status};
     struct gr_error e = {0};
-    gr_error_set_retryable(&e, -ECONNRESET, GR_REASON_CRASHED, "worker %d ended while it was asked",
-                           w->child.pid);
+    if (gr_worker_was_killed(&d)) // which convicts nobody, however often it happens
+        gr_error_set_retryable(&e, -ECONNRESET, GR_REASON_INTERNAL,
+                               "worker %d was killed from outside (SIG%s) while it was asked",
+                               w->child.pid, sigabbrev_np(d.status));
+    else
+        gr_error_set_retryable(&e, -ECONNRESET, GR_REASON_CRASHED,
+                               "worker %d ended while it was asked", w->child.pid);
     while (w->requests)
         request_finish(w->requests, NULL, &e);
-    struct gr_worker_death d = {.by_signal = si.si_code != CLD_EXITED, .status = si.si_status};
     w->cb.died(w->cb.userdata, w, &d);
     return 0;
 }

@@ -17,6 +17,8 @@ struct gr_worker_death {
     bool by_signal;
     int status; // exit status or signal number
 };
+// Nothing in it ended it: an operator, the kernel out of memory, a test.
+bool gr_worker_was_killed(const struct gr_worker_death *d);
 struct gr_worker_callbacks {
     void (*hello)(void *userdata, struct gr_worker *w); // it can take requests
     void (*event)(void *userdata, struct gr_worker *w, const cJSON *message); // unasked

@@ -14,6 +14,17 @@ struct gr_answer *gr_answer_copy(struct grayling_bytes payload)
     return a;
 }
 
+struct gr_answer *gr_answer_place(struct grayling_bytes payload, void *room)
+{
+    struct gr_answer *a = malloc(sizeof(*a));
+    if (!a)
+        return NULL;
+    *a = (struct gr_answer){.data = room, .size = payload.size};
+    if (payload.size)
+        memmove(room, payload.data, payload.size);
+    return a;
+}
+
 struct gr_answer *gr_answer_take(struct grayling_bytes payload, grayling_release_fn release,
                                  void *owner, struct gr_held *held)
 {

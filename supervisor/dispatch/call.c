@@ -59,6 +59,17 @@ static void note_fault(struct grayling_call *c, struct gr_stats_row *row)
                              });
 }
 
+// A call that another process was to answer. false: nobody did.
+static __attribute__((noinline)) bool end_away(struct grayling_call *c, struct gr_stats_row *row)
+{
+    enum gr_fault_kind kind = c->end == GR_END_LATE ? GR_FAULT_TIMEOUT : c->end_kind;
+    if (c->end_counts)
+        gr_stats_raise(&row->faults[kind], 1);
+    if (c->end == GR_END_HERE && c->probe)
+        gr_breakers_probe_ended(c->instance, now_nsec() / 1000);
+    return c->end != GR_END_LOST;
+}
+
 static void forget_passed(struct grayling_call *c)
 {
     c->passed = 0;
@@ -77,6 +88,8 @@ static bool run(struct grayling_call *c, uint64_t start_nsec, int32_t *ret_code)
     if (!sound) {
         note_fault(c, row);
         gr_breakers_fault(c->instance, c->probe, now_nsec() / 1000);
+    } else if (__builtin_expect(c->instance->away != NULL, 0)) {
+        sound = end_away(c, row);
     } else if (__builtin_expect(c->probe, 0)) {
         gr_breakers_probe_ended(c->instance, now_nsec() / 1000);
     }
@@ -115,7 +128,7 @@ struct attempt {
     struct grayling_request request;
     const struct gr_route *route;
     uint64_t start_nsec;
-    bool refused; // by the breaker of the version that was asked last: nothing ran
+    bool refused; // nothing of the version that was asked last ran
 };
 
 // An open breaker stands in for the version. false: it does not.
@@ -134,7 +147,23 @@ static __attribute__((noinline)) bool refuse_broken(struct attempt *a, struct gr
     return true;
 }
 
-// Lets one version answer. false: it faulted, or its breaker refused.
+// Its process has ended and the next one does not serve yet.
+static __attribute__((noinline)) bool refuse_absent(struct attempt *a, struct gr_instance *by,
+                                                    struct gr_served *ret)
+{
+    struct gr_thread *t = a->call.thread;
+    if (gr_away_present(by->away))
+        return false;
+    a->refused = true;
+    ret->code = GRAYLING_UNAVAILABLE;
+    if (!t->shadow)
+        gr_stats_code(&t->dispatch->stats->seg->rows[by->slot][t->row], GRAYLING_UNAVAILABLE,
+                      a->call.depth > 0);
+    say(a->call.message, "the module's process is being started anew, try again");
+    return true;
+}
+
+// Lets one version answer. false: it faulted, its breaker refused, or it has no process.
 static inline bool answer_by(struct attempt *a, struct gr_instance *by, uint16_t method,
                              struct gr_served *ret)
 {
@@ -143,6 +172,8 @@ static inline bool answer_by(struct attempt *a, struct gr_instance *by, uint16_t
     a->request.method = method;
     a->call.probe = a->refused = false;
     ret->by = by;
+    if (__builtin_expect(by->away != NULL, 0) && refuse_absent(a, by, ret))
+        return false;
     if (__builtin_expect(!gr_breakers_closed(by), 0) && refuse_broken(a, by, ret))
         return false;
     ret->ran = true;
@@ -352,7 +383,9 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
     a.request.deadline_usec = earlier_deadline(
         request->deadline_usec, candidate ? route->candidate_deadline_usec : route->deadline_usec,
         start / 1000);
-    if (a.request.deadline_usec != 0 && start / 1000 >= a.request.deadline_usec) {
+    // Who asks through a ring has judged that already, and may ask late all the same.
+    if (a.request.deadline_usec != 0 && start / 1000 >= a.request.deadline_usec &&
+        !(depth == 0 && t->room)) {
         say(message, "the deadline had passed before the call began");
         if (kept)
             gr_harm_give_back(member->harm);

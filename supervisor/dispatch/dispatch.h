@@ -16,6 +16,7 @@
 #include "dispatch/harm.h"
 #include "dispatch/stats.h"
 #include <grayling/module.h>
+#include <sys/types.h>
 
 struct gr_dispatch; // the table, its gates, its threads
 struct gr_instance; // one loaded, initialised module version
@@ -27,6 +28,7 @@ struct gr_fault { // a contained fault of a call, given to on_fault on the fault
     enum gr_fault_kind kind;
     int signal; // 0: of another kind
     uint64_t address;
+    pid_t pid;            // of the process of its own in which it happened; 0: in this one
     const char *detail;   // the assertion that failed, or what was called; "" for a signal
     const char *build_id; // hex, of the object that the frames are in; "" none
     const char *interface_name, *method_name, *request_id;
@@ -43,6 +45,9 @@ struct gr_dispatch_options {
     void (*on_breaker)(void *userdata, unsigned slot, enum gr_breaker_state state, unsigned recent,
                        uint64_t left_usec);
     struct gr_breaker_policy breaker; // zeroed: none ever opens
+    // A call into a process of its own is overdue when it has run for longer than its deadline, or
+    // without one for call_timeout_usec (0: for ever), and for call_grace_usec on top.
+    uint64_t call_timeout_usec, call_grace_usec;
     // The last bad answer of a harm budget was given, on the thread that gave it. No decision of
     // this table sends anybody to a candidate of that rollout any more.
     void (*on_harm)(void *userdata, const struct gr_harm *harm);
@@ -74,6 +79,10 @@ struct gr_load {
     const struct grayling_peer *peers;
     size_t n_peers;
 };
+// Reads the contract of the file behind l->fd, of which nothing is mapped. Fails: NotAModule,
+// LoadFailed.
+GR_MUST_CHECK int gr_load_contract(const struct gr_load *l, struct gr_contract **ret,
+                                   struct gr_error *e);
 // dlopen(NOW|LOCAL), compare identity, read the contract from the mapped note, init(), self_test().
 // Blocks; for a loader thread that is not in a call. Fails: LoadFailed, NotAModule,
 // AbiIncompatible, ContractIncompatible, InitFailed, SelfTestFailed; nothing stays behind

@@ -80,14 +80,23 @@ static int32_t may_answer(const struct grayling_call *call, struct grayling_byte
 static int32_t host_respond(struct grayling_call *call, struct grayling_bytes payload)
 {
     int32_t code = may_answer(call, payload);
-    if (code == GRAYLING_OK && !(call->answer = gr_answer_copy(payload)))
-        code = GRAYLING_RESOURCE_EXHAUSTED;
-    return code;
+    if (code != GRAYLING_OK)
+        return code;
+    call->answer = call->thread->room && call->depth == 0
+                       ? gr_answer_place(payload, call->thread->room)
+                       : gr_answer_copy(payload);
+    return call->answer ? GRAYLING_OK : GRAYLING_RESOURCE_EXHAUSTED;
 }
 
 static int32_t host_respond_take(struct grayling_call *call, struct grayling_bytes payload,
                                  grayling_release_fn release, void *owner)
 {
+    if (call->thread->room && call->depth == 0) {
+        int32_t placed = host_respond(call, payload);
+        if (placed == GRAYLING_OK && release)
+            release(owner, payload.data, payload.size);
+        return placed;
+    }
     int32_t code = may_answer(call, payload);
     struct gr_held *held = &call->instance->held[call->thread->index];
     if (code == GRAYLING_OK && !(call->answer = gr_answer_take(payload, release, owner, held)))

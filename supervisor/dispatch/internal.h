@@ -26,6 +26,7 @@ struct gr_thread { // one calling thread's seat
     // Of the request that the outermost call answers, for all calls that it makes (cohort.c).
     const struct grayling_request *request;
     bool shadow; // the outermost call is a shadow's (shadow.c)
+    void *room;  // where the outermost call's answer is put; NULL: where there is room
     // A version that failed where only the whole request can be answered again; NULL outside.
     struct gr_instance *broken;
     unsigned broken_batch;           // the batch that it came with; GR_BATCH_NONE: a candidate
@@ -38,9 +39,12 @@ struct gr_held { // responses of one version that point into its memory, counted
     _Alignas(64) _Atomic uint64_t n;
 };
 
+struct gr_away;
+
 struct gr_instance {
     const struct grayling_module *block;
     void *self;
+    struct gr_away *away; // it runs in a process of its own; NULL: in this one
     struct gr_contract *contract;
     struct gr_stats_breaker *breaker; // of the slot
     unsigned slot;
@@ -221,6 +225,19 @@ GR_MUST_CHECK int gr_image_read(void *handle, const char *path, struct gr_image 
 GR_MUST_CHECK int gr_image_same_file(uint64_t address, int fd, const char *path,
                                      struct gr_error *e);
 
+// --- loader.c ----------------------------------------------------------------------------------
+// Makes a version known whose code is elsewhere: calls go to `block` with `away`. Takes `contract`
+// and `away` on success. Fails: -EINVAL, -ENOMEM.
+GR_MUST_CHECK int gr_instance_adopt(struct gr_dispatch *d, const struct gr_load *l,
+                                    struct gr_contract *contract,
+                                    const struct grayling_module *block, struct gr_away *away,
+                                    struct gr_instance **ret, struct gr_error *e);
+
+// --- away.c ------------------------------------------------------------------------------------
+// There is a process that calls can go to.
+bool gr_away_present(struct gr_away *a);
+void gr_away_free(struct gr_away *a); // NULL is nothing
+
 // --- host.c ------------------------------------------------------------------------------------
 void gr_host_init(struct gr_instance *i);
 
@@ -248,12 +265,20 @@ struct gr_answer { // one response's bytes, copied or taken over
 };
 // NULL: out of memory.
 struct gr_answer *gr_answer_copy(struct grayling_bytes payload);
+// Copies to `room`, which stays the caller's.
+struct gr_answer *gr_answer_place(struct grayling_bytes payload, void *room);
 struct gr_answer *gr_answer_take(struct grayling_bytes payload, grayling_release_fn release,
                                  void *owner, struct gr_held *held);
 // Gives the bytes back and unpins; may be the last thing that an unload waits for. NULL is nothing.
 void gr_answer_free(struct gr_dispatch *d, struct gr_answer *a);
 
 // --- call.c ------------------------------------------------------------------------------------
+enum gr_end {    // of a call into another process
+    GR_END_HERE, // answered
+    GR_END_LATE, // not by its deadline
+    GR_END_LOST, // the process ended meanwhile
+};
+
 struct grayling_call { // one version at work on one request
     struct gr_thread *thread;
     const struct gr_record *record; // whose reach bounds what it may call
@@ -261,6 +286,10 @@ struct grayling_call { // one version at work on one request
     const struct grayling_request *request;
     unsigned depth;
     bool probe; // of the instance's breaker
+    // Only of instances that are away, which set them.
+    bool end_counts; // the version's fault is counted with this call
+    enum gr_end end;
+    enum gr_fault_kind end_kind;
     struct gr_answer *answer;
     struct gr_answer *kept; // of callees: valid until handle() returns
     char *message;          // GR_SENTENCE_BYTES of them; "": it has said nothing

@@ -19,6 +19,7 @@ static void free_record(struct gr_instance *i)
 {
     if (!i)
         return;
+    gr_away_free(i->away);
     gr_memory_let_all_go(i);
     gr_contract_free(i->contract);
     gr_closep(&i->sealed_fd);
@@ -357,7 +358,10 @@ static int start(struct gr_instance *i, const struct gr_load *l, const struct gr
         return gr_error_set(e, r, GR_REASON_LOAD_FAILED, "%s could not be loaded: %s", l->path,
                             strerror(-r));
     r = init_instance(i, l, e);
-    return r < 0 ? r : self_test_instance(i, e);
+    if (r == 0)
+        r = self_test_instance(i, e);
+    GR_INSTANT("load.initialised");
+    return r;
 }
 
 // The process's number, not "self": a debugger looks the path up in its own process.
@@ -437,6 +441,31 @@ int gr_instance_load(struct gr_dispatch *d, const struct gr_load *l, struct gr_i
     return 0;
 }
 
+int gr_instance_adopt(struct gr_dispatch *d, const struct gr_load *l, struct gr_contract *contract,
+                      const struct grayling_module *block, struct gr_away *away,
+                      struct gr_instance **ret, struct gr_error *e)
+{
+    struct gr_load elsewhere = *l;
+    elsewhere.sealed = false;
+    struct gr_instance *i = l->slot < GR_INSTANCES_MAX ? new_record(d, &elsewhere) : NULL;
+    if (!i)
+        return gr_error_set_retryable(e, l->slot < GR_INSTANCES_MAX ? -ENOMEM : -EINVAL,
+                                      GR_REASON_LOAD_FAILED,
+                                      "asked to load %s into slot %u, but memory ran out or there "
+                                      "is no such slot",
+                                      l->path, l->slot);
+    i->contract = contract;
+    i->block = block;
+    i->self = i->away = away;
+    snprintf(i->build_id, sizeof(i->build_id), "%s", l->build_id ? l->build_id : "");
+    i->module_len = strlen(contract->module.s);
+    i->version_len = strlen(contract->version.text);
+    name_methods(i);
+    remember(i);
+    *ret = i;
+    return 0;
+}
+
 const struct gr_contract *gr_instance_contract(const struct gr_instance *i)
 {
     return i->contract;
@@ -493,6 +522,8 @@ int gr_instance_unload(struct gr_dispatch *d, struct gr_instance *i, uint64_t bu
         return -EINVAL;
     struct gr_mono deadline = {gr_mono_now().usec + budget_usec};
     if (atomic_load(&i->faulted) || gr_drain(d, still_used, i, deadline) < 0) {
+        if (i->away) // what is elsewhere can be ended
+            destroy_instance(i);
         pin_for_ever(i);
         return -EBUSY;
     }

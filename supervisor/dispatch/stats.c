@@ -259,10 +259,8 @@ void gr_stats_read(const struct gr_stats *s, unsigned slot, struct gr_counters *
 const char *gr_fault_kind_name(enum gr_fault_kind kind)
 {
     static const char *const names[GR_FAULT_KINDS] = {
-        [GR_FAULT_SIGNAL] = "signal",
-        [GR_FAULT_ABORT] = "abort",
-        [GR_FAULT_ASSERT] = "assert",
-        [GR_FAULT_EXIT] = "exit",
+        [GR_FAULT_SIGNAL] = "signal", [GR_FAULT_ABORT] = "abort",     [GR_FAULT_ASSERT] = "assert",
+        [GR_FAULT_EXIT] = "exit",     [GR_FAULT_TIMEOUT] = "timeout",
     };
     return kind < GR_FAULT_KINDS ? names[kind] : "?";
 }

@@ -27,19 +27,21 @@ uint64_t gr_histogram_upper_nsec(unsigned bucket); // largest value of the bucke
 // Smallest upper bound under which at least q (0..1) of the counts lie; 0 when empty.
 uint64_t gr_histogram_quantile_nsec(const struct gr_histogram *h, double q);
 
-#define GR_CODES 17  // gRPC status codes 0..16
-enum gr_fault_kind { // how a call ended that did not return
-    GR_FAULT_SIGNAL, // SIGSEGV, SIGBUS, SIGFPE, SIGILL in the module's own text
-    GR_FAULT_ABORT,  // it called abort()
-    GR_FAULT_ASSERT, // an assertion of it failed
-    GR_FAULT_EXIT,   // it called exit() or one of its kin, or pthread_exit()
+#define GR_CODES 17   // gRPC status codes 0..16
+enum gr_fault_kind {  // how a call ended that did not return
+    GR_FAULT_SIGNAL,  // SIGSEGV, SIGBUS, SIGFPE, SIGILL in the module's own text
+    GR_FAULT_ABORT,   // it called abort()
+    GR_FAULT_ASSERT,  // an assertion of it failed
+    GR_FAULT_EXIT,    // it called exit() or one of its kin, or pthread_exit()
+    GR_FAULT_TIMEOUT, // it ran past its deadline
     GR_FAULT_KINDS,
 };
-const char *gr_fault_kind_name(enum gr_fault_kind kind); // "signal", "abort", "assert", "exit"
-struct gr_shadow_counters {  // copies of real requests, which count nowhere else
-    uint64_t same, diverged; // run and compared with stable's answer
-    uint64_t errors;         // of these: a server's error, or a fault
-    uint64_t dropped;        // not run, or not compared: no room, too late, a gate was closed
+const char *
+gr_fault_kind_name(enum gr_fault_kind kind); // "signal", "abort", "assert", "exit", "timeout"
+struct gr_shadow_counters {                  // copies of real requests, which count nowhere else
+    uint64_t same, diverged;                 // run and compared with stable's answer
+    uint64_t errors;                         // of these: a server's error, or a fault
+    uint64_t dropped; // not run, or not compared: no room, too late, a gate was closed
     uint64_t noise_same, noise_diverged; // stable, compared with its own first answer
 };
 struct gr_counters { // sums over threads of one version (slot); monotonic while the slot is bound

@@ -253,6 +253,7 @@ int gr_dispatch_swap(struct gr_dispatch *d, const struct gr_change *changes, siz
         next = NULL; // in force now
     gr_transfer_free(transfer);
     end_swap(d);
+    GR_INSTANT("swap.done");
     return r;
 }
 

@@ -162,10 +162,8 @@ static int examine(struct gr_transfer *t, struct passed *s, struct gr_error *e)
     return r < 0 ? refuse_hook(e, r, s->pass, "export_state", why) : 0;
 }
 
-static int injected(const char *point, const struct gr_pass *p, struct gr_error *e)
+static int injected(int r, const struct gr_pass *p, struct gr_error *e)
 {
-    int r = GR_FAULT(point);
-    (void)point;
     return r < 0 ? refuse(e, r, p, "an injected fault stopped it", "try again") : 0;
 }
 
@@ -174,13 +172,13 @@ static int take_over(struct gr_transfer *t, struct passed *s, struct gr_error *e
     const struct gr_pass *p = s->pass;
     int r = examine(t, s, e);
     if (r == 0)
-        r = injected("handover.import", p, e);
+        r = injected(GR_FAULT("handover.import"), p, e);
     if (r < 0)
         return r;
     if (!announce(t, "import_state", p->to))
         return -ETIMEDOUT;
     r = run_hook(t, p->to, "import_state", call_import, s, e);
-    return r < 0 ? r : injected("handover.imported", p, e);
+    return r < 0 ? r : injected(GR_FAULT("handover.imported"), p, e);
 }
 
 static int pass_on(struct gr_transfer *t, struct gr_error *e)
@@ -190,7 +188,7 @@ static int pass_on(struct gr_transfer *t, struct gr_error *e)
                        .given = {.struct_size = sizeof(s.given),
                                  .schema = (uint32_t)p->from->contract->state_schema,
                                  .memory = -1}};
-    int r = injected("handover.export", p, e);
+    int r = injected(GR_FAULT("handover.export"), p, e);
     if (r < 0)
         return r;
     if (!announce(t, "export_state", NULL))

@@ -1,5 +1,6 @@
 // The way back: what fails a rollout, and how what was in force before comes back. Needs no disk,
 // no network and no analysis.
+#include "base/fault.h"
 #include "base/log.h"
 #include "rollout/rollout-internal.h"
 #include <errno.h>
@@ -9,7 +10,7 @@
 
 // What an operator must never see served again by accident: a version that misbehaved under
 // traffic.
-static bool is_a_conviction(enum gr_reason reason)
+bool gr_rollout_convicts(enum gr_reason reason)
 {
     return reason == GR_REASON_CRASHED || reason == GR_REASON_CALL_TIMEOUT ||
            reason == GR_REASON_ERROR_RATE_REGRESSED || reason == GR_REASON_LATENCY_REGRESSED ||
@@ -20,14 +21,14 @@ static bool is_a_conviction(enum gr_reason reason)
 static bool waits_for_a_person(const struct gr_rollout *r, enum gr_reason reason)
 {
     return gr_rollout_is_stepping(r) && r->ladder->on_failure == GR_ON_FAILURE_PAUSE &&
-           is_a_conviction(reason) && reason != GR_REASON_CRASHED &&
+           gr_rollout_convicts(reason) && reason != GR_REASON_CRASHED &&
            reason != GR_REASON_CALL_TIMEOUT && gr_rollout_now(r).usec < r->deadline.usec &&
            !(r->asks && r->ask == GR_ASK_FORWARD);
 }
 
 static void convict(struct gr_rollout *r, size_t member, enum gr_reason reason)
 {
-    if (member < r->row.n && r->row.members[member].to && is_a_conviction(reason))
+    if (member < r->row.n && r->row.members[member].to && gr_rollout_convicts(reason))
         r->env.ops->convict(r->env.ops->userdata, r, member);
 }
 
@@ -43,7 +44,8 @@ static int send_back(struct gr_rollout *r)
     r->back_again.usec = 0;
     r->asks++;
     r->ask = GR_ASK_BACK;
-    return r->env.ops->swap(r->env.ops->userdata, r, GR_BACK);
+    int k = GR_FAULT("rollout.before-back");
+    return k < 0 ? k : r->env.ops->swap(r->env.ops->userdata, r, GR_BACK);
 }
 
 static void check_sent(struct gr_rollout *r, int k)
@@ -77,12 +79,14 @@ static void go_back(struct gr_rollout *r, enum gr_rollout_event ev, enum gr_roll
 void gr_rollout_restored(struct gr_rollout *r)
 {
     enum gr_phase next = GR_PHASE_ROLLED_BACK;
+    GR_INSTANT("back.answered");
     (void)!gr_transition(r->row.phase, r->restored_as, &next);
     struct gr_rollout_row as = gr_rollout_row_as(r, next);
     struct gr_error e = {0};
     if (r->row.gray.swapped && r->env.ops->commit(r->env.ops->userdata, r, GR_BACK, &as, &e) < 0)
         gr_log(GR_LOG_ERROR, "rollout %" PRId64 ": went back, but the journal did not take it: %s",
                r->row.id, e.message);
+    GR_INSTANT("back.committed");
     r->env.ops->release(r->env.ops->userdata, r, GR_BACK);
     gr_rollout_drop_candidates(r);
     gr_rollout_end(r, r->restored_as);

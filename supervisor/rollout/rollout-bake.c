@@ -1,5 +1,6 @@
 // The bake: the swap's commit, the time that the version before stays warm, and the end.
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "rollout/rollout-internal.h"
 #include <inttypes.h>
@@ -76,12 +77,14 @@ static void tell_numbers(struct gr_rollout *r)
 
 void gr_rollout_bake_over(struct gr_rollout *r)
 {
+    GR_INSTANT("bake.over");
     tell_numbers(r);
     struct gr_rollout_row as = gr_rollout_row_as(r, GR_PHASE_HEALTHY);
     struct gr_error e = {0};
     if (r->env.ops->commit(r->env.ops->userdata, r, GR_SETTLE, &as, &e) < 0)
         gr_log(GR_LOG_ERROR, "rollout %" PRId64 ": baked, but the journal did not take it: %s",
                r->row.id, e.message);
+    GR_INSTANT("bake.committed");
     r->env.ops->release(r->env.ops->userdata, r, GR_SETTLE);
     gr_rollout_end(r, GR_ROLLOUT_BAKED);
 }

@@ -41,6 +41,7 @@ static void on_verified(void *u, struct gr_verified *v, const struct gr_error *e
         gr_rollout_fail(r, m->index, e);
         return;
     }
+    GR_INSTANT("verify.done");
     m->verified = v;
     m->fetched = true;
     gr_rollout_set_contract(r, m->index, gr_verified_contract(v));
@@ -131,7 +132,9 @@ static void stage_next(struct gr_rollout *r)
     }
     size_t i = r->order[r->n_staged++];
     r->staging = 1;
-    int k = r->env.ops->stage(r->env.ops->userdata, r, i, r->members[i].verified);
+    int k = GR_FAULT("stage.ask");
+    if (k == 0)
+        k = r->env.ops->stage(r->env.ops->userdata, r, i, r->members[i].verified);
     if (k < 0) {
         struct gr_error e = {0};
         gr_error_set(&e, k, GR_REASON_LOAD_FAILED, "%s %s could not be given to the worker: %s",
@@ -153,6 +156,7 @@ void gr_rollout_try_stage(struct gr_rollout *r)
 void gr_rollout_staged(struct gr_rollout *r, size_t member, int slot, const struct gr_error *why)
 {
     r->staging = 0;
+    GR_INSTANT("stage.answered");
     bool open = r->row.phase == GR_PHASE_VERIFYING || r->row.phase == GR_PHASE_STAGED;
     if (slot >= 0 && !open) { // the rollout ended meanwhile
         r->env.ops->unstage(r->env.ops->userdata, slot);
@@ -212,7 +216,7 @@ static void swap_answered(struct gr_rollout *r, const struct gr_error *why)
         gr_rollout_fail(r, r->row.n, why);
         return;
     }
-    (void)!GR_FAULT("rollout.after-swap");
+    GR_INSTANT("rollout.after-swap");
     gr_rollout_begin_bake(r);
 }
 
@@ -228,6 +232,7 @@ static void route_answered(struct gr_rollout *r, const struct gr_error *why)
         gr_rollout_fail(r, r->row.n, why);
         return;
     }
+    GR_INSTANT("route.answered");
     gr_rollout_begin_share(r);
     if (r->row.gray.hold == GR_HOLD_FAILURE)
         r->env.ops->noted(r->env.ops->userdata, r, GR_MSG_STEP,

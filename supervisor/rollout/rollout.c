@@ -124,8 +124,10 @@ void gr_rollout_drop_candidates(struct gr_rollout *r)
 void gr_rollout_end(struct gr_rollout *r, enum gr_rollout_event ev)
 {
     r->awaiting = false;
+    GR_INSTANT("rollout.ending");
     if (gr_rollout_set_phase(r, ev) < 0)
         return;
+    GR_INSTANT("rollout.ended");
     r->env.ops->ended(r->env.ops->userdata, r);
 }
 

@@ -132,6 +132,9 @@ struct gr_rollout_left {
 };
 struct gr_rollout_left gr_rollout_left(const struct gr_rollout *r);
 
+// Whether a version that failed so is quarantined: it misbehaved under traffic.
+bool gr_rollout_convicts(enum gr_reason reason);
+
 // What happens to it.
 void gr_rollout_begin(struct gr_rollout *r);  // nothing older is in the way
 void gr_rollout_settle(struct gr_rollout *r); // what it asks for is in force already

@@ -3,6 +3,7 @@
 // commit the copy follows; at each opening the two are compared, and what the database lost comes
 // back from here. A doubt is decided to the careful side: a digest is convicted when either says
 // so.
+#include "base/fault.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "state/journal-internal.h"
@@ -131,7 +132,7 @@ void gr_journal_follow(struct gr_journal *j)
     GR_CLEANUP(copy_done) struct gr_journal_copy c = {0};
     GR_AUTO_BUF struct gr_buf b = GR_BUF(COPY_BYTES_MAX);
     char mark[GR_DIGEST_TEXT_MAX];
-    if (read_database(j, &c, NULL) < 0)
+    if (GR_FAULT("journal.copy") < 0 || read_database(j, &c, NULL) < 0)
         return;
     GR_AUTO_FREE char *text = format(&c);
     if (text && seal(text, strlen(text), mark) == 0 && strcmp(mark, j->seal) != 0 &&

@@ -1,4 +1,5 @@
 // Opens the journal: the database file, its schema, and what to do when it is damaged.
+#include "base/fault.h"
 #include "base/fs.h"
 #include "state/journal-internal.h"
 #include <dirent.h>
@@ -135,7 +136,9 @@ static int make_file(struct gr_journal *j)
 static int open_database(struct gr_journal *j, const char *state_dir, struct gr_error *e)
 {
     char path[PATH_MAX];
-    int k = make_file(j);
+    int k = GR_FAULT("journal.open");
+    if (k == 0)
+        k = make_file(j);
     if (k == 0 && (size_t)snprintf(path, sizeof path, "%s/" FILE_NAME, state_dir) >= sizeof path)
         k = -ENAMETOOLONG;
     if (k < 0)
@@ -146,6 +149,7 @@ static int open_database(struct gr_journal *j, const char *state_dir, struct gr_
     if (sqlite3_open_v2(path, &j->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
         return j->db ? gr_journal_complain(j, "be opened", e) : -ENOMEM;
     sqlite3_extended_result_codes(j->db, 1);
+    GR_INSTANT("journal.opened");
     k = gr_journal_exec(j, settings, e);
     if (k == 0)
         k = check_integrity(j, e);

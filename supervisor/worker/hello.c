@@ -1,7 +1,9 @@
 // The first order. It builds what all others need, in the order in which each needs the other: the
 // guard before modules, the sandbox before threads.
 #include "base/log.h"
+#include "worker/fault-message.h"
 #include "worker/sandbox.h"
+#include "worker/spawner.h"
 #include "worker/worker.h"
 #include <errno.h>
 #include <stdio.h>
@@ -26,35 +28,10 @@ static void on_log(void *userdata, unsigned slot, int level, const char *message
         .level = known, .module = module, .version = version, .message = message});
 }
 
-static cJSON *format_fault(const struct gr_fault *f)
-{
-    GR_AUTO_JSON cJSON *m = cJSON_CreateObject();
-    char address[24], signal[24] = "";
-    snprintf(address, sizeof address, "0x%llx", (unsigned long long)f->address);
-    if (f->signal)
-        snprintf(signal, sizeof signal, "SIG%s",
-                 sigabbrev_np(f->signal) ? sigabbrev_np(f->signal) : "?");
-    cJSON *frames = cJSON_AddArrayToObject(m, "frames");
-    if (!frames || !cJSON_AddStringToObject(m, "type", "fault") ||
-        !cJSON_AddNumberToObject(m, "instance", f->slot) ||
-        !cJSON_AddStringToObject(m, "kind", gr_fault_kind_name(f->kind)) ||
-        !cJSON_AddStringToObject(m, "signal", signal) ||
-        !cJSON_AddStringToObject(m, "address", address) ||
-        !cJSON_AddStringToObject(m, "detail", f->detail) ||
-        !cJSON_AddStringToObject(m, "build_id", f->build_id) ||
-        !cJSON_AddStringToObject(m, "interface", f->interface_name) ||
-        !cJSON_AddStringToObject(m, "method", f->method_name) ||
-        !cJSON_AddStringToObject(m, "request_id", f->request_id))
-        return NULL;
-    for (size_t i = 0; i < f->n_frames; i++)
-        cJSON_AddItemToArray(frames, cJSON_CreateString(f->frames[i]));
-    return gr_steal(m);
-}
-
 static void on_fault(void *userdata, const struct gr_fault *f)
 {
     struct gr_worker *w = userdata;
-    gr_wire_send(&w->wire, format_fault(f));
+    gr_wire_send(&w->wire, gr_fault_message(f));
 }
 
 static void on_breaker(void *userdata, unsigned slot, enum gr_breaker_state state, unsigned recent,
@@ -80,6 +57,25 @@ static void on_harm(void *userdata, const struct gr_harm *harm)
               gr_json_add_int(m, "rollout", gr_harm_rollout(harm)) &&
               cJSON_AddStringToObject(m, "module", gr_harm_module(harm));
     gr_wire_send(&w->wire, ok ? gr_steal(m) : NULL);
+}
+
+static void on_process(void *userdata, unsigned slot, pid_t pid)
+{
+    struct gr_worker *w = userdata;
+    GR_AUTO_JSON cJSON *m = cJSON_CreateObject();
+    bool whole = cJSON_AddStringToObject(m, "type", "process") &&
+                 cJSON_AddNumberToObject(m, "instance", slot) &&
+                 cJSON_AddNumberToObject(m, "pid", pid);
+    gr_wire_send(&w->wire, whole ? gr_steal(m) : NULL);
+}
+
+static void on_lost(void *userdata)
+{
+    struct gr_worker *w = userdata;
+    GR_AUTO_JSON cJSON *m = cJSON_CreateObject();
+    bool whole = cJSON_AddStringToObject(m, "type", "unfit") &&
+                 cJSON_AddStringToObject(m, "why", "its spawner of isolated modules is gone");
+    gr_wire_send(&w->wire, whole ? gr_steal(m) : NULL);
 }
 
 // --- building
@@ -147,15 +143,18 @@ static int open_dispatch(struct gr_worker *w, const struct hello *h, int stats_f
                             "the harm budgets cannot be mapped: %s; expected those of this build, "
                             "install graylingd and grayling-worker together",
                             strerror(-r));
-    r = gr_dispatch_new(&(struct gr_dispatch_options){.stats = w->stats,
-                                                      .max_threads = w->threads + GR_SHADOW_THREADS,
-                                                      .on_log = on_log,
-                                                      .on_fault = on_fault,
-                                                      .on_breaker = on_breaker,
-                                                      .breaker = h->breaker,
-                                                      .on_harm = on_harm,
-                                                      .userdata = w},
-                        &w->dispatch, e);
+    r = gr_dispatch_new(
+        &(struct gr_dispatch_options){.stats = w->stats,
+                                      .max_threads = w->threads + GR_SHADOW_THREADS,
+                                      .on_log = on_log,
+                                      .on_fault = on_fault,
+                                      .on_breaker = on_breaker,
+                                      .breaker = h->breaker,
+                                      .call_timeout_usec = GR_CALL_TIMEOUT_DEFAULT_USEC,
+                                      .call_grace_usec = GR_CALL_GRACE_DEFAULT_USEC,
+                                      .on_harm = on_harm,
+                                      .userdata = w},
+        &w->dispatch, e);
     if (r < 0)
         return r;
     r = gr_guard_install(w->dispatch);
@@ -182,12 +181,31 @@ static int take_sockets(struct gr_worker *w, const cJSON *m, bool adoptable, int
     return 0;
 }
 
+// The spawner is there before the sandbox, in which nothing can be started.
+static int start_nursery(struct gr_worker *w, const struct gr_child *spawner, int channel,
+                         struct gr_error *e)
+{
+    int r = gr_nursery_start(&(struct gr_nursery_options){.dispatch = w->dispatch,
+                                                          .spawner = *spawner,
+                                                          .spawner_channel = channel,
+                                                          .on_log = on_log,
+                                                          .on_process = on_process,
+                                                          .on_lost = on_lost,
+                                                          .userdata = w},
+                             &w->nursery);
+    if (r < 0)
+        return gr_error_set(e, r, GR_REASON_INTERNAL, "the nursery cannot be started: %s",
+                            strerror(-r));
+    return 0;
+}
+
 static int start_loader(struct gr_worker *w, struct gr_error *e)
 {
     gr_freezes_init(&w->freezes, w->dispatch);
     int r = gr_loader_start(&(struct gr_loader_options){.dispatch = w->dispatch,
                                                         .inventory = &w->inventory,
                                                         .freezes = &w->freezes,
+                                                        .nursery = w->nursery,
                                                         .wire = &w->wire,
                                                         .changed_fd = w->changed_fd},
                             &w->loader);
@@ -213,12 +231,18 @@ int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t 
     int r = read_hello(message, &h, &e);
     if (r == 0)
         r = take_sockets(w, message, h.adoptable, fds, n_fds, &e);
+    struct gr_child spawner;
+    int channel = -1;
+    if (r == 0)
+        r = gr_spawner_start(&spawner, &channel, &e);
     if (r == 0) {
         w->threads = h.threads > THREADS_MAX ? THREADS_MAX : (unsigned)h.threads;
         w->orphan_usec = h.orphan_usec;
         gr_sandbox_enter(h.store);
         r = open_dispatch(w, &h, fds[0], &e);
     }
+    if (r == 0)
+        r = start_nursery(w, &spawner, channel, &e);
     if (r == 0)
         r = start_loader(w, &e);
     if (r == 0)

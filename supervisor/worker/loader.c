@@ -36,98 +36,64 @@ struct gr_loader {
 // --- the jobs: an answer to send, or NULL with *e filled (out of memory: *e untouched)
 // ------------------------------------------------------------------------------------------------
 
-static int read_load(const cJSON *m, struct gr_load *load, struct gr_inventory_item *item,
-                     struct gr_error *e)
+// Where its contract says.
+static int load(struct gr_loader *l, const cJSON *message, const struct gr_load_order *o,
+                struct gr_instance **ret, struct gr_error *e)
 {
-    const char *digest = "";
-    uint64_t slot = 0;
-    int r = gr_json_uint(m, "", "instance", GR_JSON_REQUIRED, 0, GR_INSTANCES_MAX - 1, &slot, e);
-    if (r == 0)
-        r = gr_json_string(m, "", "module", GR_JSON_REQUIRED, &load->module, e);
-    if (r == 0)
-        r = gr_json_string(m, "", "version", GR_JSON_REQUIRED, &load->version, e);
-    if (r == 0)
-        r = gr_json_string(m, "", "digest", GR_JSON_OPTIONAL, &digest, e);
-    if (r == 0)
-        r = gr_json_string(m, "", "path", GR_JSON_REQUIRED, &load->path, e);
-    if (r == 0)
-        r = gr_json_bool(m, "", "sealed", GR_JSON_OPTIONAL, &load->sealed, e);
-    if (r == 0)
-        r = gr_json_string(m, "", "build_id", GR_JSON_OPTIONAL, &load->build_id, e);
+    GR_CLEANUP(gr_contract_freep) struct gr_contract *contract = NULL;
+    int r = gr_load_contract(&o->load, &contract, e);
     if (r < 0)
         return r;
-    if (load->build_id && !*load->build_id)
-        load->build_id = NULL;
-    load->slot = (unsigned)slot;
-    snprintf(item->module, sizeof item->module, "%s", load->module);
-    snprintf(item->version, sizeof item->version, "%s", load->version);
-    snprintf(item->digest, sizeof item->digest, "%s", digest);
-    return 0;
+    if (!contract->isolation_process)
+        return gr_instance_load(l->o.dispatch, &o->load, ret, e);
+    r = gr_nursery_load(l->o.nursery, message, o, contract, ret, e);
+    if (r == 0)
+        contract = NULL; // the instance's
+    return r;
 }
 
-// Borrowed from the message. A version that is no text: nobody provides that interface.
-static int read_peers(const cJSON *m, struct gr_load *load, struct grayling_peer **ret,
-                      struct gr_error *e)
+static void name_item(struct gr_inventory_item *item, const struct gr_load_order *o)
 {
-    const cJSON *list = gr_json_get(m, "peers"), *entry;
-    size_t n = (size_t)cJSON_GetArraySize(list);
-    if (n == 0)
-        return 0;
-    struct grayling_peer *peers = calloc(n, sizeof *peers);
-    if (!peers)
-        return -ENOMEM;
-    *ret = peers;
-    cJSON_ArrayForEach(entry, list)
-    {
-        const cJSON *version = gr_json_get(entry, "version");
-        struct grayling_peer *p = &peers[load->n_peers++];
-        int r =
-            gr_json_string(entry, "peers[]", "interface", GR_JSON_REQUIRED, &p->interface_name, e);
-        if (r < 0)
-            return r;
-        p->version = cJSON_IsString(version) ? version->valuestring : NULL;
-    }
-    load->peers = peers;
-    return 0;
+    snprintf(item->module, sizeof item->module, "%s", o->load.module);
+    snprintf(item->version, sizeof item->version, "%s", o->load.version);
+    snprintf(item->digest, sizeof item->digest, "%s", o->digest);
 }
 
-// Loads into *ret. A refusal that leaves something mapped (a hook faulted) says so: the supervisor
-// must not give its slot and its file to another load.
-static cJSON *load(struct gr_loader *l, const struct gr_load *load, uint64_t id,
-                   struct gr_instance **ret, struct gr_error *e)
+// A refusal that leaves something mapped (a hook faulted) says so: the supervisor must not give its
+// slot and its file to another load.
+static cJSON *refuse_load(struct gr_loader *l, uint64_t pinned_before, uint64_t id,
+                          const struct gr_error *e)
 {
-    uint64_t pinned = gr_dispatch_pinned(l->o.dispatch);
-    if (gr_instance_load(l->o.dispatch, load, ret, e) == 0)
-        return gr_wire_answer("loaded", id);
     cJSON *refusal = gr_wire_failure(id, e);
     if (refusal)
-        cJSON_AddBoolToObject(refusal, "pinned", gr_dispatch_pinned(l->o.dispatch) != pinned);
+        cJSON_AddBoolToObject(refusal, "pinned",
+                              gr_dispatch_pinned(l->o.dispatch) != pinned_before);
     return refusal;
 }
 
 static cJSON *run_load(struct gr_loader *l, struct job *j, uint64_t id, struct gr_error *e)
 {
-    struct gr_load what = {.fd = j->fd};
+    GR_CLEANUP(gr_load_order_done) struct gr_load_order o;
     struct gr_inventory_item item = {0};
-    GR_AUTO_FREE struct grayling_peer *peers = NULL;
-    if (read_load(j->message, &what, &item, e) < 0 || read_peers(j->message, &what, &peers, e) < 0)
+    if (gr_load_order_read(j->message, &o, e) < 0)
         return NULL;
-    if (gr_inventory_find(l->o.inventory, (int)what.slot)) {
+    o.load.fd = j->fd;
+    unsigned slot = o.load.slot;
+    if (gr_inventory_find(l->o.inventory, (int)slot)) {
         gr_error_set(e, -EEXIST, GR_REASON_INTERNAL,
                      "slot %u: asked to load %s %s into it, but it holds another version; unload "
                      "that one first",
-                     what.slot, what.module, what.version);
+                     slot, o.load.module, o.load.version);
         return NULL;
     }
-    const cJSON *config = gr_json_get(j->message, "config");
-    GR_AUTO_FREE char *text = cJSON_IsObject(config) ? gr_json_format(config) : NULL;
-    what.config = text;
     struct gr_mono begin = gr_mono_now();
-    cJSON *answer = load(l, &what, id, &item.instance, e);
-    if (!item.instance)
-        return answer;
-    gr_inventory_put(l->o.inventory, what.slot, &item);
-    cJSON_AddNumberToObject(answer, "instance", what.slot);
+    uint64_t pinned = gr_dispatch_pinned(l->o.dispatch);
+    if (load(l, j->message, &o, &item.instance, e) < 0)
+        return refuse_load(l, pinned, id, e);
+    name_item(&item, &o);
+    gr_inventory_put(l->o.inventory, slot, &item);
+    cJSON *answer = gr_wire_answer("loaded", id);
+    cJSON_AddNumberToObject(answer, "instance", slot);
     gr_json_add_uint(answer, "load_usec", gr_mono_now().usec - begin.usec);
     return answer;
 }

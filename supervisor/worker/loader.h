@@ -4,6 +4,7 @@
 #pragma once
 #include "worker/freezes.h"
 #include "worker/inventory.h"
+#include "worker/nursery.h"
 #include "worker/wire.h"
 
 struct gr_loader;
@@ -11,6 +12,7 @@ struct gr_loader_options { // all borrowed
     struct gr_dispatch *dispatch;
     struct gr_inventory *inventory;
     struct gr_freezes *freezes;
+    struct gr_nursery *nursery;
     struct gr_wire *wire;
     int changed_fd; // eventfd, written when there is a new freeze to time
 };

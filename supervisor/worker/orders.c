@@ -1,4 +1,5 @@
 // One function for each order that the main thread obeys itself; what blocks goes to the loader.
+#include "base/fault.h"
 #include "base/log.h"
 #include "worker/worker.h"
 #include <errno.h>
@@ -8,7 +9,9 @@ static int on_hello(struct gr_worker *w, const cJSON *m, uint64_t id, int *fds, 
 {
     (void)id;
     if (!w->stats) { // a successor says hello to a worker that has everything already
-        int r = gr_worker_hello(w, m, fds, n_fds);
+        int r = GR_FAULT("worker.hello");
+        if (r == 0)
+            r = gr_worker_hello(w, m, fds, n_fds);
         if (r < 0)
             return r;
     }
@@ -22,6 +25,7 @@ static int on_hello(struct gr_worker *w, const cJSON *m, uint64_t id, int *fds, 
 static int on_describe(struct gr_worker *w, const cJSON *m, uint64_t id, int *fds, size_t n_fds)
 {
     (void)m, (void)fds, (void)n_fds;
+    GR_INSTANT("worker.describe");
     GR_AUTO_JSON cJSON *answer = gr_wire_answer("description", id);
     cJSON_AddNumberToObject(answer, "pid", getpid());
     // with the listening sockets: a supervisor that starts anew needs them before anything else;
@@ -40,8 +44,11 @@ static int on_serve(struct gr_worker *w, const cJSON *m, uint64_t id, int *fds, 
 {
     (void)m, (void)fds, (void)n_fds;
     struct gr_error e = {0};
-    int r = 0;
-    if (!w->door && !w->draining)
+    int r = GR_FAULT("worker.serve");
+    if (r < 0)
+        gr_error_set(&e, r, GR_REASON_INTERNAL, "the front door could not be opened: %s",
+                     strerror(-r));
+    else if (!w->door && !w->draining)
         r = gr_door_open(&(struct gr_door_options){.dispatch = w->dispatch,
                                                    .stats = w->stats,
                                                    .shadow = w->shadow,
@@ -56,6 +63,7 @@ static int on_serve(struct gr_worker *w, const cJSON *m, uint64_t id, int *fds, 
 
 void gr_worker_drain(struct gr_worker *w, uint64_t limit_usec)
 {
+    GR_INSTANT("worker.drain");
     uint64_t until = gr_mono_now().usec + limit_usec;
     if (!w->draining || until < w->drain_until.usec)
         w->drain_until.usec = until;

@@ -63,7 +63,8 @@ static int allow(int ruleset, const char *path, uint64_t access)
                : -errno;
 }
 
-static int restrict_files(const char *store)
+// `never`: accesses that no rule grants.
+static int restrict_files(const char *store, uint64_t never)
 {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (abi < 0)
@@ -77,12 +78,21 @@ static int restrict_files(const char *store)
         (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr.handled_access_fs, 0);
     int r = ruleset < 0 ? -errno : 0;
     for (size_t i = 0; i < GR_COUNT(allowed) && r == 0; i++)
-        r = allow(ruleset, allowed[i].path, allowed[i].access);
+        r = allow(ruleset, allowed[i].path, allowed[i].access & ~never);
     if (r == 0 && store)
-        r = allow(ruleset, store, READ | RUN);
+        r = allow(ruleset, store, (READ | RUN) & ~never);
     if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
         r = -errno;
     return r;
+}
+
+static void report(int r)
+{
+    if (r < 0)
+        gr_log(GR_LOG_NOTICE,
+               "modules are not kept from the file system: Landlock: %s; expected a kernel from "
+               "5.13 with it enabled (lsm=...,landlock)",
+               strerror(-r));
 }
 
 void gr_sandbox_enter(const char *store)
@@ -95,10 +105,10 @@ void gr_sandbox_enter(const char *store)
     }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         gr_log(GR_LOG_WARNING, "new privileges cannot be given up: %s", strerror(errno));
-    int r = restrict_files(store);
-    if (r < 0)
-        gr_log(GR_LOG_NOTICE,
-               "modules are not kept from the file system: Landlock: %s; expected a kernel from "
-               "5.13 with it enabled (lsm=...,landlock)",
-               strerror(-r));
+    report(restrict_files(store, 0));
+}
+
+void gr_sandbox_show_only(const char *file)
+{
+    report(restrict_files(file, RUN));
 }

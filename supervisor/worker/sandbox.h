@@ -6,3 +6,6 @@
 // For the calling thread and all that it starts later: call it before there are threads. `store`
 // may be NULL (none). Never fails: what the kernel does not offer is logged once and done without.
 void gr_sandbox_enter(const char *store);
+// For a process that holds one version: the same, but of the store `file` alone, and nothing to
+// execute.
+void gr_sandbox_show_only(const char *file);

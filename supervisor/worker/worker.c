@@ -201,6 +201,7 @@ static void close_worker(struct gr_worker *w, int status)
     gr_shadow_stop(w->shadow);
     gr_loader_stop(w->loader);
     gr_dispatch_free(w->dispatch);
+    gr_nursery_stop(w->nursery);
     gr_stats_free(w->stats);
     gr_harms_free(w->inventory.harms);
     gr_closep(&w->harms_fd);

@@ -12,6 +12,7 @@ struct gr_worker {
     struct gr_dispatch *dispatch;
     struct gr_inventory inventory;
     struct gr_freezes freezes;
+    struct gr_nursery *nursery;
     struct gr_loader *loader;
     struct gr_shadow *shadow;
     struct gr_door *door; // NULL before serve

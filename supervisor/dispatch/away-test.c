@@ -1,0 +1,354 @@
+// A version elsewhere, with both sides of its ring in this process: what its callers get while its
+// process answers, hangs, ends, and is not there.
+#include "dispatch/away.h"
+#include "dispatch/internal.h"
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define FACE "com.example.far.Far"
+#define SLOT 3
+#define HOUR_USEC UINT64_C(3600000000)
+
+static const char contract_json[] =
+    "{\"module\":\"far\",\"version\":\"1.0.0\",\"abi\":{\"major\":1,\"minor\":0},\"provides\":["
+    "{\"interface\":\"" FACE "\",\"version\":\"1.0.0\",\"methods\":{"
+    "\"First\":{\"deadline\":\"1s\"},\"Second\":{\"deadline\":\"20ms\",\"idempotent\":true}}}],"
+    "\"requires\":{},\"optional\":{},\"execution\":\"inline\",\"isolation\":\"process\"}";
+
+static struct {
+    struct gr_dispatch *d;
+    struct gr_instance *far;
+    struct gr_ring *server;
+    pthread_t threads[GR_RING_SLOTS_MAX];
+    unsigned n_threads;
+    _Atomic bool over;
+    _Atomic unsigned overdue, ended, freed, faults, breakers;
+    enum gr_fault_kind kind;
+    char method[64], request_id[40];
+    struct gr_thread *seat;
+} t;
+
+// --- the other process
+// ----------------------------------------------------------------------
+
+// What to do is the payload's first word; the answer is the payload.
+static void *serve(void *arg)
+{
+    unsigned slot = (unsigned)(uintptr_t)arg;
+    struct gr_ring_question *q = calloc(1, sizeof(*q));
+    while (q) {
+        gr_ring_wait(t.server, slot);
+        if (atomic_load(&t.over))
+            break;
+        if (gr_ring_question(t.server, slot, q) < 0)
+            abort();
+        const char *word = q->request.payload.data;
+        uint64_t size = q->request.payload.size;
+        if (size > 0)
+            memcpy(gr_ring_room(t.server, slot), word, size);
+        if (size >= 4 && memcmp(word, "hang", 4) == 0)
+            gr_ring_clear(t.server, slot); // and never answers
+        else if (size >= 4 && memcmp(word, "fail", 4) == 0)
+            gr_ring_answer(t.server, slot, GRAYLING_ABORTED, 0, "as asked");
+        else if (size >= 4 && memcmp(word, "huge", 4) == 0)
+            gr_ring_answer(t.server, slot, GRAYLING_OK, UINT64_MAX, "");
+        else if (size >= 4 && memcmp(word, "code", 4) == 0)
+            gr_ring_answer(t.server, slot, 1234, 0, "");
+        else
+            gr_ring_answer(t.server, slot, GRAYLING_OK, size, "");
+    }
+    free(q);
+    return NULL;
+}
+
+static void attach(void)
+{
+    struct gr_ring *ring;
+    int fd;
+    assert_int_equal(gr_ring_new(gr_away_slots(t.d), &ring, &fd), 0);
+    assert_int_equal(gr_ring_map(fd, &t.server), 0);
+    close(fd);
+    atomic_store(&t.over, false);
+    t.n_threads = gr_ring_slots(ring);
+    for (unsigned i = 0; i < t.n_threads; i++)
+        assert_int_equal(pthread_create(&t.threads[i], NULL, serve, (void *)(uintptr_t)i), 0);
+    assert_int_equal(gr_away_attach(t.far, ring), 0);
+}
+
+static void stop_servers(void)
+{
+    struct grayling_request none = {.struct_size = sizeof(none)};
+    atomic_store(&t.over, true);
+    for (unsigned i = 0; i < t.n_threads; i++) {
+        assert_int_equal(gr_ring_ask(t.server, i, &none), 0);
+        pthread_join(t.threads[i], NULL);
+    }
+    gr_ring_free(t.server);
+    t.server = NULL;
+    t.n_threads = 0;
+}
+
+// --- the calling process
+// --------------------------------------------------------------------
+
+static void on_fault(void *userdata, const struct gr_fault *f)
+{
+    (void)userdata;
+    atomic_fetch_add(&t.faults, 1);
+    t.kind = f->kind;
+}
+
+static void on_breaker(void *userdata, unsigned slot, enum gr_breaker_state state, unsigned recent,
+                       uint64_t left_usec)
+{
+    (void)userdata, (void)slot, (void)state, (void)recent, (void)left_usec;
+    atomic_fetch_add(&t.breakers, 1);
+}
+
+static void overdue(void *userdata, const char *interface_name, const char *method_name,
+                    const char *request_id)
+{
+    (void)userdata, (void)interface_name;
+    atomic_fetch_add(&t.overdue, 1);
+    snprintf(t.method, sizeof(t.method), "%s", method_name);
+    snprintf(t.request_id, sizeof(t.request_id), "%s", request_id);
+}
+
+static void end(void *userdata)
+{
+    (void)userdata;
+    atomic_fetch_add(&t.ended, 1);
+}
+
+static void freed(void *userdata)
+{
+    (void)userdata;
+    atomic_fetch_add(&t.freed, 1);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct gr_error e = {0};
+    struct gr_contract *contract;
+    struct gr_swap_result ignored;
+    memset(&t, 0, sizeof(t));
+    const struct gr_dispatch_options o = {
+        .max_threads = 2,
+        .call_timeout_usec = HOUR_USEC,
+        .call_grace_usec = 20000,
+        .on_fault = on_fault,
+        .on_breaker = on_breaker,
+        .breaker = {.faults = 2, .window_usec = HOUR_USEC, .backoff_usec = HOUR_USEC},
+    };
+    const struct gr_load load = {.path = "/nowhere/far-1.0.0.so", .fd = -1, .slot = SLOT};
+    const struct gr_away_callbacks cb = {.overdue = overdue, .end = end, .free = freed};
+    assert_int_equal(gr_dispatch_new(&o, &t.d, &e), 0);
+    assert_int_equal(gr_contract_parse(contract_json, strlen(contract_json), &contract, &e), 0);
+    assert_int_equal(gr_away_new(t.d, &load, contract, &cb, &t.far, &e), 0);
+    assert_int_equal(gr_dispatch_route(t.d, &(struct gr_change){.module = "far", .stable = t.far},
+                                       1, &ignored, &e),
+                     0);
+    assert_int_equal(gr_thread_attach(t.d, &t.seat), 0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    if (t.server)
+        stop_servers();
+    gr_thread_detach(t.seat);
+    gr_away_detach(t.far, NULL); // as end() must have seen to
+    gr_dispatch_free(t.d);
+    assert_int_equal(atomic_load(&t.ended), 1);
+    assert_int_equal(atomic_load(&t.freed), 1);
+    return 0;
+}
+
+static struct gr_response call(const char *method, const char *payload, uint64_t size)
+{
+    static struct gr_response r;
+    struct grayling_request q = {.struct_size = sizeof(q),
+                                 .interface_name = FACE,
+                                 .method_name = method,
+                                 .codec = GRAYLING_CODEC_JSON,
+                                 .payload = {payload, size},
+                                 .request_id = "r-1"};
+    assert_int_equal(gr_dispatch_call(t.seat, &q, &r), GR_CALL_DONE);
+    return r;
+}
+
+static struct gr_counters counters(void)
+{
+    struct gr_counters c;
+    gr_stats_read(t.d->stats, SLOT, &c);
+    return c;
+}
+
+// --- tests
+// ----------------------------------------------------------------------------------
+
+static void it_answers(void **state)
+{
+    (void)state;
+    attach();
+    struct gr_response r = call("Second", "pong", 4);
+    assert_int_equal(r.code, GRAYLING_OK);
+    assert_int_equal(r.payload.size, 4);
+    assert_memory_equal(r.payload.data, "pong", 4);
+    assert_string_equal(r.version, "1.0.0");
+    gr_response_done(t.d, &r);
+    r = call("First", "", 0);
+    assert_int_equal(r.code, GRAYLING_OK);
+    assert_int_equal(r.payload.size, 0);
+    r = call("First", "fail", 4);
+    assert_int_equal(r.code, GRAYLING_ABORTED);
+    assert_string_equal(r.message, "as asked");
+    r = call("First", "code", 4);
+    assert_int_equal(r.code, GRAYLING_UNKNOWN);
+    r = call("First", "huge", 4);
+    assert_int_equal(r.code, GRAYLING_INTERNAL);
+    assert_non_null(strstr(r.message, "a size that no response has"));
+    struct gr_counters c = counters();
+    assert_true(gr_counters_total(&c) == 5 && c.faults == 0 && c.in_flight == 0);
+    assert_int_equal(atomic_load(&t.faults), 0);
+}
+
+// Slow clients keep the slots of their responses, but never those that calls need.
+static void responses_wait_in_the_ring(void **state)
+{
+    (void)state;
+    enum { MANY = 3 * GR_RING_HELD_MAX };
+    struct gr_response r[MANY];
+    attach();
+    for (unsigned i = 0; i < MANY; i++) {
+        char payload[8];
+        snprintf(payload, sizeof(payload), "n%06u", i);
+        r[i] = call("First", payload, 7);
+        assert_int_equal(r[i].code, GRAYLING_OK);
+    }
+    unsigned in_ring = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        char payload[8];
+        snprintf(payload, sizeof(payload), "n%06u", i);
+        assert_memory_equal(r[i].payload.data, payload, 7);
+        in_ring += r[i].release != NULL;
+        if (i % 2)
+            gr_response_done(t.d, &r[i]);
+    }
+    assert_int_equal(in_ring, GR_RING_HELD_MAX);
+    // the process ends under those that are left: they stay readable
+    stop_servers();
+    gr_away_detach(t.far, NULL);
+    for (unsigned i = 0; i < MANY; i += 2) {
+        char payload[8];
+        snprintf(payload, sizeof(payload), "n%06u", i);
+        assert_memory_equal(r[i].payload.data, payload, 7);
+        gr_response_done(t.d, &r[i]);
+    }
+}
+
+static void without_a_process_nobody_waits(void **state)
+{
+    (void)state;
+    struct gr_response r = call("First", "pong", 4);
+    assert_int_equal(r.code, GRAYLING_UNAVAILABLE);
+    assert_non_null(strstr(r.message, "started anew"));
+    attach();
+    r = call("First", "pong", 4);
+    assert_int_equal(r.code, GRAYLING_OK);
+    gr_response_done(t.d, &r);
+}
+
+static void past_the_deadline(void **state)
+{
+    (void)state;
+    attach();
+    struct gr_response r = call("Second", "hang", 4);
+    assert_int_equal(r.code, GRAYLING_DEADLINE_EXCEEDED);
+    assert_int_equal(atomic_load(&t.overdue), 1);
+    assert_string_equal(t.method, "Second");
+    assert_string_equal(t.request_id, "r-1");
+    r = call("Second", "hang", 4); // before the process is gone: told once
+    assert_int_equal(r.code, GRAYLING_DEADLINE_EXCEEDED);
+    assert_int_equal(atomic_load(&t.overdue), 1);
+    struct gr_counters c = counters();
+    assert_true(c.faults == 1 && c.faults_by[GR_FAULT_TIMEOUT] == 1 && c.timeouts == 2);
+    gr_away_detach(t.far, &(struct gr_fault){.slot = SLOT, .kind = GR_FAULT_TIMEOUT});
+    assert_int_equal(atomic_load(&t.faults), 1);
+    stop_servers();
+    attach();
+    r = call("Second", "pong", 4);
+    assert_int_equal(r.code, GRAYLING_OK);
+    gr_response_done(t.d, &r);
+}
+
+static void *lose_process(void *arg)
+{
+    struct gr_counters c;
+    do // somebody is inside
+        c = counters();
+    while (c.in_flight == 0);
+    gr_away_detach(t.far, arg);
+    return NULL;
+}
+
+static void its_end_ends_the_calls(void **state)
+{
+    (void)state;
+    struct gr_fault fault = {.slot = SLOT, .kind = GR_FAULT_ABORT};
+    for (unsigned i = 0; i < 2; i++) {
+        pthread_t thread;
+        attach();
+        assert_int_equal(pthread_create(&thread, NULL, lose_process, &fault), 0);
+        struct gr_response r = call("First", "hang", 4);
+        assert_int_equal(r.code, GRAYLING_INTERNAL);
+        pthread_join(thread, NULL);
+        stop_servers();
+    }
+    struct gr_counters c = counters();
+    assert_true(c.faults == 2 && c.faults_by[GR_FAULT_ABORT] == 2);
+    assert_int_equal(atomic_load(&t.faults), 2);
+    assert_int_equal(atomic_load(&t.overdue), 0);
+    assert_int_equal(t.kind, GR_FAULT_ABORT);
+    assert_int_equal(atomic_load(&t.breakers), 1); // two faults open it
+    assert_false(atomic_load(&t.far->faulted));    // nothing of it is mapped here
+    attach();
+    struct gr_response r = call("First", "pong", 4);
+    assert_int_equal(r.code, GRAYLING_UNAVAILABLE);
+    assert_non_null(strstr(r.message, "breaker is open"));
+}
+
+static void nobody_is_blamed(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    attach();
+    assert_int_equal(pthread_create(&thread, NULL, lose_process, NULL), 0);
+    struct gr_response r = call("First", "hang", 4);
+    assert_int_equal(r.code, GRAYLING_INTERNAL);
+    pthread_join(thread, NULL);
+    struct gr_counters c = counters();
+    assert_true(c.faults == 0);
+    assert_int_equal(atomic_load(&t.faults), 0);
+    assert_int_equal(atomic_load(&t.breakers), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(it_answers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(responses_wait_in_the_ring, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_a_process_nobody_waits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(past_the_deadline, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(its_end_ends_the_calls, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nobody_is_blamed, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
