@@ -2,6 +2,7 @@
 // versions sit there.
 #include "base/log.h"
 #include "control/manager-internal.h"
+#include "control/usage.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -425,6 +426,15 @@ static bool op_sample(void *u, struct gr_rollout *r, size_t member, struct gr_ar
     return true;
 }
 
+static bool op_usage(void *u, struct gr_rollout *r, size_t member, struct gr_usage *ret)
+{
+    struct gr_manager *m = u;
+    int slot = gr_rollout_slot(r, member);
+    if (!m->active || slot < 0 || m->active->held[slot].pid == 0)
+        return false;
+    return gr_usage_read(m->active->held[slot].pid, ret) == 0; // it may have ended meanwhile
+}
+
 static void op_history(void *u, struct gr_rollout *r, size_t member, struct gr_arm_sample *ret)
 {
     struct gr_manager *m = u;
@@ -450,6 +460,7 @@ void gr_manager_worker_ops(struct gr_rollout_ops *ret)
     ret->commit = op_commit;
     ret->release = op_release;
     ret->sample = op_sample;
+    ret->usage = op_usage;
     ret->history = op_history;
     ret->harmed = gr_manager_harmed;
 }
