@@ -139,8 +139,6 @@ static void faults(struct gr_metrics_writer *w, struct row *rows, size_t n)
     for (size_t i = 0; i < n; i++) {
         memcpy(labels, rows[i].labels, rows[i].labels_len + 1);
         for (unsigned k = 0; k < GR_FAULT_KINDS; k++) {
-            if (k == GR_FAULT_TIMEOUT) // one of the late ones, below
-                continue;
             gr_metric_label(labels, sizeof labels, rows[i].labels_len, "kind",
                             gr_fault_kind_name((enum gr_fault_kind)k));
             gr_metric_sample(w, "faults_total", labels, (double)rows[i].faults[k]);
