@@ -191,11 +191,38 @@ def test_a_restart_on_a_full_disk_serves_the_last_good_version(on_disk):
     g.stop()
 
 
-def test_a_read_only_state_directory_refuses_the_start(on_disk):
+def test_a_start_on_a_read_only_state_directory_serves_what_is_good(on_disk):
     g, disk = on_disk()
     g.start()
     g.deploy("pay", MODULES / "pay-1.0.0.so")
     assert g.stop() == 0
+    disk.remount("ro")
+    g.start()
+    assert version_served(g) == "1.0.0"
+    status = g.status()
+    assert status["phase"] == "Degraded" and "Read-only file system" in status["message"], status
+    assert "1 modules in force" in status["message"] and "make the directory writable, restart graylingd" in status["message"], status
+    assert "grayling_journal_damaged 1" in g.metrics()
+    before = disk.store()
+    with Traffic(g, CHARGE) as t:
+        g.want({"pay": g.document(MODULES / "pay-1.1.0.so")})
+        m = wait_module(g, lambda m: m["reason"] == "Internal")
+        assert "nothing is rolled out while the state directory cannot be written" in m["message"], m
+        assert m["stable"]["version"] == "1.0.0" and disk.store() == before
+    assert t.lost == [] and set(t.codes) == {200} and set(t.versions) == {"1.0.0"}
+    worker = g.status()["worker"]["pid"]
+    os.kill(worker, 9)
+    g.call(CHARGE)
+    assert version_served(g) == "1.0.0" and g.status()["worker"]["pid"] != worker
+    assert g.stop() == 0
+    disk.remount("rw")
+    g.start()  # takes up what was asked for meanwhile
+    wait_module(g, is_stable("1.1.0"))
+    assert version_served(g) == "1.1.0" and g.status()["message"] in ("", None)
+
+
+def test_a_read_only_state_directory_that_knows_nothing_refuses_the_start(on_disk):
+    g, disk = on_disk()
     disk.remount("ro")
     g.start(wait=False)
     assert g.process.wait(PATIENCE) == 1
@@ -203,7 +230,7 @@ def test_a_read_only_state_directory_refuses_the_start(on_disk):
     assert "does not start" in last and "Read-only file system" in last and "expected" in last and str(g.state) in last, last
     disk.remount("rw")
     g.start()
-    assert version_served(g) == "1.0.0"
+    g.deploy("pay", MODULES / "pay-1.0.0.so")
 
 
 def test_a_disk_that_fails_under_way_does_not_end_the_service(on_disk, root):

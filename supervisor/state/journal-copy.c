@@ -316,7 +316,8 @@ int gr_journal_check_content(struct gr_journal *j, struct gr_error *e)
 
 struct restoring {
     const struct gr_journal_copy *copy, *database;
-    bool table, newer;
+    enum gr_journal_loss loss;
+    bool table;
     size_t convictions;
 };
 
@@ -345,6 +346,14 @@ static int restore_body(struct gr_journal *j, const void *what, struct gr_error 
 
 static void tell(struct gr_journal *j, const struct restoring *r, const char *why, bool known)
 {
+    static const char *const rest[] = {
+        [GR_LOSS_NONE] = "history and events may be lost. Check the disk of the state directory",
+        [GR_LOSS_DAMAGED] = "history and events may be lost. Check the disk of the state directory",
+        [GR_LOSS_NEWER] = "history and events lie beside it; those of this release begin anew",
+        [GR_LOSS_UNWRITABLE] =
+            ("nothing is rolled out, and nothing is remembered, until this is mended: make the "
+             "directory writable, restart graylingd"),
+    };
     char what[200];
     if (!known)
         snprintf(what, sizeof what,
@@ -355,24 +364,24 @@ static void tell(struct gr_journal *j, const struct restoring *r, const char *wh
                  "From its copy came back: %zu modules in force, %zu convicted digests",
                  r->table ? r->copy->table.n : 0, r->convictions);
     snprintf(j->damage, sizeof j->damage,
-             "%.300s. %s; history and events may be lost. %s, and compare grayctl list with what "
-             "should serve",
-             why, what,
-             r->newer ? "After the next upgrade the history goes on from here"
-                      : "Check the disk of the state directory");
+             "%.300s. %s; %s, and compare grayctl list with what should serve", why, what,
+             rest[r->loss]);
 }
 
-int gr_journal_reconcile(struct gr_journal *j, const char *why, bool newer, struct gr_error *e)
+int gr_journal_reconcile(struct gr_journal *j, enum gr_journal_loss loss, const char *why,
+                         struct gr_error *e)
 {
     GR_CLEANUP(copy_done) struct gr_journal_copy database = {0}, copy = {0};
     int k = read_database(j, &database, e), known = 0;
     if (k == 0)
         k = known = load(j, &copy);
+    if (k == 0 && j->in_memory)
+        k = -ENOENT;
     if (k < 0)
         return k;
     struct restoring r = {.copy = &copy,
                           .database = &database,
-                          .newer = newer,
+                          .loss = loss,
                           .table = known && copy.table.number > database.table.number};
     for (size_t i = 0; i < copy.n_convictions; i++)
         r.convictions += !is_convicted(&database, &copy.convictions[i].digest);

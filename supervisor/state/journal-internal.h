@@ -8,6 +8,7 @@ struct gr_journal {
     sqlite3 *db;
     int dir_fd;
     bool has_reserve;
+    bool in_memory;                // the state directory cannot be written
     char damage[GR_MESSAGE_MAX];   // "": none was found at open
     char seal[GR_DIGEST_TEXT_MAX]; // of the copy as it lies there; "": unknown
 };
@@ -21,7 +22,7 @@ static inline void gr_stmt_freep(sqlite3_stmt **s)
 #define GR_AUTO_STMT GR_CLEANUP(gr_stmt_freep)
 
 // SQLite's newest complaint as an error: -ENOSPC DiskFull, -EUCLEAN (damaged), -EBUSY, -ENOMEM,
-// -EIO. `doing` completes "the journal could not ...".
+// -EROFS, -EACCES, -EPERM, -EIO. `doing` completes "the journal could not ...".
 int gr_journal_complain(struct gr_journal *j, const char *doing, struct gr_error *e);
 GR_MUST_CHECK int gr_journal_prepare(struct gr_journal *j, const char *sql, sqlite3_stmt **ret,
                                      struct gr_error *e);
@@ -70,6 +71,8 @@ GR_MUST_CHECK int gr_journal_write(struct gr_journal *j, gr_journal_body body, c
 // after a power cut it may be missing from the last write on, never with a hole.
 GR_MUST_CHECK int gr_journal_note(struct gr_journal *j, gr_journal_body body, const void *what,
                                   struct gr_error *e);
+// Refuses what must not be lost by the next start while the journal is in memory: -EROFS.
+GR_MUST_CHECK int gr_journal_lasts(const struct gr_journal *j, struct gr_error *e);
 // A body that other bodies contain.
 GR_MUST_CHECK int gr_journal_put_row(struct gr_journal *j, const struct gr_rollout_row *r,
                                      struct gr_error *e);
@@ -94,10 +97,17 @@ void gr_journal_follow(struct gr_journal *j);
 // Reads all that a start needs. Fails: -EUCLEAN when something of it is damaged, or when the table
 // is not the one that the copy has under the same number.
 GR_MUST_CHECK int gr_journal_check_content(struct gr_journal *j, struct gr_error *e);
-// Brings back what the database lost; `why` is a sentence without its stop when it began anew,
-// else NULL; `newer`: since a newer graylingd had written it.
-GR_MUST_CHECK int gr_journal_reconcile(struct gr_journal *j, const char *why, bool newer,
-                                       struct gr_error *e);
+// Why a database could not be used.
+enum gr_journal_loss {
+    GR_LOSS_NONE,
+    GR_LOSS_DAMAGED,
+    GR_LOSS_NEWER,      // a newer graylingd wrote it
+    GR_LOSS_UNWRITABLE, // it is left where it is, and this one is in memory
+};
+// Brings back what the database lost; `why` is a sentence without its stop when it began anew, else
+// NULL. Fails: -ENOENT for a journal in memory that has no copy to begin from.
+GR_MUST_CHECK int gr_journal_reconcile(struct gr_journal *j, enum gr_journal_loss loss,
+                                       const char *why, struct gr_error *e);
 
 // --- room on a full disk (journal-reserve.c) ---
 

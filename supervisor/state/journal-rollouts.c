@@ -116,7 +116,8 @@ static int put_rollout(struct gr_journal *j, const void *what, struct gr_error *
 
 int gr_journal_put_rollout(struct gr_journal *j, const struct gr_rollout_row *r, struct gr_error *e)
 {
-    return gr_journal_write(j, put_rollout, r, e);
+    int k = gr_journal_lasts(j, e);
+    return k < 0 ? k : gr_journal_write(j, put_rollout, r, e);
 }
 
 // --- reading -------------------------------------------------------------------------------------

@@ -56,7 +56,8 @@ int gr_journal_complain(struct gr_journal *j, const char *doing, struct gr_error
                                       "the journal could not %s: out of memory", doing);
     default: {
         int system = sqlite3_system_errno(j->db);
-        return gr_error_set(e, -EIO, GR_REASON_INTERNAL,
+        bool refused = system == EROFS || system == EACCES || system == EPERM;
+        return gr_error_set(e, refused ? -system : -EIO, GR_REASON_INTERNAL,
                             "the journal could not %s: %s (%s). Look after the disk of the state "
                             "directory, then try again",
                             doing, said, system ? strerror(system) : "no further cause");
@@ -224,6 +225,17 @@ int gr_journal_write(struct gr_journal *j, gr_journal_body body, const void *wha
     if (e)
         *e = why;
     return k;
+}
+
+int gr_journal_lasts(const struct gr_journal *j, struct gr_error *e)
+{
+    if (!j->in_memory)
+        return 0;
+    return gr_error_set_retryable(
+        e, -EROFS, GR_REASON_INTERNAL,
+        "nothing is rolled out while the state directory cannot be written: after a restart nobody "
+        "would know of it. What is in force stays in force. Make the directory writable, then "
+        "restart graylingd, which takes this up again");
 }
 
 int gr_journal_note(struct gr_journal *j, gr_journal_body body, const void *what,

@@ -68,7 +68,9 @@ int gr_journal_commit_table(struct gr_journal *j, const struct gr_rollout_row *r
                             struct gr_error *e)
 {
     const struct commit c = {.rollout = r, .number = table_number, .rows = rows, .n = n};
-    int k = gr_journal_write(j, put_commit, &c, e);
+    int k = gr_journal_lasts(j, e);
+    if (k == 0)
+        k = gr_journal_write(j, put_commit, &c, e);
     if (k == 0)
         gr_journal_follow(j);
     return k;

@@ -135,6 +135,26 @@ static int make_file(struct gr_journal *j)
     return fd < 0 ? -errno : 0;
 }
 
+static int complain_unwritable(const char *state_dir, int k, struct gr_error *e)
+{
+    return gr_error_set(e, k, k == -ENOSPC ? GR_REASON_DISK_FULL : GR_REASON_INTERNAL,
+                        "%.500s/" FILE_NAME " could not be opened: %s; expected a regular file "
+                        "that this user may write",
+                        state_dir, strerror(-k));
+}
+
+static int open_path(struct gr_journal *j, const char *path, struct gr_error *e)
+{
+    if (sqlite3_open_v2(path, &j->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+        return j->db ? gr_journal_complain(j, "be opened", e) : -ENOMEM;
+    sqlite3_extended_result_codes(j->db, 1);
+    GR_INSTANT("journal.opened");
+    int k = gr_journal_exec(j, settings, e);
+    if (k == 0)
+        k = check_integrity(j, e);
+    return k < 0 ? k : check_schema(j, e);
+}
+
 static int open_database(struct gr_journal *j, const char *state_dir, struct gr_error *e)
 {
     char path[PATH_MAX];
@@ -143,19 +163,7 @@ static int open_database(struct gr_journal *j, const char *state_dir, struct gr_
         k = make_file(j);
     if (k == 0 && (size_t)snprintf(path, sizeof path, "%s/" FILE_NAME, state_dir) >= sizeof path)
         k = -ENAMETOOLONG;
-    if (k < 0)
-        return gr_error_set(e, k, k == -ENOSPC ? GR_REASON_DISK_FULL : GR_REASON_INTERNAL,
-                            "%.500s/" FILE_NAME " could not be opened: %s; expected a regular file "
-                            "that this user may write",
-                            state_dir, strerror(-k));
-    if (sqlite3_open_v2(path, &j->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
-        return j->db ? gr_journal_complain(j, "be opened", e) : -ENOMEM;
-    sqlite3_extended_result_codes(j->db, 1);
-    GR_INSTANT("journal.opened");
-    k = gr_journal_exec(j, settings, e);
-    if (k == 0)
-        k = check_integrity(j, e);
-    return k < 0 ? k : check_schema(j, e);
+    return k < 0 ? complain_unwritable(state_dir, k, e) : open_path(j, path, e);
 }
 
 // --- what is set aside
@@ -228,31 +236,66 @@ static int open_whole(struct gr_journal *j, const char *state_dir, struct gr_err
     return k < 0 ? k : gr_journal_check_content(j, e);
 }
 
+static enum gr_journal_loss loss_of(int code)
+{
+    switch (code) {
+    case -EUCLEAN:
+        return GR_LOSS_DAMAGED;
+    case -EPROTO:
+        return GR_LOSS_NEWER;
+    case -EROFS:
+    case -EACCES:
+    case -EPERM:
+        return GR_LOSS_UNWRITABLE;
+    default:
+        return GR_LOSS_NONE;
+    }
+}
+
+// With what the copy knows. A state directory that cannot be written is served from memory when it
+// has one, since what is good needs nobody; a new host is told of its permissions instead.
+static int begin_anew(struct gr_journal *j, const char *state_dir, int code,
+                      const struct gr_error *why, struct gr_error *e)
+{
+    enum gr_journal_loss loss = loss_of(code);
+    int k = code;
+    j->in_memory = loss == GR_LOSS_UNWRITABLE;
+    if (j->in_memory) {
+        sqlite3_close(gr_steal(j->db));
+        k = open_path(j, ":memory:", e);
+    }
+    if (loss == GR_LOSS_DAMAGED || loss == GR_LOSS_NEWER)
+        k = set_aside(j, loss == GR_LOSS_NEWER ? NEWER_PREFIX : CORRUPT_PREFIX, e);
+    if (k == 0 && !j->in_memory)
+        k = open_database(j, state_dir, e);
+    if (k == 0)
+        k = gr_journal_reconcile(j, loss, why->message, e);
+    if (k < 0 && (j->in_memory || loss == GR_LOSS_NONE) && why->message[0] && e) {
+        *e = *why;
+        k = code;
+    }
+    return k;
+}
+
 int gr_journal_open(const char *state_dir, struct gr_journal **ret, struct gr_error *e)
 {
     struct gr_journal *j = calloc(1, sizeof *j);
     if (!j)
         return gr_journal_told(-ENOMEM, "be opened", e);
     j->dir_fd = -1;
+    struct gr_error why = {0};
     int k = gr_fs_open_dir(state_dir, &j->dir_fd);
     if (k < 0)
-        gr_error_set(e, k, GR_REASON_INTERNAL,
+        gr_error_set(&why, k, GR_REASON_INTERNAL,
                      "the state directory %.500s could not be opened: %s; expected a directory "
                      "that this user may write",
                      state_dir, strerror(-k));
-    struct gr_error why = {0};
     if (k == 0)
         k = open_whole(j, state_dir, &why);
-    bool newer = k == -EPROTO, unusable = k == -EUCLEAN || newer;
-    if (unusable) {
-        k = set_aside(j, newer ? NEWER_PREFIX : CORRUPT_PREFIX, e);
-        if (k == 0)
-            k = open_database(j, state_dir, e);
-    } else if (k < 0 && why.message[0] && e) {
-        *e = why;
-    }
-    if (k == 0)
-        k = gr_journal_reconcile(j, unusable ? why.message : NULL, newer, e);
+    if (k < 0)
+        k = begin_anew(j, state_dir, k, &why, e);
+    else
+        k = gr_journal_reconcile(j, GR_LOSS_NONE, NULL, e);
     if (k < 0) {
         gr_journal_close(j);
         return gr_journal_told(k, "be opened", e);

@@ -13,7 +13,8 @@ GR_MUST_CHECK int gr_journal_open(const char *state_dir, struct gr_journal **ret
 void gr_journal_close(struct gr_journal *j);
 // What was lost at open, and what came back from the copy, in sentences; "": nothing was lost. A
 // damaged database is kept aside as journal.db.corrupt-TIME, one that a newer graylingd wrote as
-// journal.db.newer-TIME: a downgrade has to serve.
+// journal.db.newer-TIME: a downgrade has to serve. When the directory cannot be written, the
+// journal is in memory: rollouts are refused (-EROFS), and all else is forgotten at the end.
 const char *gr_journal_damage(const struct gr_journal *j);
 
 // Rollout phases of INTERFACES §4, in its order.
