@@ -103,6 +103,8 @@ def test_a_module_with_all_that_is_known_of_it(grayling, browser):
         g.wait_phase("pay", "Healthy")
     b.text("#main .phase", "Healthy")
     b.text("#history ~ .events", "1.0.0 → 1.1.0 Healthy")
+    fetched = "performance.getEntriesByType('resource').filter(r => r.name.endsWith('/verdicts')).length"
+    assert b.do("eval", js=fetched) == 1, "looks of before are in the charts once, whatever the phases"
     b.close()
 
 
@@ -211,9 +213,14 @@ def test_who_may_give_orders(make, root):
     assert g.log().count("without the right token") == 1
     r = subprocess.run([BUILD / "grayctl", "--control", g.run / "control.sock", "dashboard"], capture_output=True, text=True)
     assert f"http://127.0.0.1:{g.admin}/" in r.stdout
+    by_name = make(sets=["Admin.TokenFile=token"], env={"CREDENTIALS_DIRECTORY": str(root)}).start()
+    assert post(by_name, "/v1/token", **right)[0] == 200
     nobody = make().start()
     status, said, _ = post(nobody, "/v1/token", **right)
     assert status == 403 and "no [Admin] TokenFile" in said["message"]
+    nowhere = make(sets=["Admin.Listen="]).start()
+    r = subprocess.run([BUILD / "grayctl", "--control", nowhere.run / "control.sock", "dashboard"], capture_output=True, text=True)
+    assert r.returncode == 3 and "[Admin] Listen" in r.stderr
     (root / "token").write_text("short")
     with pytest.raises(AssertionError, match="does not hold a token"):
         make(sets=[f"Admin.TokenFile={root}/token"]).start()

@@ -13,8 +13,8 @@ struct gr_verifier;
 struct gr_verified; // bytes that were proven to be what the document says, in the store, with an
                     // open descriptor
 
-struct gr_verifier_config { // strings are copied
-    const char *store_dir;  // StateDirectory/store; created 0755
+struct gr_verifier_config {    // strings are copied
+    const char *store_dir;     // StateDirectory/store; created 0755
     const char *allow_schemes; // "https file"
     const char *allow_hosts;   // "" : any public host; private, loopback and link-local ranges only
                                // when named (host, IP or CIDR)

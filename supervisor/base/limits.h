@@ -38,6 +38,8 @@
 #define GR_RING_HELD_MAX 8                 // of them: responses that wait for slow clients
 #define GR_CALL_TIMEOUT_DEFAULT_USEC (30ull * 1000000) // of a method without a deadline
 #define GR_CALL_GRACE_DEFAULT_USEC (5ull * 1000000)    // ... on top of either, then it is given up
+#define GR_RELIEF_MAX 16           // threads at once that are inside of a call and lost their lane
+#define GR_RELIEF_AFTER_USEC 20000 // of one call: somebody else serves the lane's connections
 #define GR_ISOLATED_INIT_USEC 9000000ull    // load+init there; less than GR_INIT_USEC_MAX
 #define GR_ISOLATED_END_USEC 2000000ull     // destroy() there
 #define GR_ISOLATED_STEADY_USEC 60000000ull // it lived so long: its next death is the first again

@@ -36,7 +36,7 @@ static void check_directory(struct gr_doctor *d, const char *check, const char *
 static void check_store(struct gr_doctor *d, const char *state_dir)
 {
     GR_AUTO_FREE char *path = NULL;
-    struct stat st;
+    struct stat st, above;
     if (asprintf(&path, "%s/store", state_dir) < 0) {
         path = NULL;
         return;
@@ -46,6 +46,12 @@ static void check_store(struct gr_doctor *d, const char *state_dir)
                       strerror(errno));
     else if (st.st_mode & (S_IWGRP | S_IWOTH))
         gr_doctor_add(d, GR_HEALTH_FAIL, "store", "%s can be written by others: chmod 0755", path);
+    else if (stat(state_dir, &above) == 0 && st.st_uid != above.st_uid)
+        gr_doctor_add(d, GR_HEALTH_FAIL, "store",
+                      "%s belongs to uid %u, expected %u as the state directory does: chown -R %u "
+                      "%s",
+                      path, (unsigned)st.st_uid, (unsigned)above.st_uid, (unsigned)above.st_uid,
+                      path);
     else
         gr_doctor_add(d, GR_HEALTH_OK, "store", "%s", path);
 }
@@ -54,7 +60,7 @@ static void check_config(struct gr_doctor *d)
 {
     const struct gr_config *c;
     struct gr_error e = {0};
-    if (gr_cli_config(d->cli, &c, &e) < 0) {
+    if (gr_cli_settings(d->cli, &c, &e) < 0) {
         gr_doctor_add(d, GR_HEALTH_FAIL, "configuration", "%s", e.message);
         return;
     }
@@ -110,6 +116,7 @@ static void check_etcd_version(struct gr_doctor *d, const char *endpoint)
         gr_json_parse(answer.body.data ? answer.body.data : "", answer.body.len, 4096, &version,
                       &ignored) < 0)
         return; // TLS, or it did not answer: the read tells that
+    gr_doctor_check_offset(d, answer.head.data, gr_wall_now());
     const char *text = gr_output_text(version, "etcdserver");
     if (strncmp(text, "3.", 2) || strtol(text + 2, NULL, 10) < 4)
         gr_doctor_add(d, GR_HEALTH_WARN, "etcd version", "%s; tested with 3.4 and 3.5: upgrade it",

@@ -23,3 +23,6 @@ void gr_doctor_check_certificate(struct gr_doctor *d, const char *check, const c
                                  struct gr_wall now);
 // False: it added a line of what is wrong. `secret`: others may not read it.
 bool gr_doctor_check_file(struct gr_doctor *d, const char *check, const char *path, bool secret);
+// This clock against the one of whoever sent an answer with this head (its Date, whole seconds). No
+// line where there is no date.
+void gr_doctor_check_offset(struct gr_doctor *d, const char *head, struct gr_wall now);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define CELL_MAX 1200 // a whole message fits
-#define COLUMNS_MAX 16
 
 const cJSON *gr_output_find(const cJSON *object, const char *path)
 {
@@ -102,30 +101,32 @@ static void print_cell(struct gr_cli *cli, const struct gr_column *c, const char
 }
 
 static void print_table(struct gr_cli *cli, const cJSON *list, const struct gr_column *columns,
-                        size_t n)
+                        size_t n, struct gr_output_table *t)
 {
-    const struct gr_column *shown[COLUMNS_MAX];
-    size_t width[COLUMNS_MAX], m = 0;
+    const struct gr_column *shown[GR_OUTPUT_COLUMNS_MAX];
+    size_t m = 0;
     char text[CELL_MAX];
     const cJSON *row;
-    for (size_t i = 0; i < n && m < COLUMNS_MAX; i++)
+    for (size_t i = 0; i < n && m < GR_OUTPUT_COLUMNS_MAX; i++)
         if (!columns[i].wide || cli->format == GR_FORMAT_WIDE)
             shown[m++] = &columns[i];
     for (size_t i = 0; i < m; i++)
-        width[i] = width_of(shown[i]->title);
+        if (width_of(shown[i]->title) > t->width[i])
+            t->width[i] = width_of(shown[i]->title);
     cJSON_ArrayForEach(row, list) for (size_t i = 0; i < m; i++)
     {
         format_cell(shown[i], row, text);
-        if (width_of(text) > width[i])
-            width[i] = width_of(text);
+        if (width_of(text) > t->width[i])
+            t->width[i] = width_of(text);
     }
     const struct gr_column plain = {0};
-    for (size_t i = 0; i < m; i++)
-        print_cell(cli, &plain, shown[i]->title, width[i], i + 1 == m);
+    for (size_t i = 0; i < m && !t->begun; i++)
+        print_cell(cli, &plain, shown[i]->title, t->width[i], i + 1 == m);
+    t->begun = true;
     cJSON_ArrayForEach(row, list) for (size_t i = 0; i < m; i++)
     {
         format_cell(shown[i], row, text);
-        print_cell(cli, shown[i], text, width[i], i + 1 == m);
+        print_cell(cli, shown[i], text, t->width[i], i + 1 == m);
     }
 }
 
@@ -167,8 +168,8 @@ static void print_name(struct gr_cli *cli, const cJSON *object, const char *path
     fprintf(cli->out, "%s\n", text);
 }
 
-void gr_output_list(struct gr_cli *cli, const cJSON *list, const struct gr_column *columns,
-                    size_t n, const char *name_path)
+void gr_output_part(struct gr_cli *cli, const cJSON *list, const struct gr_column *columns,
+                    size_t n, const char *name_path, struct gr_output_table *t)
 {
     const cJSON *row;
     switch (cli->format) {
@@ -183,9 +184,16 @@ void gr_output_list(struct gr_cli *cli, const cJSON *list, const struct gr_colum
         return;
     case GR_FORMAT_TABLE:
     case GR_FORMAT_WIDE:
-        print_table(cli, list, columns, n);
+        print_table(cli, list, columns, n, t);
         return;
     }
+}
+
+void gr_output_list(struct gr_cli *cli, const cJSON *list, const struct gr_column *columns,
+                    size_t n, const char *name_path)
+{
+    struct gr_output_table t = {0};
+    gr_output_part(cli, list, columns, n, name_path, &t);
 }
 
 static void print_lines(struct gr_cli *cli, const cJSON *object, const struct gr_column *columns,

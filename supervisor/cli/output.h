@@ -18,6 +18,15 @@ struct gr_column {
 // `list` is an array of objects; `name_path` is what -o name prints of each.
 void gr_output_list(struct gr_cli *cli, const cJSON *list, const struct gr_column *columns,
                     size_t n, const char *name_path);
+#define GR_OUTPUT_COLUMNS_MAX 24
+struct gr_output_table { // what a table that comes in parts remembers; zeroed at first
+    bool begun;
+    size_t width[GR_OUTPUT_COLUMNS_MAX];
+};
+// The same for a part of a list: the titles stand before the first one only, and columns stay where
+// they are unless something wider comes.
+void gr_output_part(struct gr_cli *cli, const cJSON *list, const struct gr_column *columns,
+                    size_t n, const char *name_path, struct gr_output_table *t);
 // One object: JSON, name, or one "Title: value" line per column (columns that are absent are left
 // out).
 void gr_output_object(struct gr_cli *cli, const cJSON *object, const struct gr_column *columns,

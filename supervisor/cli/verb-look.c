@@ -117,7 +117,32 @@ static void drop_other_modules(cJSON *events, const char *module)
     }
 }
 
-static void print_events(struct gr_cli *cli, cJSON *events, bool follow)
+struct telling { // of events to a person
+    struct gr_output_table table;
+    char last[GR_MESSAGE_MAX];
+};
+
+// A message that only repeats the phase, or the line above, hides those that say something.
+static void shorten(cJSON *events, struct telling *t)
+{
+    cJSON *ev;
+    cJSON_ArrayForEach(ev, events)
+    {
+        const char *message = gr_output_text(ev, "message");
+        bool same = *message && !strcmp(message, t->last);
+        if (!same)
+            snprintf(t->last, sizeof t->last, "%s", message);
+        if (same)
+            cJSON_ReplaceItemInObjectCaseSensitive(ev, "message", cJSON_CreateString("(the same)"));
+        else if (!strcmp(message, gr_output_text(ev, "phase")))
+            cJSON_DeleteItemFromObjectCaseSensitive(ev, "message");
+        int64_t rollout;
+        if (gr_json_read_int(gr_output_find(ev, "rollout"), &rollout) && rollout == 0)
+            cJSON_DeleteItemFromObjectCaseSensitive(ev, "rollout");
+    }
+}
+
+static void print_events(struct gr_cli *cli, cJSON *events, bool follow, struct telling *t)
 {
     static const struct gr_column columns[] = {
         {"SEQ", "seq", GR_CELL_TEXT, true},          {"AT", "at", GR_CELL_TIME, false},
@@ -128,8 +153,10 @@ static void print_events(struct gr_cli *cli, cJSON *events, bool follow)
     enum gr_format asked = cli->format;
     if (follow && asked == GR_FORMAT_JSON)
         cli->format = GR_FORMAT_JSONL; // a stream has no closing bracket
+    if (is_for_people(cli))
+        shorten(events, t);
     if (cJSON_GetArraySize(events) || !follow)
-        gr_output_list(cli, events, columns, GR_COUNT(columns), "seq");
+        gr_output_part(cli, events, columns, GR_COUNT(columns), "seq", &t->table);
     cli->format = asked;
     fflush(cli->out);
 }
@@ -140,6 +167,7 @@ enum gr_exit gr_verb_events(struct gr_cli *cli, const struct gr_args *args)
     bool follow = gr_args_has(args, "follow");
     struct gr_error e = {0};
     int64_t after = 0;
+    struct telling telling = {0};
     cJSON *all = cJSON_CreateArray();
     if (gr_args_number(args, "after", &after, &e) < 0) {
         cJSON_Delete(all);
@@ -161,12 +189,12 @@ enum gr_exit gr_verb_events(struct gr_cli *cli, const struct gr_args *args)
         if (args->n_words && page)
             drop_other_modules(page, args->words[0]);
         if (caught_up)
-            print_events(cli, page, true);
+            print_events(cli, page, true, &telling);
         while (!caught_up && page && page->child)
             cJSON_AddItemToArray(all, cJSON_DetachItemViaPointer(page, page->child));
         cJSON_Delete(answer);
         if (!caught_up && empty) {
-            print_events(cli, all, follow);
+            print_events(cli, all, follow, &telling);
             caught_up = true;
             if (!follow)
                 break;

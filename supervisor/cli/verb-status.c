@@ -41,9 +41,19 @@ static int64_t number(const cJSON *o, const char *path)
     return n;
 }
 
+// A pause that ends without a person: by time or requests, or once the numbers decide.
+static bool goes_on(const cJSON *m)
+{
+    const char *hold = gr_output_text(m, "rollout.pause.hold");
+    return !strcmp(gr_output_text(m, "phase"), "Paused") &&
+           !*gr_output_text(m, "rollout.held_by") &&
+           (!strcmp(hold, "undecided") ||
+            (!strcmp(hold, "step") && !cJSON_IsTrue(gr_output_find(m, "rollout.pause.gate"))));
+}
+
 static bool is_settled(const struct watch *w, const cJSON *m)
 {
-    return m && strcmp(gr_output_text(m, "phase"), "Progressing") &&
+    return m && strcmp(gr_output_text(m, "phase"), "Progressing") && !goes_on(m) &&
            number(m, "observed_revision") >= w->revision;
 }
 

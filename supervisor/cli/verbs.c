@@ -19,6 +19,10 @@
     {                                                                                              \
         0, "if-revision", "N", "refuse when the document is newer than revision N (0: exists)"     \
     }
+#define IF_REVISION_HERE                                                                           \
+    {                                                                                              \
+        0, "if-revision", "N", "refuse when this host follows a newer revision than N"             \
+    }
 #define REASON                                                                                     \
     {                                                                                              \
         0, "reason", "TEXT", "why; kept with the change"                                           \
@@ -100,14 +104,22 @@ static const struct gr_option undo_options[] = {
     DRY_RUN,
     REASON,
     {0}};
-static const struct gr_option reason_options[] = {REASON, {0}};
+static const struct gr_option host_options[] = {IF_REVISION_HERE, DRY_RUN, REASON, {0}};
+static const struct gr_option thaw_options[] = {LOCAL, IF_REVISION_HERE, DRY_RUN, REASON, {0}};
 static const struct gr_option lift_options[] = {LOCAL, DRY_RUN, IF_REVISION, REASON, {0}};
 static const struct gr_option worker_options[] = {
     {0, "one-way", NULL, "although modules hold state, which is lost with the old one"},
+    IF_REVISION_HERE,
+    DRY_RUN,
     REASON,
     {0}};
 static const struct gr_option freeze_options[] = {
-    {0, "for", "DURATION", "requests wait at most so long"}, REASON, {0}};
+    {0, "for", "DURATION", "requests wait at most so long"},
+    LOCAL,
+    IF_REVISION_HERE,
+    DRY_RUN,
+    REASON,
+    {0}};
 static const struct gr_option verify_options[] = {
     {0, "expect", "sha256:HEX", "refuse any other digest"}, {0}};
 static const struct gr_option call_options[] = {
@@ -211,12 +223,12 @@ const struct gr_verb gr_verbs[] = {
     {"freeze", "MODULE... --for DURATION", "Let requests wait", "  grayctl freeze pay --for 30s\n",
      1, GR_ARGS_MAX, freeze_options, gr_verb_freeze, STEER},
     {"thaw", "MODULE...", "Let them run again", "  grayctl thaw pay\n", 1, GR_ARGS_MAX,
-     reason_options, gr_verb_thaw, STEER},
+     thaw_options, gr_verb_thaw, STEER},
     {"source", "accept-rewind", "Follow a restored or foreign source as it is",
-     "  grayctl source accept-rewind --reason 'restored the backup'\n", 1, 1, reason_options,
+     "  grayctl source accept-rewind --reason 'restored the backup'\n", 1, 1, host_options,
      gr_verb_source, THERE},
     {"safe-mode", "leave --reason TEXT", "Follow the source again, and roll out",
-     "  grayctl safe-mode leave --reason 'the disk was full'\n", 1, 1, reason_options,
+     "  grayctl safe-mode leave --reason 'the disk was full'\n", 1, 1, host_options,
      gr_verb_safe_mode, THERE},
     {"config", "cat|check", "The daemon's configuration",
      "  grayctl config cat\n  grayctl config check --config new.conf\n", 1, 1, config_options,

@@ -37,6 +37,12 @@ static const struct gr_config_doc docs[] = {
      "win."},
     {"Dispatch", "Threads", "number up to 64", "(one per processor)",
      "Threads that run modules. 0: one per processor."},
+    {"Dispatch", "CallTimeout", "duration, up to 24h", "30s",
+     "How long a call may run whose method declares no deadline. 0: for ever."},
+    {"Dispatch", "CallGrace", "duration over 0, up to 24h", "5s",
+     "So much longer than its deadline a call may run before it is given up: its client is "
+     "answered "
+     "deadline_exceeded, and it counts as a fault."},
     {"Dispatch", "BreakerFaults", "number up to 16", "3",
      "So many faults of a version within BreakerWindow open its breaker: its calls are answered "
      "unavailable. 0: never."},

@@ -29,7 +29,8 @@ enum kind {
     LISTEN,
     COUNT,
     FAULTS,
-    SPAN, // a duration over 0
+    SPAN,    // a duration over 0
+    TIMEOUT, // or 0, for none
     SIZE,
     DURATION,
     RATIO,
@@ -56,6 +57,8 @@ static const struct key {
     {"Etcd", "KeyFile", CREDENTIAL, AT(etcd_key_file)},
     {"Dispatch", "Listen", LISTEN, AT(listen)},
     {"Dispatch", "Threads", COUNT, AT(threads)},
+    {"Dispatch", "CallTimeout", TIMEOUT, AT(call_timeout_usec)},
+    {"Dispatch", "CallGrace", SPAN, AT(call_grace_usec)},
     {"Dispatch", "BreakerFaults", FAULTS, AT(breaker.faults)},
     {"Dispatch", "BreakerWindow", SPAN, AT(breaker.window_usec)},
     {"Dispatch", "BreakerBackoff", SPAN, AT(breaker.backoff_usec)},
@@ -237,10 +240,10 @@ static int set_count(const struct assignment *a, uint64_t max, unsigned *at)
     return k;
 }
 
-static int set_span(const struct assignment *a, uint64_t *at)
+static int set_span(const struct assignment *a, uint64_t *at, bool or_none)
 {
     uint64_t usec = 0;
-    if (gr_duration_parse(a->value, &usec) < 0 || usec == 0 || usec > SPAN_USEC_MAX)
+    if (gr_duration_parse(a->value, &usec) < 0 || (usec == 0 && !or_none) || usec > SPAN_USEC_MAX)
         return refuse(a, a->value, "no duration; expected one like 60s or 5m, up to 24h");
     *at = usec;
     return 0;
@@ -297,7 +300,9 @@ static int set_value(const struct assignment *a, bool first_from_here)
     case FAULTS:
         return set_count(a, GR_BREAKER_FAULTS_MAX, at);
     case SPAN:
-        return set_span(a, at);
+        return set_span(a, at, false);
+    case TIMEOUT:
+        return set_span(a, at, true);
     case SIZE:
         return set_size(a);
     case DURATION:
@@ -440,6 +445,7 @@ static int print_key(const struct gr_config *c, const struct key *key, struct gr
     case FAULTS:
         return gr_buf_printf(b, "%s=%u\n", key->name, *(const unsigned *)at);
     case SPAN:
+    case TIMEOUT:
     case DURATION:
         return gr_buf_printf(b, "%s=%s\n", key->name,
                              gr_duration_format(*(const uint64_t *)at, duration));

@@ -236,6 +236,7 @@ static void lines_continue_and_comments_are_skipped(void **state)
     assert_int_equal(c->threads, 5);
     assert_true(c->breaker.faults == 3 && c->breaker.window_usec == 60000000 &&
                 c->breaker.backoff_usec == 5000000);
+    assert_true(c->call_timeout_usec == 30000000 && c->call_grace_usec == 5000000);
 }
 
 static void a_later_list_of_endpoints_replaces_the_first(void **state)
@@ -275,6 +276,8 @@ static void refusals_name_file_and_line(void **state)
         {NAMED "[Dispatch]\nBreakerWindow=0s\n", 4, "expected one like 60s"},
         {NAMED "[Dispatch]\nBreakerWindow=25h\n", 4, "up to 24h"},
         {NAMED "[Dispatch]\nBreakerBackoff=soon\n", 4, "expected one like 60s"},
+        {NAMED "[Dispatch]\nCallGrace=0\n", 4, "expected one like 60s"},
+        {NAMED "[Dispatch]\nCallTimeout=never\n", 4, "expected one like 60s"},
         {NAMED "[Artifacts]\nMaxBytes=0\n", 4, "more than 0"},
         {NAMED "[Artifacts]\nMaxBytes=2G\n", 4, "up to 1073741824"},
         {NAMED "[Artifacts]\nMaxBytes=18446744073709551616\n", 4, "not a number"},

@@ -161,6 +161,8 @@ static struct gr_config *config_new(void)
     c->max_bytes = GR_ARTIFACT_BYTES_DEFAULT;
     c->breaker = GR_BREAKER_POLICY_DEFAULT;
     c->sample_ppm = 10000;
+    c->call_timeout_usec = GR_CALL_TIMEOUT_DEFAULT_USEC;
+    c->call_grace_usec = GR_CALL_GRACE_DEFAULT_USEC;
     c->stable_after_usec = GR_START_STABLE_DEFAULT_USEC;
     if (gr_config_set_text(&c->admin_listen, "127.0.0.1:9464") == 0) // an empty one means none
         return c;

@@ -8,7 +8,7 @@
 
 #define GR_LISTEN_MAX 8
 #define GR_ENDPOINTS_MAX 16
-#define GR_CONFIG_KEYS 29
+#define GR_CONFIG_KEYS 31
 struct gr_config {
     struct gr_name service;  // [Service] Name
     struct gr_name instance; // default: host name, lower-cased
@@ -23,9 +23,10 @@ struct gr_config {
     char *listen[GR_LISTEN_MAX]; // "127.0.0.1:8080", "[::1]:8080", "unix:/path"
     unsigned threads;            // 0: one per processor
     struct gr_breaker_policy breaker;
-    bool access_log;        // [Dispatch] AccessLog: a line for each request
-    char *admin_listen;     // NULL: none
-    char *admin_token_file; // [Admin] TokenFile; NULL: no orders there
+    uint64_t call_timeout_usec, call_grace_usec; // of a call without a deadline; on top of either
+    bool access_log;                             // [Dispatch] AccessLog: a line for each request
+    char *admin_listen;                          // NULL: none
+    char *admin_token_file;                      // [Admin] TokenFile; NULL: no orders there
     char *admin_hosts; // [Admin] AllowHosts: names that its clients may use; NULL: only its own
     char *allow_schemes, *allow_hosts, *file_roots;
     uint64_t max_bytes;

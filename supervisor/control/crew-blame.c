@@ -43,7 +43,7 @@ void gr_crew_on_fault(struct gr_hosted *h, const cJSON *msg)
     struct gr_manager *m = h->manager;
     uint64_t slot = 0;
     uint64_t apart = 0; // the process of its own in which it happened
-    char how[256];
+    char how[384];
     (void)!gr_json_uint(msg, "", "apart", GR_JSON_OPTIONAL, 0, INT32_MAX, &apart, NULL);
     if (gr_json_uint(msg, "", "instance", GR_JSON_REQUIRED, 0, GR_INSTANCES_MAX - 1, &slot, NULL) <
             0 ||
@@ -53,15 +53,19 @@ void gr_crew_on_fault(struct gr_hosted *h, const cJSON *msg)
     const struct gr_blame b = blame_slot(h, (int)slot);
     const char *module = h->held[slot].module.s, *version = h->held[slot].version;
     struct gr_error e = {0};
-    if (*n->signal)
-        snprintf(how, sizeof how, "%s at address %s", n->signal, n->address);
-    else
+    bool late = gr_fault_note_reason(n) == GR_REASON_CALL_TIMEOUT;
+    if (late)
         snprintf(how, sizeof how, "%s", n->detail);
+    else if (*n->signal)
+        snprintf(how, sizeof how, "%s at address %s, code at %s", n->signal, n->address,
+                 n->n_frames ? n->frames[0] : "?");
+    else
+        snprintf(how, sizeof how, "%s, code at %s", n->detail, n->n_frames ? n->frames[0] : "?");
     gr_error_set(
-        &e, -EFAULT, strcmp(n->kind, "timeout") == 0 ? GR_REASON_CALL_TIMEOUT : GR_REASON_CRASHED,
-        "%s %s faulted in %s: %s%s%s, request %s; expected it to return. %s", module, version,
-        *n->method ? n->method : "no call", how, n->n_frames ? ", code at " : "",
-        n->n_frames ? n->frames[0] : "", *n->request_id ? n->request_id : "none",
+        &e, -EFAULT, gr_fault_note_reason(n),
+        "%s %s %s in %s: %s, request %s; expected it to return%s. %s", module, version,
+        late ? "was given up" : "faulted", *n->method ? n->method : "no call", how,
+        *n->request_id ? n->request_id : "none", late ? " before its deadline" : "",
         !b.r ? apart ? "Its process is started anew, and the worker goes on"
                      : "The worker is replaced, since its memory is not trusted any more"
         : gr_member_reconfigures(&gr_rollout_row(b.r)->members[b.member])
@@ -76,7 +80,8 @@ void gr_crew_on_fault(struct gr_hosted *h, const cJSON *msg)
     if (b.r)
         gr_rollout_fail(b.r, b.member, &e);
     if (first)
-        gr_manager_replace_worker(m, "a module faulted in it");
+        gr_manager_replace_worker(m, late ? "a module does not return in it"
+                                          : "a module faulted in it");
 }
 
 // Of those that a thread was inside of (thread -1: any did), whoever is on trial; else the only

@@ -205,6 +205,8 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
                                        .access_log = m->config->access_log,
                                        .records = m->telemetry != NULL,
                                        .sample = gr_manager_sample(m),
+                                       .call_timeout_usec = m->config->call_timeout_usec,
+                                       .call_grace_usec = m->config->call_grace_usec,
                                        .listeners = l,
                                        .n_listeners = m->listeners.n};
     const struct gr_worker_callbacks cb = {

@@ -5,6 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum gr_reason gr_fault_note_reason(const struct gr_fault_note *n)
+{
+    return strcmp(n->kind, gr_fault_kind_name(GR_FAULT_TIMEOUT)) == 0 ? GR_REASON_CALL_TIMEOUT
+                                                                      : GR_REASON_CRASHED;
+}
+
 struct gr_fault_book {
     size_t n;
     struct gr_fault_record *records[GR_FAULT_RECORDS_MAX];

@@ -4,6 +4,7 @@
 #pragma once
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/error.h"
 #include "base/name.h"
 #include "base/version.h"
 #include "dispatch/stats.h"
@@ -11,7 +12,7 @@
 // What ended one call, or one worker, as it is shown.
 struct gr_fault_note {
     struct gr_wall at;
-    char kind[12];   // "signal", "abort", "assert", "exit", or "death": it took the worker along
+    char kind[12];   // a fault's name, or "death": it took the worker along
     char signal[16]; // "SIGSEGV"; "" none
     char address[24];
     char detail[160]; // the assertion that failed, or what was called
@@ -20,6 +21,9 @@ struct gr_fault_note {
     size_t n_frames;
     char frames[GR_EVIDENCE_FRAMES][96]; // "pay-1.2.0-0123456789abcdef.so+0x12f", innermost first
 };
+
+// CallTimeout for a call that was given up, else Crashed.
+enum gr_reason gr_fault_note_reason(const struct gr_fault_note *n);
 
 struct gr_fault_record { // of one version
     struct gr_name module;

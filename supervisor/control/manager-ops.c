@@ -2,6 +2,7 @@
 // versions sit there.
 #include "base/log.h"
 #include "control/manager-internal.h"
+#include "control/usage.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -405,7 +406,8 @@ struct gr_arm_sample gr_hosted_arm(struct gr_hosted *h, int slot)
     gr_stats_read(gr_worker_stats(h->worker), (unsigned)slot, &c);
     return (struct gr_arm_sample){.requests = gr_counters_total(&c),
                                   .errors = gr_counters_server_errors(&c),
-                                  .crashes = c.faults,
+                                  // a call that was given up is no crash: the worker tells of it
+                                  .crashes = c.faults - c.faults_by[GR_FAULT_TIMEOUT],
                                   .latency = c.latency};
 }
 
@@ -422,6 +424,15 @@ static bool op_sample(void *u, struct gr_rollout *r, size_t member, struct gr_ar
     *candidate = gr_hosted_arm(m->active, slot);
     *stable = gr_hosted_arm(m->active, !p ? -1 : row->gray.swapped ? p->previous : p->stable);
     return true;
+}
+
+static bool op_usage(void *u, struct gr_rollout *r, size_t member, struct gr_usage *ret)
+{
+    struct gr_manager *m = u;
+    int slot = gr_rollout_slot(r, member);
+    if (!m->active || slot < 0 || m->active->held[slot].pid == 0)
+        return false;
+    return gr_usage_read(m->active->held[slot].pid, ret) == 0; // it may have ended meanwhile
 }
 
 static void op_history(void *u, struct gr_rollout *r, size_t member, struct gr_arm_sample *ret)
@@ -449,6 +460,7 @@ void gr_manager_worker_ops(struct gr_rollout_ops *ret)
     ret->commit = op_commit;
     ret->release = op_release;
     ret->sample = op_sample;
+    ret->usage = op_usage;
     ret->history = op_history;
     ret->harmed = gr_manager_harmed;
 }

@@ -90,8 +90,8 @@ void gr_manager_tell_fault(struct gr_manager *m, const char *message_id, const c
         {"GRAYLING_BUILD_ID", "build_id", n->build_id},
         {"GRAYLING_BACKTRACE", "backtrace", frames},
     };
-    tell(m, message_id, GR_LOG_ERROR, module, version, rollout, NULL, GR_REASON_CRASHED, message,
-         fields, GR_COUNT(fields));
+    tell(m, message_id, GR_LOG_ERROR, module, version, rollout, NULL, gr_fault_note_reason(n),
+         message, fields, GR_COUNT(fields));
 }
 
 void gr_manager_lacks(struct gr_manager *m, const struct gr_desired *d, const struct gr_error *why,

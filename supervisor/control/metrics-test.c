@@ -44,6 +44,7 @@ static void test_values(void **state)
     assert_line(text, "grayling_faults_total{module=\"pay\",version=\"1.1.0\",kind=\"assert\"} 1");
     assert_line(text, "grayling_faults_total{module=\"pay\",version=\"1.1.0\",kind=\"signal\"} 0");
     assert_line(text, "grayling_faults_total{module=\"pay\",version=\"1.1.0\",kind=\"death\"} 2");
+    assert_line(text, "grayling_faults_total{module=\"pay\",version=\"1.1.0\",kind=\"timeout\"} 0");
     assert_line(text, "grayling_breaker_state{module=\"pay\",version=\"1.1.0\"} 2");
     assert_line(text, "grayling_breaker_state{module=\"pay\",version=\"1.0.0\"} 0");
     assert_line(text, "grayling_build_info{version=\"0.1.0\"} 1");

@@ -133,24 +133,24 @@ static void requests(struct gr_metrics_writer *w, struct row *rows, size_t n)
 static void faults(struct gr_metrics_writer *w, struct row *rows, size_t n)
 {
     char labels[GR_METRIC_LABELS_MAX + 64];
-    gr_metric_family(
-        w, "faults_total", "counter",
-        "Calls that did not return and were contained, deaths of workers, and calls that "
-        "returned after their deadline (timeout), by version.");
+    gr_metric_family(w, "faults_total", "counter",
+                     "Calls that did not return: contained, given up after their deadline "
+                     "(timeout), or deaths of workers, by version.");
     for (size_t i = 0; i < n; i++) {
         memcpy(labels, rows[i].labels, rows[i].labels_len + 1);
         for (unsigned k = 0; k < GR_FAULT_KINDS; k++) {
-            if (k == GR_FAULT_TIMEOUT) // one of the late ones, below
-                continue;
             gr_metric_label(labels, sizeof labels, rows[i].labels_len, "kind",
                             gr_fault_kind_name((enum gr_fault_kind)k));
             gr_metric_sample(w, "faults_total", labels, (double)rows[i].faults[k]);
         }
         gr_metric_label(labels, sizeof labels, rows[i].labels_len, "kind", "death");
         gr_metric_sample(w, "faults_total", labels, (double)rows[i].deaths);
-        gr_metric_label(labels, sizeof labels, rows[i].labels_len, "kind", "timeout");
-        gr_metric_sample(w, "faults_total", labels, (double)rows[i].sum.timeouts);
     }
+    gr_metric_family(
+        w, "late_total", "counter",
+        "Calls that were answered after their deadline, by themselves or for them, by version.");
+    for (size_t i = 0; i < n; i++)
+        gr_metric_sample(w, "late_total", rows[i].labels, (double)rows[i].sum.timeouts);
     gr_metric_family(w, "breaker_state", "gauge", "0 closed, 1 half-open, 2 open, by version.");
     for (size_t i = 0; i < n; i++)
         gr_metric_sample(w, "breaker_state", rows[i].labels, rows[i].breaker);

@@ -197,6 +197,8 @@ static int send_hello(struct gr_worker *w, const struct gr_worker_config *c)
     cJSON_AddBoolToObject(m, "access_log", c->access_log);
     if (c->records)
         gr_json_add_uint(m, "sample", c->sample);
+    gr_json_add_uint(m, "call_timeout_usec", c->call_timeout_usec);
+    gr_json_add_uint(m, "call_grace_usec", c->call_grace_usec);
     cJSON_AddBoolToObject(m, "adoptable", c->adopt_fd >= 0);
     gr_json_add_uint(m, "orphan_usec", ORPHAN_USEC);
     cJSON *list = cJSON_AddArrayToObject(m, "listeners");

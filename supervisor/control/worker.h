@@ -41,6 +41,7 @@ struct gr_worker_config {
     bool access_log;
     bool records;    // spans of requests
     uint32_t sample; // of 2^32 traces that begin here
+    uint64_t call_timeout_usec, call_grace_usec;
     const struct gr_worker_listener *listeners;
     size_t n_listeners;
 };

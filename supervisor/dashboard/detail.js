@@ -136,12 +136,9 @@ export function detailView(store, name) {
   // What the stream does not tell: ended rollouts, and the looks before this page was opened.
   async function ask(id) {
     rollouts = past(name, (await getJson(`/v1/history?module=${encodeURIComponent(name)}&limit=${HISTORY_SHOWN}`)).rollouts);
-    if (id && !store.points(name, id).asked) {
-      const {verdicts} = await getJson(`/v1/rollouts/${id}/verdicts`);
-      store.addPoints(name, id, verdicts.filter((v) => v.module === name)
+    if (id)
+      await store.addRecords(name, id, async () => (await getJson(`/v1/rollouts/${id}/verdicts`)).verdicts.filter((v) => v.module === name)
         .map((v) => ({at: Date.parse(v.at), verdict: v.record.verdict.verdict, gates: v.record.verdict})));
-      store.points(name, id).asked = true;
-    }
     store.changed();
   }
 

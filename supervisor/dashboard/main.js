@@ -43,4 +43,4 @@ document.addEventListener('keydown', (e) => {
 });
 addEventListener('hashchange', show);
 show();
-store.connect();
+store.start();

@@ -11,9 +11,15 @@ export class Store extends EventTarget {
   live = false;
   #rates = new Map(); // "module hash": {requests, errors, squares: Map of slot to {requests, errors}}
   #points = new Map(); // "module rollout": looks of the analysis
+  #recorded = new Set(); // of them, those whose looks before were asked for
   #scheduled = false;
 
-  connect() {
+  start() {
+    this.#connect();
+    setInterval(() => this.changed(), SQUARE_MSEC); // ages and squares go on
+  }
+
+  #connect() {
     const source = new EventSource('/v1/stream');
     const take = (name, handle) => source.addEventListener(name, (m) => {
       handle.call(this, JSON.parse(m.data));
@@ -25,9 +31,8 @@ export class Store extends EventTarget {
     source.addEventListener('open', () => this.#setLive(true));
     source.addEventListener('error', () => {
       this.#setLive(false);
-      if (source.readyState === EventSource.CLOSED) setTimeout(() => this.connect(), 5000); // refused; the browser gives up then
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => this.#connect(), 5000); // refused; the browser gives up then
     });
-    setInterval(() => this.changed(), SQUARE_MSEC); // ages and squares go on
   }
 
   changed() {
@@ -90,6 +95,19 @@ export class Store extends EventTarget {
 
   points(module, rollout) {
     return this.#points.get(`${module} ${rollout}`) ?? [];
+  }
+
+  // Adds the looks that the journal has, once for each rollout: `ask` fetches them.
+  async addRecords(module, rollout, ask) {
+    const key = `${module} ${rollout}`;
+    if (this.#recorded.has(key)) return;
+    this.#recorded.add(key);
+    try {
+      this.addPoints(module, rollout, await ask());
+    } catch (error) {
+      this.#recorded.delete(key);
+      throw error;
+    }
   }
 
   addPoints(module, rollout, points) {

@@ -3,14 +3,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-
-static uint64_t now_nsec(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 // --- running one version -----------------------------------------------------------------------
 
@@ -66,7 +58,7 @@ static __attribute__((noinline)) bool end_away(struct grayling_call *c, struct g
     if (c->end_counts)
         gr_stats_raise(&row->faults[kind], 1);
     if (c->end == GR_END_HERE && c->probe)
-        gr_breakers_probe_ended(c->instance, now_nsec() / 1000);
+        gr_breakers_probe_ended(c->instance, gr_now_nsec() / 1000);
     return c->end != GR_END_LOST;
 }
 
@@ -76,30 +68,45 @@ static void forget_passed(struct grayling_call *c)
     c->message[0] = 0;
 }
 
+// It was answered for and counted when it was given up (overdue.c). Nobody answers it once more.
+static void end_lost(struct grayling_call *c, int32_t *ret_code)
+{
+    if (c->depth == 0)
+        atomic_store_explicit(&c->thread->lost, false, memory_order_relaxed);
+    *ret_code = GRAYLING_DEADLINE_EXCEEDED;
+}
+
 // false: it faulted. *ret_code is one of gRPC's codes otherwise.
 static bool run(struct grayling_call *c, uint64_t start_nsec, int32_t *ret_code)
 {
     struct gr_thread *t = c->thread;
     unsigned slot = c->instance->slot;
     struct gr_stats_row *row = &t->dispatch->stats->seg->rows[slot][t->row];
-    gr_stats_push(t->inside, c->depth, slot, c->request->method);
+    // Whoever calls into another process gives the call up by itself (away.c).
+    uint64_t overdue = c->instance->away ? GR_NEVER_NSEC : start_nsec + c->limit_nsec;
+    gr_stats_push(t->inside, c->depth, slot, c->request->method, overdue);
     int32_t code = GRAYLING_INTERNAL;
     bool sound = gr_guard_run(t->guard, handle, c, &code);
+    bool lost = atomic_load_explicit(&t->lost, memory_order_relaxed);
     if (!sound) {
         note_fault(c, row);
-        gr_breakers_fault(c->instance, c->probe, now_nsec() / 1000);
+        gr_breakers_fault(c->instance, c->probe, gr_now_nsec() / 1000);
     } else if (__builtin_expect(c->instance->away != NULL, 0)) {
         sound = end_away(c, row);
-    } else if (__builtin_expect(c->probe, 0)) {
-        gr_breakers_probe_ended(c->instance, now_nsec() / 1000);
+    } else if (__builtin_expect(c->probe && !lost, 0)) {
+        gr_breakers_probe_ended(c->instance, gr_now_nsec() / 1000);
     }
     release_kept(c);
     gr_stats_pop(t->inside, c->depth);
+    if (__builtin_expect(lost, 0)) {
+        end_lost(c, ret_code);
+        return true;
+    }
     if (code < 0 || code >= GR_CODES)
         code = GRAYLING_UNKNOWN;
     if (__builtin_expect(c->passed != 0, 0) && (!sound || c->passed != code))
         forget_passed(c); // what a callee said is no reason of this end
-    uint64_t end = now_nsec();
+    uint64_t end = gr_now_nsec();
     uint64_t deadline = c->request->deadline_usec;
     if (__builtin_expect(!t->shadow, 1))
         gr_stats_record(row, code, end - start_nsec, deadline != 0 && end / 1000 > deadline,
@@ -120,6 +127,15 @@ static uint64_t earlier_deadline(uint64_t asked, uint64_t declared, uint64_t now
     if (declared == 0)
         return asked;
     return asked != 0 && asked < now_usec + declared ? asked : now_usec + declared;
+}
+
+// How long a call may run before it is given up. What the client asks for does not count: a module
+// is not at fault for the haste of others.
+static uint64_t limit_nsec(const struct gr_dispatch_options *o, uint64_t declared_usec)
+{
+    uint64_t usec = declared_usec ? declared_usec : o->call_timeout_usec;
+    return usec == 0 || usec > GR_NEVER_NSEC / 2000 ? GR_NEVER_NSEC
+                                                    : (usec + o->call_grace_usec) * 1000;
 }
 
 // What one attempt after another to answer a request shares.
@@ -212,7 +228,7 @@ static bool answer_again(struct attempt *a, const struct gr_instance *failed,
                          struct gr_instance *by, uint16_t method, struct gr_served *ret)
 {
     say(a->call.message, "");
-    a->start_nsec = now_nsec();
+    a->start_nsec = gr_now_nsec();
     ret->candidate = false;
     ret->rescued = answer_by(a, by, method, ret);
     if (ret->rescued)
@@ -354,7 +370,7 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
               struct gr_served *ret)
 {
     const struct gr_member *member = &route->record->member;
-    uint64_t start = now_nsec();
+    uint64_t start = gr_now_nsec();
     bool candidate = false, kept = false;
     if (__builtin_expect(member->gray != NULL, 0)) {
         candidate = gr_sees_candidate(t, route) && keep_place(t, route, &kept);
@@ -378,11 +394,11 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
         .route = route,
         .start_nsec = start,
     };
+    uint64_t declared = candidate ? route->candidate_deadline_usec : route->deadline_usec;
     a.call.request = &a.request;
+    a.call.limit_nsec = limit_nsec(&t->dispatch->options, declared);
     a.request.struct_size = sizeof(a.request);
-    a.request.deadline_usec = earlier_deadline(
-        request->deadline_usec, candidate ? route->candidate_deadline_usec : route->deadline_usec,
-        start / 1000);
+    a.request.deadline_usec = earlier_deadline(request->deadline_usec, declared, start / 1000);
     // Who asks through a ring has judged that already, and may ask late all the same.
     if (a.request.deadline_usec != 0 && start / 1000 >= a.request.deadline_usec &&
         !(depth == 0 && t->room)) {

@@ -23,7 +23,7 @@ struct gr_instance; // one loaded, initialised module version
 struct gr_thread;   // a thread that calls
 
 struct gr_fault { // a contained fault of a call, given to on_fault on the faulting thread, after
-                  // the jump (normal context)
+                  // the jump (normal context), or by whoever gave the call up
     unsigned slot;
     enum gr_fault_kind kind;
     int signal; // 0: of another kind
@@ -45,8 +45,9 @@ struct gr_dispatch_options {
     void (*on_breaker)(void *userdata, unsigned slot, enum gr_breaker_state state, unsigned recent,
                        uint64_t left_usec);
     struct gr_breaker_policy breaker; // zeroed: none ever opens
-    // A call into a process of its own is overdue when it has run for longer than its deadline, or
-    // without one for call_timeout_usec (0: for ever), and for call_grace_usec on top.
+    // A call is overdue when it has run for longer than its contract's deadline, or without one for
+    // call_timeout_usec (0: for ever), and for call_grace_usec on top: gr_dispatch_overdue(). One
+    // into a process of its own is given up by its caller then.
     uint64_t call_timeout_usec, call_grace_usec;
     // The last bad answer of a harm budget was given, on the thread that gave it. No decision of
     // this table sends anybody to a candidate of that rollout any more.
@@ -236,6 +237,24 @@ void gr_dispatch_each_broken(struct gr_dispatch *d,
 uint64_t gr_dispatch_pinned(const struct gr_dispatch *d); // versions that could not be released
 // A hook of a hand-over that overran its budget has not come back yet.
 bool gr_dispatch_is_astray(struct gr_dispatch *d);
+
+// --- calls that do not end ---------------------------------------------------------------------
+
+struct gr_overdue { // a call that is about to be given up
+    const struct gr_thread *thread;
+    const char *module, *version; // whom its request had asked
+    bool candidate;               // in that role
+    const char *request_id;
+};
+// Gives up every call that is overdue: nothing ends it, its thread stays where it is until the
+// module returns, if it ever does. For each it first asks `claim` (NULL: yes), under the library's
+// lock; claim answers the client and says true, or false when the call's thread does so after all.
+// Then the call counts as a fault of the version that runs, of kind timeout, and on_fault is told;
+// freezes do not wait for it any more, except where state is handed over. Returns how many. For a
+// thread that looks from time to time; one call is given up once.
+unsigned gr_dispatch_overdue(struct gr_dispatch *d,
+                             bool (*claim)(void *userdata, const struct gr_overdue *o),
+                             void *userdata);
 
 // --- containment -------------------------------------------------------------------------------
 

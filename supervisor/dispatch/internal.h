@@ -11,6 +11,7 @@
 #include "dispatch/table.h"
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #define GR_BATCHES_MAX (GR_MODULES_MAX / 2) // each has two modules
 
@@ -25,8 +26,10 @@ struct gr_thread { // one calling thread's seat
     bool taken; // under lock
     // Of the request that the outermost call answers, for all calls that it makes (cohort.c).
     const struct grayling_request *request;
-    bool shadow; // the outermost call is a shadow's (shadow.c)
-    void *room;  // where the outermost call's answer is put; NULL: where there is room
+    _Atomic bool shadow; // the outermost call is a shadow's (shadow.c)
+    void *room;          // where the outermost call's answer is put; NULL: where there is room
+    // The outermost call was given up, and has been answered and counted without its thread.
+    _Atomic bool lost;
     // A version that failed where only the whole request can be answered again; NULL outside.
     struct gr_instance *broken;
     unsigned broken_batch;           // the batch that it came with; GR_BATCH_NONE: a candidate
@@ -53,6 +56,7 @@ struct gr_instance {
     struct grayling_host host;
     struct gr_held *held; // max_threads of them
     _Atomic bool faulted; // something of it was left half-done: never destroyed, never unmapped
+    _Atomic bool hung;    // a call of it was given up
     _Atomic uint64_t allocated_bytes;
     // import_state() was called and no exchange has followed: it answers nothing, and what it holds
     // is good for nothing but another import.
@@ -99,6 +103,10 @@ struct gr_dispatch {
 // --- threads.c ---------------------------------------------------------------------------------
 // Tells a waiting writer that something was left. Cheap when nobody waits.
 void gr_leave_notify(struct gr_dispatch *d); // also under the lock
+
+// --- loader.c ----------------------------------------------------------------------------------
+// Of those that are loaded there, else of those that were pinned; NULL: none. Under the lock.
+struct gr_instance *gr_instance_in_slot_locked(const struct gr_dispatch *d, unsigned slot);
 
 // --- pin.c -------------------------------------------------------------------------------------
 enum gr_entry { GR_ENTERED, GR_NO_ROUTE, GR_GATE_CLOSED };
@@ -278,6 +286,13 @@ enum gr_end {    // of a call into another process
     GR_END_LATE, // not by its deadline
     GR_END_LOST, // the process ended meanwhile
 };
+#define GR_NEVER_NSEC (UINT64_MAX / 2) // after any beginning
+static inline uint64_t gr_now_nsec(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 
 struct grayling_call { // one version at work on one request
     struct gr_thread *thread;
@@ -285,7 +300,8 @@ struct grayling_call { // one version at work on one request
     struct gr_instance *instance;
     const struct grayling_request *request;
     unsigned depth;
-    bool probe; // of the instance's breaker
+    uint64_t limit_nsec; // after which it is given up
+    bool probe;          // of the instance's breaker
     // Only of instances that are away, which set them.
     bool end_counts; // the version's fault is counted with this call
     enum gr_end end;

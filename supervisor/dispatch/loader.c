@@ -63,14 +63,27 @@ static void forget(struct gr_instance *i)
 
 // Keeps what may still run or be pointed at, for the life of the process, where a leak checker
 // finds it.
+static _Atomic(struct gr_instance *) pinned;
+
 static void pin_for_ever(struct gr_instance *i)
 {
-    static _Atomic(struct gr_instance *) pinned;
     forget(i);
     atomic_fetch_add(&i->dispatch->pinned, 1);
     i->next = atomic_load(&pinned);
     while (!atomic_compare_exchange_weak(&pinned, &i->next, i))
         continue;
+}
+
+struct gr_instance *gr_instance_in_slot_locked(const struct gr_dispatch *d, unsigned slot)
+{
+    struct gr_instance *i = d->instances;
+    while (i && i->slot != slot)
+        i = i->next;
+    if (!i)
+        i = atomic_load(&pinned);
+    while (i && (i->slot != slot || i->dispatch != d))
+        i = i->next;
+    return i;
 }
 
 // --- hooks under the guard ---------------------------------------------------------------------

@@ -26,7 +26,8 @@ struct gr_stats_inside {                 // where one thread is just now
     _Atomic uint32_t faulted;
     _Atomic uint64_t started_usec;
     _Atomic uint64_t request_id[GR_STATS_ID_WORDS];
-    _Atomic uint32_t frames[GR_CALL_DEPTH_MAX]; // slot << 16 | method
+    _Atomic uint32_t frames[GR_CALL_DEPTH_MAX];   // slot << 16 | method
+    _Atomic uint64_t due_nsec[GR_CALL_DEPTH_MAX]; // when each is given up
 };
 
 struct gr_stats_counter {
@@ -125,9 +126,10 @@ static inline void gr_stats_enter(struct gr_stats_inside *in, const char *reques
 }
 
 static inline void gr_stats_push(struct gr_stats_inside *in, unsigned depth, unsigned slot,
-                                 unsigned method)
+                                 unsigned method, uint64_t due_nsec)
 {
     atomic_store_explicit(&in->frames[depth], slot << 16 | method, memory_order_relaxed);
+    atomic_store_explicit(&in->due_nsec[depth], due_nsec, memory_order_relaxed);
     atomic_store_explicit(&in->depth, depth + 1, memory_order_release);
 }
 

@@ -85,8 +85,8 @@ static void test_in_call_tells_the_innermost_version(void **state)
     gr_stats_bind(s->supervisor, 7, "auth", "1.0.0");
     gr_stats_name_methods(s->worker, 7, names, 2);
     gr_stats_enter(inside, "an id that is longer than thirty-nine bytes is cut", 77);
-    gr_stats_push(inside, 0, 3, 0);
-    gr_stats_push(inside, 1, 7, 1);
+    gr_stats_push(inside, 0, 3, 0, 0);
+    gr_stats_push(inside, 1, 7, 1, 0);
     assert_int_equal(gr_stats_in_calls(s->supervisor, in, 4), 1);
     assert_int_equal(in[0].slot, 7);
     assert_int_equal(in[0].pid, getpid());

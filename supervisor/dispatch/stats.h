@@ -33,22 +33,22 @@ enum gr_fault_kind {  // how a call ended that did not return
     GR_FAULT_ABORT,   // it called abort()
     GR_FAULT_ASSERT,  // an assertion of it failed
     GR_FAULT_EXIT,    // it called exit() or one of its kin, or pthread_exit()
-    GR_FAULT_TIMEOUT, // it ran past its deadline
+    GR_FAULT_TIMEOUT, // it has not ended at all: given up after its deadline and the grace
     GR_FAULT_KINDS,
 };
-const char *
-gr_fault_kind_name(enum gr_fault_kind kind); // "signal", "abort", "assert", "exit", "timeout"
-struct gr_shadow_counters {                  // copies of real requests, which count nowhere else
-    uint64_t same, diverged;                 // run and compared with stable's answer
-    uint64_t errors;                         // of these: a server's error, or a fault
-    uint64_t dropped; // not run, or not compared: no room, too late, a gate was closed
+// "signal", "abort", "assert", "exit", "timeout"
+const char *gr_fault_kind_name(enum gr_fault_kind kind);
+struct gr_shadow_counters {  // copies of real requests, which count nowhere else
+    uint64_t same, diverged; // run and compared with stable's answer
+    uint64_t errors;         // of these: a server's error, or a fault
+    uint64_t dropped;        // not run, or not compared: no room, too late, a gate was closed
     uint64_t noise_same, noise_diverged; // stable, compared with its own first answer
 };
 struct gr_counters { // sums over threads of one version (slot); monotonic while the slot is bound
     uint64_t requests[GR_CODES];
     uint64_t nested[GR_CODES]; // of `requests`: those that another module made
     uint64_t in_flight;
-    uint64_t faults, rescued, timeouts;
+    uint64_t faults, rescued, timeouts; // timeouts: answered after the deadline, or given up
     uint64_t faults_by[GR_FAULT_KINDS]; // `faults` is their sum
     uint64_t latency_sum_nsec;
     struct gr_histogram latency;

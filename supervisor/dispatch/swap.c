@@ -34,6 +34,7 @@ static struct gr_waiter *take_parked_locked(struct gr_dispatch *d, unsigned *ret
 
 struct culprit {
     struct gr_gates gates;
+    bool past_lost; // a call that was given up holds nobody, nor do others in its version
     unsigned thread, row;
     char method[64], request_id[40];
     struct gr_name module;
@@ -44,10 +45,8 @@ struct culprit {
 
 static struct gr_name module_in_slot(const struct gr_dispatch *d, unsigned slot)
 {
-    for (const struct gr_instance *i = d->instances; i; i = i->next)
-        if (i->slot == slot)
-            return i->contract->module;
-    return (struct gr_name){""};
+    const struct gr_instance *i = gr_instance_in_slot_locked(d, slot);
+    return i ? i->contract->module : (struct gr_name){""};
 }
 
 // Who spends the time need not be who was asked.
@@ -62,6 +61,16 @@ static void note_innermost(const struct gr_dispatch *d, const struct gr_thread *
     c->callee_module = module_in_slot(d, frame >> 16);
 }
 
+static bool is_lost(const struct gr_dispatch *d, const struct gr_thread *t)
+{
+    uint32_t depth = atomic_load(&t->inside->depth);
+    if (atomic_load(&t->lost) || depth == 0 || depth > GR_CALL_DEPTH_MAX)
+        return atomic_load(&t->lost);
+    const struct gr_instance *i =
+        gr_instance_in_slot_locked(d, atomic_load(&t->inside->frames[depth - 1]) >> 16);
+    return i && atomic_load(&i->hung);
+}
+
 // A call blocks the freeze when what it entered can reach a closed gate. The last one found is who
 // is blamed.
 static bool call_in_reach(struct gr_dispatch *d, void *arg)
@@ -70,7 +79,7 @@ static bool call_in_reach(struct gr_dispatch *d, void *arg)
     for (unsigned i = 0; i < d->max_threads; i++) {
         const struct gr_thread *t = &d->threads[i];
         const struct gr_record *r = gr_entered_locked(d, t);
-        if (!r || !gr_gates_meet(&r->reach, &c->gates))
+        if (!r || !gr_gates_meet(&r->reach, &c->gates) || (c->past_lost && is_lost(d, t)))
             continue;
         c->thread = i;
         c->module = r->name;
@@ -86,9 +95,10 @@ static bool call_in_reach(struct gr_dispatch *d, void *arg)
 }
 
 static int drain_gates(struct gr_dispatch *d, const struct gr_gates *gates, const char *what,
-                       struct gr_mono start, uint64_t budget_usec, struct gr_error *e)
+                       bool past_lost, struct gr_mono start, uint64_t budget_usec,
+                       struct gr_error *e)
 {
-    struct culprit c = {.gates = *gates};
+    struct culprit c = {.gates = *gates, .past_lost = past_lost};
     if (gr_drain(d, call_in_reach, &c, (struct gr_mono){start.usec + budget_usec}) == 0)
         return 0;
     char budget[32], ran[32], callee[192] = "";
@@ -199,7 +209,8 @@ static int exchange(struct gr_dispatch *d, const struct gr_plan *p, struct gr_tr
     struct gr_swap_result result = {.table = next->number};
     struct gr_mono start = gr_mono_now(), deadline = {start.usec + budget_usec};
     close_gates(d, &d->held_by_swap, &p->gates);
-    int r = drain_gates(d, &p->gates, p->what, start, budget_usec, e);
+    // a lost call may still write the state that is to be handed over
+    int r = drain_gates(d, &p->gates, p->what, p->n_passes == 0, start, budget_usec, e);
     if (r == 0)
         r = under_freeze(transfer, deadline, &result, e);
     gr_transfer_settle(*transfer, r == 0);
@@ -325,7 +336,8 @@ static int freeze(struct gr_dispatch *d, const char *const *modules, size_t n, u
                             unknown);
     struct gr_mono start = gr_mono_now();
     close_gates(d, &d->held_by_operator, &fresh);
-    int r = drain_gates(d, &gates, n == 1 ? modules[0] : "these modules", start, budget_usec, e);
+    int r =
+        drain_gates(d, &gates, n == 1 ? modules[0] : "these modules", true, start, budget_usec, e);
     if (r < 0)
         open_operators(d, &fresh);
     return r;

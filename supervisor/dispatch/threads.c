@@ -43,6 +43,7 @@ int gr_thread_attach(struct gr_dispatch *d, struct gr_thread **ret)
         return r;
     }
     t->inside = &d->stats->seg->inside[t->row];
+    atomic_store(&t->lost, false);
     *ret = t;
     return 0;
 }

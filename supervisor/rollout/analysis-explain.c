@@ -146,6 +146,9 @@ static int say_growth(const struct gr_gate_verdict *g, struct gr_buf *text)
 {
     if (g->candidate_n == 0)
         return gr_buf_printf(text, "not measured yet; %.3g per request is allowed", g->limit);
+    if (g->high >= GR_SLOPE_UNBOUNDED)
+        return gr_buf_printf(text, "too few points yet (%" PRIu64 "); %.3g per request is allowed",
+                             g->candidate_n, g->limit);
     return gr_buf_printf(
         text, "grows by %.3g per request (%.3g to %.3g, from %" PRIu64 " points), %.3g allowed",
         g->estimate, g->low, g->high, g->candidate_n, g->limit);

@@ -5,11 +5,12 @@
 
 #define POINTS_MIN 4
 #define UNIT_REQUESTS 1000.0 // growth of one standard deviation in so many requests is expected
-#define SLOPE_MAX 1e15
 
 static double clamp(double x)
 {
-    return x < -SLOPE_MAX ? -SLOPE_MAX : x > SLOPE_MAX ? SLOPE_MAX : x;
+    return x < -GR_SLOPE_UNBOUNDED  ? -GR_SLOPE_UNBOUNDED
+           : x > GR_SLOPE_UNBOUNDED ? GR_SLOPE_UNBOUNDED
+                                    : x;
 }
 
 // Largest t squared that the mixture likelihood ratio does not refute; negative: none is refuted.
@@ -38,7 +39,7 @@ int gr_slope_fit(const struct gr_slope_point *p, size_t n, double alpha, struct 
         sxx += x * x;
         sxy += x * (p[i].value - mean_y);
     }
-    struct gr_slope s = {.points = n, .low = -SLOPE_MAX, .high = SLOPE_MAX};
+    struct gr_slope s = {.points = n, .low = -GR_SLOPE_UNBOUNDED, .high = GR_SLOPE_UNBOUNDED};
     if (sxx > 0) {
         double slope = sxy / sxx;
         s.per_request = clamp(slope / UNIT_REQUESTS);

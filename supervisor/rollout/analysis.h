@@ -45,6 +45,7 @@ struct gr_arm_sample {
 };
 
 // Growth of a resource per request; see gr_slope_fit().
+#define GR_SLOPE_UNBOUNDED 1e15 // a bound that says nothing
 struct gr_slope {
     uint64_t points;               // 0: not measured
     double per_request, low, high; // least squares, with an anytime-valid interval

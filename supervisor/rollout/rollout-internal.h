@@ -20,6 +20,8 @@ struct gr_member {
     uint64_t sla_p99_usec; // 0: none
     // Sums since the first weight, and the worker's counters as they were read last.
     bool has_state; // its new version declares state, or the one before it does
+    bool isolated;  // in a process of its own, whose resources are judged
+    struct gr_growth growth;
     bool began, seen;
     uint64_t harmed; // of the harm budget, read before the counters were
     struct gr_arm_sample candidate, stable, reference;

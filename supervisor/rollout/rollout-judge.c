@@ -49,6 +49,15 @@ void gr_rollout_begin_measuring(struct gr_rollout *r)
     }
 }
 
+static void note_usage(struct gr_rollout *r, size_t i)
+{
+    struct gr_member *m = &r->members[i];
+    struct gr_usage now;
+    if (m->isolated && r->env.ops->usage && r->env.ops->usage(r->env.ops->userdata, r, i, &now))
+        gr_growth_note(&m->growth, &now, m->candidate.requests,
+                       r->row.members[i].to->strategy.analysis.warm_up_requests);
+}
+
 void gr_rollout_measure(struct gr_rollout *r)
 {
     for (size_t i = 0; i < r->row.n; i++) {
@@ -64,6 +73,7 @@ void gr_rollout_measure(struct gr_rollout *r)
         // swap was under way belongs to what it had shown before
         add_growth(r->ladder && r->ladder->n_steps ? &m->stable : &m->reference, &m->last_stable,
                    &stable);
+        note_usage(r, i);
     }
 }
 
@@ -119,6 +129,18 @@ static void keep_record(const struct gr_rollout *r, size_t i)
                e.message);
 }
 
+static void add_slopes(const struct gr_member *m, const struct gr_analysis *a,
+                       struct gr_analysis_input *in)
+{
+    for (unsigned k = 0; m->isolated && k < GR_RESOURCES; k++)
+        in->slope_limit[k] = a->growth_max[k];
+    for (unsigned k = 0; k < GR_RESOURCES; k++) {
+        double level = gr_analysis_level(in, (enum gr_gate)(GR_GATE_MEMORY + k));
+        if (level > 0)
+            gr_growth_slope(&m->growth, (enum gr_resource)k, level, &in->slope[k]);
+    }
+}
+
 // Whether the verdict became another one.
 static bool look(struct gr_rollout *r, size_t i)
 {
@@ -138,6 +160,7 @@ static bool look(struct gr_rollout *r, size_t i)
                                    .stable = m->stable,
                                    .reference = m->reference};
     const struct gr_analysis_verdict before = m->record.verdict;
+    add_slopes(m, &s->analysis, &in);
     gr_verdict_record_make(&m->state, &in, &m->record);
     const struct gr_analysis_verdict *now = &m->record.verdict;
     bool changed = !m->judged || now->verdict != before.verdict || now->reason != before.reason ||
@@ -146,10 +169,22 @@ static bool look(struct gr_rollout *r, size_t i)
     return changed;
 }
 
+static void say_growth(enum gr_resource r, const struct gr_gate_verdict *g, char *buf, size_t cap)
+{
+    double many = r == GR_RESOURCE_MEMORY ? 1 : 10000;
+    snprintf(buf, cap, "gained %.3g %s %s; expected at most %.3g. It was judged",
+             g->estimate * many, gr_resource_name(r),
+             many > 1 ? "per 10,000 requests" : "per request", g->limit * many);
+}
+
 // Expected and actual first, then how that was judged.
 static void say_numbers(const struct gr_verdict_record *r, char *buf, size_t cap)
 {
     const struct gr_gate_verdict *g = &r->verdict.gates[r->verdict.gate % GR_GATE_COUNT];
+    if (r->verdict.gate >= GR_GATE_MEMORY && r->verdict.gate <= GR_GATE_THREADS) {
+        say_growth((enum gr_resource)(r->verdict.gate - GR_GATE_MEMORY), g, buf, cap);
+        return;
+    }
     bool alone = r->verdict.gate == GR_GATE_SLA_ERRORS;
     if (!alone && r->verdict.gate != GR_GATE_ERRORS && r->verdict.gate != GR_GATE_ERRORS_ALONE) {
         snprintf(buf, cap, "was judged");

@@ -28,7 +28,7 @@ struct gr_verification {
     struct gr_verify_callbacks cb;
 };
 static struct gr_verification the_verification;
-static const struct gr_contract contract = {.sla_error_rate = -1};
+static struct gr_contract contract = {.sla_error_rate = -1};
 
 int gr_verification_start(struct gr_verifier *v, const struct gr_verify_request *r,
                           const struct gr_verify_callbacks *cb, struct gr_verification **ret,
@@ -67,6 +67,7 @@ static struct world {
     unsigned weight, shadow; // as the worker was told last
     bool no_worker, committed, released, convicted, ended, full_disk;
     struct gr_arm_sample candidate, stable; // what the worker counted
+    struct gr_usage usage;                  // of the candidate's process; process 0: it has none
     uint64_t harmed;                        // ... in the harm budget
     char noted[GR_MESSAGE_MAX];
     unsigned notes, notes_before_back; // each waits for the disk
@@ -162,6 +163,13 @@ static void op_history(void *u, struct gr_rollout *r, size_t member, struct gr_a
     (void)u, (void)r, (void)member;
     *ret = w.stable;
 }
+static bool op_usage(void *u, struct gr_rollout *r, size_t member, struct gr_usage *ret)
+{
+    (void)u, (void)r, (void)member;
+    if (w.usage.process)
+        *ret = w.usage;
+    return w.usage.process != 0;
+}
 static uint64_t op_harmed(void *u, const struct gr_rollout *r, size_t member)
 {
     (void)u, (void)r, (void)member;
@@ -201,6 +209,7 @@ static const struct gr_rollout_ops ops = {.verified = op_verified,
                                           .commit = op_commit,
                                           .release = op_release,
                                           .sample = op_sample,
+                                          .usage = op_usage,
                                           .history = op_history,
                                           .harmed = op_harmed,
                                           .convict = op_convict,
@@ -215,6 +224,7 @@ static int enter_world(void **state)
 {
     (void)state;
     w = (struct world){.now = 1000 * SEC};
+    contract.isolation_process = false;
     strcpy(w.dir, "/tmp/grayling-rollout-XXXXXX");
     if (!mkdtemp(w.dir) || sd_event_new(&w.event) < 0 ||
         gr_journal_open(w.dir, &w.journal, NULL) < 0)
@@ -797,6 +807,65 @@ static void an_abort_goes_before_it_is_told(void **state)
     assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_OPERATOR_ABORT);
 }
 
+// A look a second, 100 requests each, of which every tenth leaves `leak` descriptors open.
+static void serve_in_its_process(unsigned looks, uint64_t leak)
+{
+    for (unsigned i = 0; i < looks && !w.ended && phase() == GR_PHASE_PAUSED; i++) {
+        traffic(100, 0);
+        w.usage.value[GR_RESOURCE_DESCRIPTORS] += 10 * leak;
+        later(SEC);
+    }
+}
+
+static const char isolated_ladder[] =
+    "{\"steps\":[{\"weight\":50},{\"pause\":{\"duration\":\"5m\"}},{\"weight\":100}],"
+    "\"deadline\":\"1h\"}";
+
+static void a_process_that_leaks_is_taken_back(void **state)
+{
+    (void)state;
+    contract.isolation_process = true;
+    w.usage = (struct gr_usage){.process = 1, .value = {20 << 20, 30, 12}};
+    begin_and_stage(isolated_ladder);
+    answer(ROUTE);
+    serve_in_its_process(200, 1);
+    answer(BACK);
+    assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_RESOURCE_LEAK);
+    assert_true(w.convicted);
+    const struct gr_verdict_record *record = gr_rollout_verdict(w.r, 0);
+    assert_int_equal(record->verdict.gate, GR_GATE_DESCRIPTORS);
+    assert_true(record->input.slope[GR_RESOURCE_DESCRIPTORS].per_request > 0.09);
+    assert_int_equal(gr_verdict_replay(record, NULL), 0);
+    assert_non_null(strstr(gr_rollout_row(w.r)->message, "descriptors per 10,000 requests"));
+}
+
+static void a_process_that_does_not_is_not(void **state)
+{
+    (void)state;
+    contract.isolation_process = true;
+    w.usage = (struct gr_usage){.process = 1, .value = {20 << 20, 30, 12}};
+    begin_and_stage(isolated_ladder);
+    answer(ROUTE);
+    serve_in_its_process(9, 1); // warms up
+    serve_in_its_process(400, 0);
+    answer(FORWARD);
+    assert_int_equal(phase(), GR_PHASE_BAKING);
+    const struct gr_verdict_record *record = gr_rollout_verdict(w.r, 0);
+    assert_int_equal(record->verdict.verdict, GR_VERDICT_SUCCESSFUL);
+    assert_true(record->input.slope[GR_RESOURCE_DESCRIPTORS].points >= GR_GROWTH_POINTS_MIN);
+}
+
+static void a_version_in_the_worker_has_no_process(void **state)
+{
+    (void)state;
+    w.usage = (struct gr_usage){.process = 1};
+    begin_and_stage(isolated_ladder);
+    answer(ROUTE);
+    serve_in_its_process(400, 1);
+    answer(FORWARD);
+    assert_true(gr_rollout_verdict(w.r, 0)->input.slope_limit[GR_RESOURCE_DESCRIPTORS] < 0);
+}
+
 // Stable, which never failed, now fails with the candidate.
 static void both_fail(unsigned looks)
 {
@@ -1147,6 +1216,9 @@ int main(void)
         T(abort_stops_a_promotion_to_the_swap),
         T(a_promote_before_the_answer_leaves_one_step),
         T(an_abort_goes_before_it_is_told),
+        T(a_process_that_leaks_is_taken_back),
+        T(a_process_that_does_not_is_not),
+        T(a_version_in_the_worker_has_no_process),
         T(a_promotion_over_a_bad_stable_is_not_judged_again),
         T(a_pause_cancels_a_promotion_that_waits),
         T(a_swap_without_steps_can_be_aborted),

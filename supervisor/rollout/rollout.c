@@ -258,6 +258,8 @@ static void take_up_record(struct gr_rollout *r, size_t i)
     m->reference = m->record.input.reference;
     m->sla_error_rate = m->record.input.sla_error_rate;
     m->sla_p99_usec = m->record.input.sla_p99_usec;
+    for (size_t k = 0; k < GR_RESOURCES; k++)
+        m->isolated |= m->record.input.slope_limit[k] >= 0;
 }
 
 int gr_rollout_resume(const struct gr_rollout_env *env, struct gr_rollout_row *take,
@@ -326,8 +328,11 @@ void gr_rollout_set_slot(struct gr_rollout *r, size_t member, int slot)
 }
 void gr_rollout_set_contract(struct gr_rollout *r, size_t member, const struct gr_contract *c)
 {
-    r->members[member].sla_error_rate = c->sla_error_rate;
-    r->members[member].sla_p99_usec = c->sla_p99_usec;
+    struct gr_member *m = &r->members[member];
+    m->sla_error_rate = c->sla_error_rate;
+    m->sla_p99_usec = c->sla_p99_usec;
+    if (!m->judged) // gates stay as they are while one state of the analysis lives
+        m->isolated = c->isolation_process;
 }
 bool gr_rollout_names(const struct gr_rollout *r, const struct gr_name *module)
 {

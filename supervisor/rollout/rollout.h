@@ -4,6 +4,7 @@
 // set in one place (gr_rollout_set_phase), journaled before its effect.
 #pragma once
 #include "rollout/analysis-record.h"
+#include "rollout/growth.h"
 #include "state/journal.h"
 #include "state/order.h"
 #include "state/plan.h"
@@ -58,6 +59,9 @@ struct gr_rollout_ops {
     // since each was loaded there. False: no worker, or not loaded; both are untouched then.
     bool (*sample)(void *u, struct gr_rollout *r, size_t member, struct gr_arm_sample *candidate,
                    struct gr_arm_sample *stable);
+    // What the process of a member's new version holds, if it has one of its own just now. False:
+    // none, or it cannot be told; *ret is untouched then. NULL: no version has one.
+    bool (*usage)(void *u, struct gr_rollout *r, size_t member, struct gr_usage *ret);
     // What the version in force has shown so far, over all workers; zero: nothing.
     void (*history)(void *u, struct gr_rollout *r, size_t member, struct gr_arm_sample *ret);
     // Bad answers that workers have counted in a member's harm budget, also those whose numbers

@@ -8,6 +8,18 @@
 
 #define ALPHA_MIN 1e-9
 #define RATIO_MAX 1000.0
+#define GROWTH_MAX 1e9
+#define REQUESTS_MAX UINT32_MAX
+
+// How a document says how fast each resource may grow, and for how many requests it says so.
+static const struct {
+    const char *gate, *limit;
+    double requests;
+} growths[GR_RESOURCES] = {
+    [GR_RESOURCE_MEMORY] = {"memory", "max_bytes_per_request", 1},
+    [GR_RESOURCE_DESCRIPTORS] = {"descriptors", "max_per_10000_requests", 10000},
+    [GR_RESOURCE_THREADS] = {"threads", "max_per_10000_requests", 10000},
+};
 
 static const char at[] = "strategy.analysis";
 
@@ -42,6 +54,23 @@ static int parse_gates(const cJSON *o, struct gr_analysis *a, struct gr_error *e
     return k;
 }
 
+// Beside the other gates: they compare with stable, and what grows without end is no matter of
+// comparing.
+static int parse_growths(const cJSON *o, struct gr_analysis *a, struct gr_error *e)
+{
+    int k = 0;
+    for (size_t i = 0; i < GR_RESOURCES && k == 0; i++) {
+        double max = 0;
+        if (!gr_json_get(o, growths[i].gate))
+            continue;
+        k = parse_gate(o, growths[i].gate, growths[i].limit, GROWTH_MAX, &max, e);
+        a->growth_max[i] = max / growths[i].requests;
+    }
+    return k < 0 ? k
+                 : gr_json_uint(o, at, "warm_up_requests", GR_JSON_OPTIONAL, 1, REQUESTS_MAX,
+                                &a->warm_up_requests, e);
+}
+
 static int parse_inconclusive(const cJSON *o, struct gr_analysis *a, struct gr_error *e)
 {
     const char *text = "pause";
@@ -61,8 +90,9 @@ static int parse_inconclusive(const cJSON *o, struct gr_analysis *a, struct gr_e
 
 int gr_analysis_parse(const cJSON *o, struct gr_analysis *a, struct gr_error *e)
 {
-    static const char *const fields[] = {"error_rate",   "latency_p99",     "alpha",
-                                         "min_requests", "on_inconclusive", NULL};
+    static const char *const fields[] = {
+        "error_rate", "latency_p99",  "memory",          "descriptors",      "threads",
+        "alpha",      "min_requests", "on_inconclusive", "warm_up_requests", NULL};
     int k = gr_json_check_fields(o, at, fields, e);
     if (k < 0)
         return k;
@@ -73,9 +103,11 @@ int gr_analysis_parse(const cJSON *o, struct gr_analysis *a, struct gr_error *e)
                                  "out for the defaults");
     k = parse_gates(o, a, e);
     if (k == 0)
+        k = parse_growths(o, a, e);
+    if (k == 0)
         k = gr_json_double(o, at, "alpha", GR_JSON_OPTIONAL, ALPHA_MIN, 0.5, &a->alpha, e);
     if (k == 0)
-        k = gr_json_uint(o, at, "min_requests", GR_JSON_OPTIONAL, 1, UINT32_MAX, &a->min_requests,
+        k = gr_json_uint(o, at, "min_requests", GR_JSON_OPTIONAL, 1, REQUESTS_MAX, &a->min_requests,
                          e);
     return k < 0 ? k : parse_inconclusive(o, a, e);
 }
@@ -96,7 +128,10 @@ cJSON *gr_analysis_format(const struct gr_analysis *a)
               add_gate(o, "latency_p99", "max_ratio", a->latency_p99_max_ratio) &&
               cJSON_AddNumberToObject(o, "alpha", a->alpha) &&
               gr_json_add_uint(o, "min_requests", a->min_requests) &&
-              cJSON_AddStringToObject(o, "on_inconclusive", inconclusive);
+              cJSON_AddStringToObject(o, "on_inconclusive", inconclusive) &&
+              gr_json_add_uint(o, "warm_up_requests", a->warm_up_requests);
+    for (size_t i = 0; ok && i < GR_RESOURCES; i++)
+        ok = add_gate(o, growths[i].gate, growths[i].limit, a->growth_max[i] * growths[i].requests);
     if (!ok)
         cJSON_Delete(o);
     return ok ? o : NULL;

@@ -113,6 +113,9 @@ static void every_field_arrives(void **state)
     assert_string_equal(s->shadow_ignore_json, "[\"$.charge_id\",\"$.items[*].at\"]");
     assert_true(s->analysis.error_rate_max_increase == 0.02);
     assert_true(s->analysis.latency_p99_max_ratio < 0); // not named: off
+    assert_true(s->analysis.growth_max[GR_RESOURCE_MEMORY] < 0);
+    assert_true(s->analysis.growth_max[GR_RESOURCE_DESCRIPTORS] == 0.5e-4); // but these are on
+    assert_int_equal(s->analysis.warm_up_requests, 1000);
     assert_int_equal(s->analysis.on_inconclusive, GR_INCONCLUSIVE_ROLLBACK);
     assert_int_equal(s->harm_bad_responses, 50);
     assert_int_equal(s->freeze_budget_usec, 1500);
@@ -199,6 +202,10 @@ static void a_defect_is_refused_with_its_path(void **state)
          "strategy.analysis.error_rate.max", "unknown field"},
         {"\"strategy\":{\"analysis\":{\"error_rate\":0.1}}", "strategy.analysis.error_rate",
          "expected an object"},
+        {"\"strategy\":{\"analysis\":{\"memory\":{\"max\":5}}}", "strategy.analysis.memory.max",
+         "allowed here"},
+        {"\"strategy\":{\"analysis\":{\"threads\":{\"max_per_10000_requests\":-1}}}",
+         "strategy.analysis.threads.max_per_10000_requests", "0"},
         {"\"strategy\":{\"analysis\":{\"latency_p99\":{\"max_ratio\":0.5}}}",
          "strategy.analysis.latency_p99.max_ratio", "at least 1"},
         {"\"strategy\":{\"analysis\":{\"min_requests\":0}}", "strategy.analysis.min_requests",
@@ -420,9 +427,27 @@ static void assert_survives_writing(const struct gr_desired *d)
     assert_true(a->analysis.error_rate_max_increase == b->analysis.error_rate_max_increase);
     assert_true(a->analysis.latency_p99_max_ratio == b->analysis.latency_p99_max_ratio);
     assert_true(a->analysis.alpha == b->analysis.alpha);
+    assert_int_equal(a->analysis.warm_up_requests, b->analysis.warm_up_requests);
     assert_int_equal(a->freeze_budget_usec, b->freeze_budget_usec);
     assert_int_equal(a->bake_usec, b->bake_usec);
     assert_int_equal(a->deadline_usec, b->deadline_usec);
+}
+
+static void growth_is_limited(void **state)
+{
+    (void)state;
+    GR_CLEANUP(gr_desired_freep)
+    struct gr_desired *d =
+        accept("{" LEAST ",\"strategy\":{\"analysis\":{\"memory\":{\"max_bytes_per_request\":512},"
+               "\"descriptors\":{\"max_per_10000_requests\":0},"
+               "\"threads\":{\"max_per_10000_requests\":20},\"warm_up_requests\":64}}}");
+    const struct gr_analysis *a = &d->strategy.analysis;
+    assert_true(a->growth_max[GR_RESOURCE_MEMORY] == 512);
+    assert_true(a->growth_max[GR_RESOURCE_DESCRIPTORS] == 0);
+    assert_true(a->growth_max[GR_RESOURCE_THREADS] == 0.002);
+    assert_int_equal(a->warm_up_requests, 64);
+    assert_true(a->error_rate_max_increase == 0.005); // the comparing gates are not meant
+    assert_survives_writing(d);
 }
 
 static uint64_t draw(uint64_t *seed, uint64_t below)
@@ -513,6 +538,7 @@ int main(void)
         cmocka_unit_test(parameters_alone_keep_the_default_gates),
         cmocka_unit_test(what_judges_nothing_is_refused_and_read_back),
         cmocka_unit_test(what_is_odd_is_warned_of),
+        cmocka_unit_test(growth_is_limited),
         cmocka_unit_test(any_accepted_document_survives_writing),
         cmocka_unit_test(a_document_at_the_cap_survives_writing),
         cmocka_unit_test(the_release_is_version_digest_and_configuration),

@@ -19,13 +19,21 @@ enum gr_on_failure { GR_ON_FAILURE_ROLLBACK, GR_ON_FAILURE_PAUSE };
 enum gr_on_inconclusive {
     GR_INCONCLUSIVE_PAUSE,
     GR_INCONCLUSIVE_ROLLBACK
-};                   // undecided never promotes
+};                      // undecided never promotes
+enum gr_resource {      // of the process of an isolated version
+    GR_RESOURCE_MEMORY, // resident
+    GR_RESOURCE_DESCRIPTORS,
+    GR_RESOURCE_THREADS,
+    GR_RESOURCES
+};
 struct gr_analysis { // defaults of INTERFACES §3; a gate that is off has a negative limit
     double error_rate_max_increase; // 0.005
     double latency_p99_max_ratio;   // 1.2
     double alpha;                   // 0.01
     uint64_t min_requests;          // 200
     enum gr_on_inconclusive on_inconclusive;
+    double growth_max[GR_RESOURCES]; // per request; off, 0.5 and 0.5 in 10,000
+    uint64_t warm_up_requests;       // 1000: growth before does not count
 };
 struct gr_strategy {
     size_t n_steps;

@@ -351,8 +351,8 @@ static void tell(struct gr_journal *j, const struct restoring *r, const char *wh
         [GR_LOSS_DAMAGED] = "history and events may be lost. Check the disk of the state directory",
         [GR_LOSS_NEWER] = "history and events lie beside it; those of this release begin anew",
         [GR_LOSS_UNWRITABLE] =
-            "nothing is rolled out, and nothing is remembered, until this is mended: make the "
-            "directory writable, restart graylingd",
+            ("nothing is rolled out, and nothing is remembered, until this is mended: make the "
+             "directory writable, restart graylingd"),
     };
     char what[200];
     if (!known)

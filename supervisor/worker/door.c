@@ -1,8 +1,10 @@
-// Ties the acceptor to libmicrohttpd's thread pool and tells the library where the callbacks are.
+// Ties the acceptor to the lanes and tells the library where the callbacks are.
 #include "worker/door.h"
 #include "base/log.h"
 #include "worker/acceptor.h"
 #include "worker/exchange.h"
+#include "worker/lane.h"
+#include "worker/reply.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +15,7 @@
 struct gr_door {
     struct gr_service service;
     struct gr_acceptor *acceptor;
-    struct MHD_Daemon *daemon;
+    struct gr_lanes *lanes;
     int changed_fd;
     _Atomic uint64_t open; // accepted and not yet closed
 };
@@ -39,7 +41,26 @@ static void on_accepted(void *userdata, int fd, const struct sockaddr *address, 
 {
     struct gr_door *d = userdata;
     atomic_fetch_add(&d->open, 1);
-    if (MHD_add_connection(d->daemon, fd, address, len) != MHD_YES) // it closed fd
+    gr_lanes_add(d->lanes, fd, address, len);
+}
+
+static void on_turned_away(void *userdata)
+{
+    note_closed(userdata);
+}
+
+static void on_stalled(void *userdata, const struct lane *lane)
+{
+    struct gr_door *d = userdata;
+    gr_visitors_cut_stalled(&d->service.visitors, lane, gr_reply_stalled);
+}
+
+// The connection counts as closed: its client has been told so, and may wait for nothing more.
+static void on_give_up(void *userdata, struct gr_exchange *x, const struct gr_overdue *o)
+{
+    struct gr_door *d = userdata;
+    gr_reply_give_up(x, o);
+    if (gr_visitors_give_up(&d->service.visitors, x->visitor))
         note_closed(d);
 }
 
@@ -50,12 +71,14 @@ static void on_connection(void *userdata, struct MHD_Connection *c, void **conte
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         const union MHD_ConnectionInfo *info =
             MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-        *context = gr_visitors_add(&d->service.visitors, info ? info->connect_fd : -1);
+        *context = gr_visitors_add(&d->service.visitors, info ? info->connect_fd : -1,
+                                   gr_lane_of_thread());
         return;
     }
-    gr_visitors_remove(&d->service.visitors, *context);
+    bool counted = gr_visitors_remove(&d->service.visitors, *context);
     *context = NULL;
-    note_closed(d);
+    if (counted)
+        note_closed(d);
 }
 
 // --- the library
@@ -74,23 +97,20 @@ static void on_library_log(void *userdata, const char *format, va_list args)
 }
 
 // Not in the library's strict mode: that closes without an answer where the guard answers 400. Each
-// thread may hold all connections: the sum is the acceptor's affair.
-static struct MHD_Daemon *start(struct gr_door *d, unsigned threads)
+// lane may hold all connections: the sum is the acceptor's affair.
+static struct MHD_Daemon *open_daemon(void *userdata)
 {
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC |
-                     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    struct MHD_OptionItem pool[] = {
-        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL},
-        {MHD_OPTION_END, 0, NULL},
-    };
-    return MHD_start_daemon(
-        flags, 0, NULL, NULL, gr_exchange_advance, &d->service, MHD_OPTION_EXTERNAL_LOGGER,
-        on_library_log, NULL, MHD_OPTION_CONNECTION_LIMIT, GR_CONNECTIONS_MAX * threads,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)GR_IDLE_SEC_MAX,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL_BYTES,
-        MHD_OPTION_URI_LOG_CALLBACK, gr_exchange_begin, &d->service, MHD_OPTION_NOTIFY_COMPLETED,
-        gr_exchange_end, &d->service, MHD_OPTION_NOTIFY_CONNECTION, on_connection, d,
-        MHD_OPTION_ARRAY, threads > 1 ? pool : pool + 1, MHD_OPTION_END);
+    struct gr_door *d = userdata;
+    unsigned flags =
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    return MHD_start_daemon(flags, 0, NULL, NULL, gr_exchange_advance, &d->service,
+                            MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+                            MHD_OPTION_CONNECTION_LIMIT, GR_CONNECTIONS_MAX,
+                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)GR_IDLE_SEC_MAX,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL_BYTES,
+                            MHD_OPTION_URI_LOG_CALLBACK, gr_exchange_begin, &d->service,
+                            MHD_OPTION_NOTIFY_COMPLETED, gr_exchange_end, &d->service,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, d, MHD_OPTION_END);
 }
 
 int gr_door_open(const struct gr_door_options *o, struct gr_door **ret, struct gr_error *e)
@@ -106,8 +126,14 @@ int gr_door_open(const struct gr_door_options *o, struct gr_door **ret, struct g
     d->service.spans = o->spans;
     d->changed_fd = o->changed_fd;
     gr_visitors_init(&d->service.visitors);
-    d->daemon = start(d, o->threads);
-    int r = d->daemon ? 0 : -EIO;
+    int r = gr_lanes_start(&(struct gr_lanes_options){.dispatch = o->dispatch,
+                                                      .n = o->threads,
+                                                      .open = open_daemon,
+                                                      .turned_away = on_turned_away,
+                                                      .stalled = on_stalled,
+                                                      .give_up = on_give_up,
+                                                      .userdata = d},
+                           &d->lanes);
     if (r == 0)
         r = gr_acceptor_new(&(struct gr_acceptor_options){.listeners = o->listeners,
                                                           .n_listeners = o->n_listeners,
@@ -151,14 +177,18 @@ void gr_door_count(struct gr_door *d, uint64_t *ret_open, uint64_t *ret_busy)
     *ret_open = atomic_load(&d->open);
 }
 
+bool gr_door_is_astray(struct gr_door *d)
+{
+    return gr_lanes_astray(d->lanes) > 0;
+}
+
 void gr_door_close(struct gr_door *d)
 {
     if (!d)
         return;
     if (d->acceptor)
         gr_acceptor_stop(d->acceptor);
-    if (d->daemon)
-        MHD_stop_daemon(d->daemon);
+    gr_lanes_stop(d->lanes);
     gr_acceptor_free(d->acceptor);
     free(d);
 }

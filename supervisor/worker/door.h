@@ -1,5 +1,5 @@
-// The front door: HTTP/1.1 on the listening sockets that the supervisor owns, with one pool
-// of threads for all. docs/FRONT-DOOR.md is its contract.
+// The front door: HTTP/1.1 on the listening sockets that the supervisor owns, with one set of lanes
+// (lane.h) for all.
 #pragma once
 #include "worker/shadow.h"
 
@@ -24,5 +24,7 @@ void gr_door_drain(struct gr_door *d);
 // Once a second.
 void gr_door_tick(struct gr_door *d);
 void gr_door_count(struct gr_door *d, uint64_t *ret_open, uint64_t *ret_busy);
+// A thread of it is inside of a call that lasts: the door cannot be closed.
+bool gr_door_is_astray(struct gr_door *d);
 // Closes every connection and joins the threads; no request may be parked. NULL is nothing.
 void gr_door_close(struct gr_door *d);

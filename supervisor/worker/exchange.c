@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "worker/access-log.h"
 #include "worker/guard-http.h"
+#include "worker/lane.h"
 #include "worker/reply.h"
 #include "worker/route.h"
 #include "worker/seat.h"
@@ -19,6 +20,7 @@ void *gr_exchange_begin(void *service, const char *target, struct MHD_Connection
     if (!x)
         return NULL;
     struct gr_service *s = service;
+    gr_lane_progress();
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     *x = (struct gr_exchange){
@@ -61,7 +63,8 @@ void gr_exchange_end(void *service, struct MHD_Connection *c, void **exchange,
         offer_shadow(x);
     if (x->called)
         gr_response_done(((struct gr_service *)service)->dispatch, &x->response);
-    gr_visitor_set(&x->service->visitors, x->visitor, GR_VISIT_IDLE);
+    if (!x->given_up)
+        gr_visitor_set(&x->service->visitors, x->visitor, GR_VISIT_IDLE);
     free(x->body);
     free(x);
 }
@@ -179,7 +182,11 @@ static enum MHD_Result on_body(struct gr_exchange *x, const char *data, size_t l
 
 static enum MHD_Result on_complete(struct gr_exchange *x, const char *url, const char *method)
 {
+    if (x->given_up)
+        return MHD_NO; // the client has its answer, and the end of the connection with it
     gr_visitor_set(&x->service->visitors, x->visitor, GR_VISIT_BUSY);
+    if (x->answered)
+        return gr_reply_response(x, x->codec);
     // trailers could not be checked as the head is: a field that frames or names must not come late
     if (MHD_get_connection_values(x->connection, MHD_FOOTER_KIND, NULL, NULL) != 0)
         return refuse_framing(x, MHD_HTTP_BAD_REQUEST, "trailer fields are not accepted");
@@ -189,6 +196,7 @@ static enum MHD_Result on_complete(struct gr_exchange *x, const char *url, const
 static enum MHD_Result advance(struct gr_exchange *x, const char *url, const char *method,
                                const char *version, const char *data, size_t *data_size)
 {
+    gr_lane_progress();
     if (!x->head_seen)
         return on_head(x, method, version);
     if (*data_size == 0)

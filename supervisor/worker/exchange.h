@@ -27,6 +27,9 @@ struct gr_exchange {
     size_t target_len;
     const char *target_fault; // why the target is refused; NULL: sound
     bool head_seen, chunked, escaped, oversized, nowhere_to_wait, called;
+    bool answered, given_up; // by a thread whose lane was taken over (lane.h)
+    struct lane *lane;       // whose connection it is; NULL before the first call
+    uint32_t codec;          // of the answer, with answered
     struct gr_mono received;
     unsigned status; // of the answer; 0: none was given yet
     char *body;

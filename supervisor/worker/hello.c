@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define THREADS_MAX (GR_THREADS_MAX - GR_SHADOW_THREADS) // of the front door
-#define FIRST_LISTENER 2                                 // among the descriptors
+#define MORE_THREADS (GR_SHADOW_THREADS + GR_RELIEF_MAX)
+#define THREADS_MAX (GR_THREADS_MAX - MORE_THREADS) // of the front door
+#define FIRST_LISTENER 2                            // among the descriptors
 
 // --- what dispatch tells
 // ------------------------------------------------------------------------------------------------
@@ -82,7 +83,7 @@ static void on_lost(void *userdata)
 // ------------------------------------------------------------------------------------------------
 
 struct hello { // the message's texts are borrowed
-    uint64_t threads, orphan_usec;
+    uint64_t threads, orphan_usec, call_timeout_usec, call_grace_usec;
     const char *store;
     bool adoptable, access_log;
     struct gr_breaker_policy breaker;
@@ -130,6 +131,12 @@ static int read_hello(const cJSON *m, struct hello *ret, struct gr_error *e)
     if (r == 0)
         r = gr_json_bool(m, "", "access_log", GR_JSON_OPTIONAL, &ret->access_log, e);
     if (r == 0)
+        r = gr_json_uint(m, "", "call_timeout_usec", GR_JSON_OPTIONAL, 0, INT64_MAX >> 10,
+                         &ret->call_timeout_usec, e);
+    if (r == 0)
+        r = gr_json_uint(m, "", "call_grace_usec", GR_JSON_OPTIONAL, 0, INT64_MAX >> 10,
+                         &ret->call_grace_usec, e);
+    if (r == 0)
         r = read_breaker(m, &ret->breaker, e);
     if (r == 0)
         r = read_sample(m, ret, e);
@@ -157,18 +164,17 @@ static int open_dispatch(struct gr_worker *w, const struct hello *h, int stats_f
                             "the harm budgets cannot be mapped: %s; expected those of this build, "
                             "install graylingd and grayling-worker together",
                             strerror(-r));
-    r = gr_dispatch_new(
-        &(struct gr_dispatch_options){.stats = w->stats,
-                                      .max_threads = w->threads + GR_SHADOW_THREADS,
-                                      .on_log = on_log,
-                                      .on_fault = on_fault,
-                                      .on_breaker = on_breaker,
-                                      .breaker = h->breaker,
-                                      .call_timeout_usec = GR_CALL_TIMEOUT_DEFAULT_USEC,
-                                      .call_grace_usec = GR_CALL_GRACE_DEFAULT_USEC,
-                                      .on_harm = on_harm,
-                                      .userdata = w},
-        &w->dispatch, e);
+    r = gr_dispatch_new(&(struct gr_dispatch_options){.stats = w->stats,
+                                                      .max_threads = w->threads + MORE_THREADS,
+                                                      .on_log = on_log,
+                                                      .on_fault = on_fault,
+                                                      .on_breaker = on_breaker,
+                                                      .breaker = h->breaker,
+                                                      .call_timeout_usec = h->call_timeout_usec,
+                                                      .call_grace_usec = h->call_grace_usec,
+                                                      .on_harm = on_harm,
+                                                      .userdata = w},
+                        &w->dispatch, e);
     if (r < 0)
         return r;
     r = gr_guard_install(w->dispatch);
@@ -247,7 +253,10 @@ static int start_spans(struct gr_worker *w, const struct hello *h, struct gr_err
 int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t n_fds)
 {
     struct gr_error e = {0};
-    struct hello h = {.orphan_usec = GR_ORPHAN_DEFAULT_USEC, .breaker = GR_BREAKER_POLICY_DEFAULT};
+    struct hello h = {.orphan_usec = GR_ORPHAN_DEFAULT_USEC,
+                      .call_timeout_usec = GR_CALL_TIMEOUT_DEFAULT_USEC,
+                      .call_grace_usec = GR_CALL_GRACE_DEFAULT_USEC,
+                      .breaker = GR_BREAKER_POLICY_DEFAULT};
     int r = read_hello(message, &h, &e);
     if (r == 0)
         r = take_sockets(w, message, h.adoptable, fds, n_fds, &e);

@@ -1,7 +1,9 @@
 // Builds responses. A module's buffer is sent from where it is and given back when the exchange
 // ends.
 #include "worker/reply.h"
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static void add(struct MHD_Response *r, const char *name, const char *value)
 {
@@ -85,4 +87,46 @@ enum MHD_Result gr_reply_text(struct gr_exchange *x, unsigned status, const char
     if (r)
         add(r, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain");
     return queue(x, status, r, false);
+}
+
+// --- past the library
+// ------------------------------------------------------------------------------------------------
+
+// Nothing was sent for this request yet, so that one answer which ends the connection is whole.
+static void send_last(int fd, unsigned status, const char *phrase, const char *fields, int32_t code,
+                      const char *message)
+{
+    char text[1024];
+    GR_AUTO_FREE char *body = gr_connect_error_body(code, message);
+    int len = body ? snprintf(text, sizeof text,
+                              "HTTP/1.1 %u %s\r\nConnection: close\r\n"
+                              "Content-Type: application/json\r\nContent-Length: %zu\r\n%s\r\n%s",
+                              status, phrase, strlen(body), fields, body)
+                   : 0;
+    if (len > 0 && (size_t)len < sizeof text)
+        (void)!send(fd, text, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+// The library's memory of this request is what the call may still read: it must not answer.
+void gr_reply_give_up(const struct gr_exchange *x, const struct gr_overdue *o)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    char fields[512];
+    if (!info)
+        return;
+    snprintf(fields, sizeof fields,
+             "x-request-id: %s\r\nx-grayling-module: %s\r\nx-grayling-version: %s\r\n"
+             "x-grayling-role: %s\r\n",
+             x->request_id, o->module, o->version, o->candidate ? "candidate" : "stable");
+    send_last(info->connect_fd, gr_connect_status(GRAYLING_DEADLINE_EXCEEDED), "Gateway Timeout",
+              fields, GRAYLING_DEADLINE_EXCEEDED,
+              "the module did not answer this request within its deadline");
+    shutdown(info->connect_fd, SHUT_WR);
+}
+
+void gr_reply_stalled(int fd)
+{
+    send_last(fd, MHD_HTTP_BAD_REQUEST, "Bad Request", "", GRAYLING_INVALID_ARGUMENT,
+              "a chunk's extension is longer than is read");
 }

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "worker/lane.h"
 #include "worker/metadata.h"
 #include "worker/reply.h"
 #include "worker/seat.h"
@@ -101,7 +102,7 @@ static void make_request_id(char id[GR_REQUEST_ID_MAX + 1])
 static void resume(struct gr_waiter *w)
 {
     char *x = (char *)w - offsetof(struct gr_exchange, waiter);
-    MHD_resume_connection(((struct gr_exchange *)(void *)x)->connection);
+    gr_lane_resume((struct gr_exchange *)(void *)x);
 }
 
 // Suspended before it is enqueued: the gates may open, and resume() come, at any time after.
@@ -114,7 +115,7 @@ static enum MHD_Result park(struct gr_exchange *x, const struct grayling_request
     if (r == 0)
         return MHD_YES; // the exchange may already be another thread's
     x->nowhere_to_wait = r == -ENOBUFS;
-    MHD_resume_connection(x->connection);
+    gr_lane_resume(x);
     return MHD_YES;
 }
 
@@ -149,6 +150,33 @@ static void record(const struct gr_exchange *x, const struct grayling_request *q
     gr_spans_add(x->service->spans, &s);
 }
 
+// The end of a call that lasted, on a thread that must not return to the library: whoever serves
+// the lane now sends the answer. From the resumption on the exchange is theirs.
+static _Noreturn void deliver(struct gr_exchange *x, struct gr_thread *seat,
+                              const struct grayling_request *q, enum gr_call_result result,
+                              bool given_up)
+{
+    x->given_up = given_up;
+    if (given_up && result == GR_CALL_DONE)
+        gr_response_done(x->service->dispatch, &x->response);
+    if (!given_up && result == GR_CALL_PARKED) {
+        x->waiter.resume = resume;
+        int r = gr_dispatch_park(x->service->dispatch, q, &x->waiter);
+        if (r == 0)
+            gr_lane_leave();
+        x->nowhere_to_wait = r == -ENOBUFS;
+    } else if (!given_up) {
+        x->called = x->answered = true;
+        x->codec = q->codec;
+        if (x->trace.recorded)
+            record(x, q);
+        if (x->response.shadow.chosen)
+            begin_shadow(x, seat, q);
+    }
+    gr_lane_resume(x);
+    gr_lane_leave();
+}
+
 static enum MHD_Result call(struct gr_exchange *x, struct grayling_request *q)
 {
     if (x->nowhere_to_wait)
@@ -157,7 +185,12 @@ static enum MHD_Result call(struct gr_exchange *x, struct grayling_request *q)
     struct gr_thread *seat = gr_seat_take(x->service->dispatch);
     if (!seat)
         return refuse(x, GRAYLING_UNAVAILABLE, "no dispatch thread is free; try again");
-    if (gr_dispatch_call(seat, q, &x->response) == GR_CALL_PARKED)
+    gr_lane_begin(x, seat);
+    enum gr_call_result result = gr_dispatch_call(seat, q, &x->response);
+    enum gr_lane_end end = gr_lane_end();
+    if (__builtin_expect(end != GR_LANE_KEPT, 0))
+        deliver(x, seat, q, result, end == GR_LANE_GIVEN_UP);
+    if (result == GR_CALL_PARKED)
         return park(x, q);
     x->called = true;
     if (x->trace.recorded)

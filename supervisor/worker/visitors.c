@@ -9,7 +9,7 @@
 static const uint32_t seconds_allowed[] = {
     [GR_VISIT_NEW] = GR_HEAD_SEC_MAX,  [GR_VISIT_HEAD] = GR_HEAD_SEC_MAX,
     [GR_VISIT_BODY] = GR_BODY_SEC_MAX, [GR_VISIT_BUSY] = UINT32_MAX, // the deadline's affair
-    [GR_VISIT_IDLE] = GR_IDLE_SEC_MAX,
+    [GR_VISIT_IDLE] = GR_IDLE_SEC_MAX, [GR_VISIT_GIVEN_UP] = UINT32_MAX,
 };
 
 void gr_visitors_init(struct gr_visitors *v)
@@ -18,12 +18,12 @@ void gr_visitors_init(struct gr_visitors *v)
     pthread_mutex_init(&v->lock, NULL);
 }
 
-struct gr_visitor *gr_visitors_add(struct gr_visitors *v, int fd)
+struct gr_visitor *gr_visitors_add(struct gr_visitors *v, int fd, const void *lane)
 {
     struct gr_visitor *n = malloc(sizeof *n);
     if (!n)
         return NULL;
-    *n = (struct gr_visitor){.fd = fd};
+    *n = (struct gr_visitor){.fd = fd, .lane = lane};
     gr_visitor_set(v, n, GR_VISIT_NEW);
     pthread_mutex_lock(&v->lock);
     n->next = v->first;
@@ -36,10 +36,19 @@ struct gr_visitor *gr_visitors_add(struct gr_visitors *v, int fd)
     return n;
 }
 
-void gr_visitors_remove(struct gr_visitors *v, struct gr_visitor *visitor)
+static enum gr_visit read_state(const struct gr_visitor *visitor, uint32_t *ret_since)
 {
+    uint32_t state = atomic_load_explicit(&visitor->state, memory_order_relaxed);
+    *ret_since = state >> VISIT_BITS;
+    return (enum gr_visit)(state & ((1u << VISIT_BITS) - 1));
+}
+
+bool gr_visitors_remove(struct gr_visitors *v, struct gr_visitor *visitor)
+{
+    uint32_t since;
     if (!visitor)
-        return;
+        return true;
+    bool counted = read_state(visitor, &since) != GR_VISIT_GIVEN_UP;
     pthread_mutex_lock(&v->lock);
     if (visitor->next)
         visitor->next->previous = visitor->previous;
@@ -47,9 +56,35 @@ void gr_visitors_remove(struct gr_visitors *v, struct gr_visitor *visitor)
         visitor->previous->next = visitor->next;
     else
         v->first = visitor->next;
-    v->open--;
+    v->open -= counted;
     pthread_mutex_unlock(&v->lock);
     free(visitor);
+    return counted;
+}
+
+void gr_visitors_cut_stalled(struct gr_visitors *v, const void *lane, void (*tell)(int fd))
+{
+    uint32_t since;
+    char unread;
+    pthread_mutex_lock(&v->lock);
+    for (struct gr_visitor *i = v->first; i; i = i->next)
+        if (i->lane == lane && read_state(i, &since) == GR_VISIT_BODY &&
+            recv(i->fd, &unread, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
+            tell(i->fd);
+            shutdown(i->fd, SHUT_RDWR);
+        }
+    pthread_mutex_unlock(&v->lock);
+}
+
+bool gr_visitors_give_up(struct gr_visitors *v, struct gr_visitor *visitor)
+{
+    if (!visitor)
+        return false;
+    pthread_mutex_lock(&v->lock);
+    gr_visitor_set(v, visitor, GR_VISIT_GIVEN_UP);
+    v->open--;
+    pthread_mutex_unlock(&v->lock);
+    return true;
 }
 
 void gr_visitor_set(struct gr_visitors *v, struct gr_visitor *visitor, enum gr_visit visit)
@@ -58,13 +93,6 @@ void gr_visitor_set(struct gr_visitors *v, struct gr_visitor *visitor, enum gr_v
         return;
     uint32_t second = atomic_load_explicit(&v->second, memory_order_relaxed);
     atomic_store_explicit(&visitor->state, second << VISIT_BITS | visit, memory_order_relaxed);
-}
-
-static enum gr_visit read_state(const struct gr_visitor *visitor, uint32_t *ret_since)
-{
-    uint32_t state = atomic_load_explicit(&visitor->state, memory_order_relaxed);
-    *ret_since = state >> VISIT_BITS;
-    return (enum gr_visit)(state & ((1u << VISIT_BITS) - 1));
 }
 
 void gr_visitors_tick(struct gr_visitors *v)
@@ -87,7 +115,7 @@ void gr_visitors_count(struct gr_visitors *v, uint64_t *ret_open, uint64_t *ret_
     pthread_mutex_lock(&v->lock);
     for (struct gr_visitor *i = v->first; i; i = i->next) {
         enum gr_visit visit = read_state(i, &since);
-        *ret_busy += visit != GR_VISIT_NEW && visit != GR_VISIT_IDLE;
+        *ret_busy += visit == GR_VISIT_HEAD || visit == GR_VISIT_BODY || visit == GR_VISIT_BUSY;
     }
     *ret_open = v->open;
     *ret_total = v->total;

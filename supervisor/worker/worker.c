@@ -200,7 +200,8 @@ static void close_worker(struct gr_worker *w, int status)
     gr_shadow_close(w->shadow);
     if (w->door)
         gr_door_count(w->door, &open, &busy);
-    if (busy > 0 || !gr_shadow_idle(w->shadow) || (w->loader && !gr_loader_idle(w->loader)) ||
+    if (busy > 0 || (w->door && gr_door_is_astray(w->door)) || !gr_shadow_idle(w->shadow) ||
+        (w->loader && !gr_loader_idle(w->loader)) ||
         (w->dispatch && gr_dispatch_is_astray(w->dispatch)))
         _exit(status);
     gr_door_close(w->door);
