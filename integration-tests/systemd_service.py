@@ -5,6 +5,7 @@ from harness import MODULES, Grayling, Traffic
 
 CHARGE = "com.example.pay.PayService/Charge"
 MSG_STARTED = "6f0c1d2e3a4b4c5d8e9f101112131401"
+MSG_SAFE_MODE = "6f0c1d2e3a4b4c5d8e9f101112131451"
 MSG_WORKER_STARTED = "6f0c1d2e3a4b4c5d8e9f101112131408"
 UNIT = "grayling.service"
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness import BUILD, MODULES, PATIENCE, SOURCE, Etcd
 from rig import Rig, missing
-from systemd_service import CHARGE, MSG_STARTED, MSG_WORKER_STARTED, UNIT, Load, Service
+from systemd_service import CHARGE, MSG_SAFE_MODE, MSG_STARTED, MSG_WORKER_STARTED, UNIT, Load, Service
 
 CONF = """[Service]
 Name=order
@@ -211,6 +211,99 @@ def test_a_stop_leaves_nobody_behind(service, rig):
     rig.run("systemctl", "stop", UNIT)
     assert rig.show("ActiveState") == "inactive" and rig.show("Result") == "success"
     assert rig.try_run("pgrep", "-x", "grayling-worker").stdout == ""
+
+
+# --- starts that die ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dying(service, rig):
+    """From the next start on each start dies as the fault says, within the unit's own start limit; ends with the test."""
+    directory = rig.path("/run/systemd/system/grayling.service.d")
+
+    def kill_main():
+        rig.run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", UNIT)
+
+    def begin(fault):
+        limits = [line for line in (BUILD / "systemd" / UNIT).read_text().splitlines() if line.startswith("StartLimit")]
+        assert len(limits) == 2
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "more.conf").write_text("\n".join(["[Unit]", *limits, "[Service]", f"Environment=GRAYLING_FAULT={fault}", ""]))
+        rig.run("systemctl", "daemon-reload")
+        kill_main()
+
+    rig.run("systemctl", "restart", UNIT)  # a start that ended in order: what died before does not count
+    yield begin, kill_main
+    (directory / "more.conf").unlink(missing_ok=True)
+    rig.run("systemctl", "daemon-reload")
+    rig.try_run("systemctl", "reset-failed", UNIT)
+    rig.run("systemctl", "restart", UNIT)
+
+
+def pause_a_candidate(service):
+    service.want({"pay": service.document(MODULES / "pay-1.1.0.so", strategy={"steps": [{"weight": 50}, {"pause": {}}, {"weight": 100}]})})
+    service.wait_phase("pay", "Paused")
+
+
+def drop_the_candidate(service, rig):
+    rig.run("grayctl", "abort", "pay", "--reason", "the test is over")
+    service.wait_phase("pay", "RolledBack")
+
+
+def test_kills_cost_a_candidate_nothing(service, rig, dying):
+    _, kill_main = dying
+    pause_a_candidate(service)
+    for _ in range(3):
+        cursor = rig.cursor()
+        kill_main()
+        wait_next_supervisor(service, cursor)
+    status = service.status()
+    assert service.module("pay")["rollout"]["phase"] == "Paused" and status["quarantine"] == [] and status["safe_mode"] is False, status
+    drop_the_candidate(service, rig)
+
+
+def test_starts_that_die_with_a_candidate_in_play_convict_it(service, rig, dying):
+    """Three of them, and systemd goes on trying: the fourth serves. Nobody at the door notices, since the worker before serves on."""
+    begin, _ = dying
+    pause_a_candidate(service)
+    cursor = rig.cursor()
+    with Load(service) as load:
+        begin("crew.load:2:crash")
+        wait_next_supervisor(service, cursor)
+    assert load.lost() == [] and all(set(k.codes) == {200} for k in load.kinds), load.lost()
+    convicted, = service.status()["quarantine"]
+    assert (convicted["version"], convicted["reason"]) == ("1.1.0", "Crashed") and "3 starts died" in convicted["evidence"], convicted
+    assert rig.show("ActiveState") == "active" and int(rig.show("NRestarts")) >= 4
+    assert {service.call(CHARGE)[1]["x-grayling-version"] for _ in range(20)} == {"1.0.0"}
+    rig.run("grayctl", "quarantine", "lift", convicted["hash"], "--reason", "the test is over")
+
+
+def test_starts_that_die_without_a_culprit_end_in_safe_mode(service, rig, dying):
+    """What the source says ends each of them; the sixth does not follow it, within the unit's start limit."""
+    begin, _ = dying
+    cursor = rig.cursor()
+    with Load(service) as load:
+        begin("plan.begin:1:crash")
+        wait_next_supervisor(service, cursor)
+        service.want({"pay": service.document(MODULES / "pay-1.1.0.so")})
+        rig.wait_journal(cursor, lambda e: e.get("MESSAGE_ID") == MSG_SAFE_MODE)
+        rig.run("systemctl", "start", UNIT)  # waits until it is
+    load.expect_all_answered()
+    status = service.status()
+    assert status["phase"] == "Degraded" and "5 starts in a row died" in status["message"], status
+    assert rig.show("ActiveState") == "active" and rig.show("Result") == "success"
+    rig.path("/run/systemd/system/grayling.service.d/more.conf").unlink()
+    rig.run("systemctl", "daemon-reload")
+    rig.run("systemctl", "restart", UNIT)
+    assert service.status()["safe_mode"] is True  # until a person leaves it
+    rig.run("grayctl", "safe-mode", "leave", "--reason", "the test is over")
+    assert service.status()["safe_mode"] is False and service.call(CHARGE)[0] == 200
+
+
+def test_the_service_knows_the_boot(service, rig):
+    """By the unit, since ProcSubset=pid hides the kernel's own file: what tells a power cut from a death."""
+    environment = dict(v.split("=", 1) for v in rig.path(f"/proc/{rig.show('MainPID')}/environ").read_text().split("\0") if "=" in v)
+    assert environment["GRAYLING_BOOT_ID"] == rig.run("cat", "/proc/sys/kernel/random/boot_id").strip().replace("-", "")
 
 
 # --- configuration ------------------------------------------------------------------------------------------
