@@ -129,7 +129,7 @@ def test_go_without_a_process_of_its_own_is_refused(g, tmp_path):
     assert ev["reason"] == "AbiIncompatible" and "isolation: process" in ev["message"], ev
 
 
-def test_rust_serves_and_panics_in_the_worker(g):
+def test_rust_serves_and_panics_in_the_worker_and_apart(g):
     g.deploy("echo-rust", built("echo-rust-1.0.0.so"))
     at = worker(g)
     assert ask(g, f"{RUST}/Echo", b'{"n":1}') == (200, "1.0.0", b'{"n":1}')
@@ -137,7 +137,12 @@ def test_rust_serves_and_panics_in_the_worker(g):
         panics(g, RUST)
     g.deploy("echo-rust", built("echo-rust-1.1.0.so"))
     assert ask(g, f"{RUST}/Echo", b'{"n":2}') == (200, "1.1.0", b'{"n":2}')
-    assert worker(g) == at and "panicked: " in g.log() and "lib.rs:" in g.log()
+    g.deploy("echo-rust", built("echo-rust-1.2.0.so"))
+    apart = process(g, "echo-rust")
+    assert apart in family(at)
+    panics(g, RUST)
+    assert ask(g, f"{RUST}/Echo", b'{"n":3}') == (200, "1.2.0", b'{"n":3}')
+    assert (worker(g), process(g, "echo-rust")) == (at, apart) and "panicked: " in g.log() and "lib.rs:" in g.log()
 
 
 def fresh(g, n, config, pause):
