@@ -23,11 +23,13 @@ from stories import STORIES, Release, deploy_faulty
 PROGRAMS = ("graylingd", "grayling-worker", "grayling-store", "grayling-preflight")
 ELSEWHERE = {"handover.export", "handover.import", "handover.imported",  # by test_drill_state.py, whose modules have state
              "fs.unlink"}  # by supervisor/base/fs-test.c: a full disk, or damage for the fifth time
+# The only worker dies while the next supervisor asks it for its sockets: without a descriptor store nobody holds them then.
+NOBODY_LEFT = {"worker.describe"}
 PASSAGES = (1, 2, 3, 5, 8, 13, 21)
 WHICH = os.environ.get("GRAYLING_SWEEP", "").replace("all", "")  # a pattern of names; all of them
 ALL = "GRAYLING_SWEEP" in os.environ
-SEED = int(os.environ.get("GRAYLING_SWEEP_SEED", time.time() // 86400))
 SHARE = 10  # one in so many
+SEED = int(os.environ.get("GRAYLING_SWEEP_SEED", time.time() // 86400 % SHARE))
 ERRORS = {"fetch.write": "ENOSPC", "store.write": "ENOSPC", "fs.write": "ENOSPC", "journal.before-commit": "ENOSPC", "preflight.spawn": "EAGAIN",
           "worker.spawn": "EAGAIN", "orphan.release": "EPIPE", "rollout.before-swap": "EPIPE", "fs.rename": "EROFS"}
 
@@ -62,7 +64,7 @@ class Sweep:
         g.start()
         ready = seconds(since)
         story.finish()
-        if story.lossless:
+        if story.lossless and point not in NOBODY_LEFT:
             self.bench.nobody_noticed(lost=0 if code == -signal.SIGKILL else 3 * CLIENTS)
         else:
             self.bench.traffic.take()
