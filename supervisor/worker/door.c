@@ -18,6 +18,7 @@ struct gr_door {
     struct gr_lanes *lanes;
     int changed_fd;
     _Atomic uint64_t open; // accepted and not yet closed
+    unsigned given_up;     // of them: answered for, but not yet told; the watch's own
 };
 
 // --- connections
@@ -55,12 +56,20 @@ static void on_stalled(void *userdata, const struct lane *lane)
     gr_visitors_cut_stalled(&d->service.visitors, lane, gr_reply_stalled);
 }
 
-// The connection counts as closed: its client has been told so, and may wait for nothing more.
+// The client has been told that the connection is closed, and may wait for nothing more.
 static void on_give_up(void *userdata, struct gr_exchange *x, const struct gr_overdue *o)
 {
     struct gr_door *d = userdata;
     gr_reply_give_up(x, o);
-    if (gr_visitors_give_up(&d->service.visitors, x->visitor))
+    d->given_up += gr_visitors_give_up(&d->service.visitors, x->visitor);
+}
+
+// Only now they count as closed: a worker that drains ends with the last one, and must not before
+// the supervisor has heard of the fault.
+static void on_gave_up(void *userdata)
+{
+    struct gr_door *d = userdata;
+    for (; d->given_up > 0; d->given_up--)
         note_closed(d);
 }
 
@@ -132,6 +141,7 @@ int gr_door_open(const struct gr_door_options *o, struct gr_door **ret, struct g
                                                       .turned_away = on_turned_away,
                                                       .stalled = on_stalled,
                                                       .give_up = on_give_up,
+                                                      .gave_up = on_gave_up,
                                                       .userdata = d},
                            &d->lanes);
     if (r == 0)

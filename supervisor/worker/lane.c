@@ -309,7 +309,8 @@ static void *watch(void *userdata)
             busy |= look_at_locked(l, &l->lanes[i]);
         reap_locked(l, false);
         pthread_mutex_unlock(&l->lock);
-        (void)gr_dispatch_overdue(l->options.dispatch, claim, l);
+        if (gr_dispatch_overdue(l->options.dispatch, claim, l) > 0)
+            l->options.gave_up(l->options.userdata);
         msec = busy ? BUSY_LOOK_MSEC : IDLE_LOOK_MSEC;
     }
     return NULL;

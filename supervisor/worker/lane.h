@@ -21,6 +21,8 @@ struct gr_lanes_options {
     void (*stalled)(void *userdata, const struct lane *lane);
     // Answers the client of a call that is given up, now. The connection is left to the call.
     void (*give_up)(void *userdata, struct gr_exchange *x, const struct gr_overdue *o);
+    // All that give_up was called for has been counted and told.
+    void (*gave_up)(void *userdata);
     void *userdata;
 };
 // Fails: -EIO (the library), or what thread and eventfd fail with.
