@@ -419,6 +419,28 @@ static void what_is_superseded_for_one_module_goes_on_for_the_others(void **stat
     }
 }
 
+// A later transaction wrote b again, beside a bad document, and was refused as a whole.
+static void what_was_refused_does_not_go_on_for_the_others(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < GR_COUNT(phases); i++) {
+        AUTO_PROGRESS struct progress *x = in_progress(phases[i]);
+        x->before.wishes[1].mod_revision = 7;
+        bad_wish(&x->before, "c", 7);
+        wish(&x->now, "a", 9, 4, 0);
+        wish(&x->now, "b", 7, 3, 0);
+        bad_wish(&x->now, "c", 7);
+        AUTO_PLANS struct gr_plans *plans = plans_in(x);
+        const struct gr_plan *p = one(plans);
+        assert_int_equal(p->rollout, 9);
+        assert_int_equal(p->n, 2);
+        assert_string_equal(p->items[0].to->version.text, "4.0.0");
+        assert_item(p, 1, "b", GR_PLAN_REPLACE);
+        assert_string_equal(p->items[1].from->version.text, "1.0.0");
+        assert_string_equal(p->items[1].to->version.text, "2.0.0");
+    }
+}
+
 static void what_has_no_way_back_is_where_the_next_one_starts(void **state)
 {
     (void)state;
@@ -726,6 +748,7 @@ int main(void)
         cmocka_unit_test(a_deletion_goes_with_the_transaction_that_was_seen_to_delete),
         cmocka_unit_test(a_deletion_that_nobody_saw_splits_no_transaction),
         cmocka_unit_test(what_is_superseded_for_one_module_goes_on_for_the_others),
+        cmocka_unit_test(what_was_refused_does_not_go_on_for_the_others),
         cmocka_unit_test(what_has_no_way_back_is_where_the_next_one_starts),
         cmocka_unit_test(a_wish_that_is_taken_back_ends_what_was_under_way),
         cmocka_unit_test(a_first_deployment_under_way_can_be_deleted),

@@ -240,6 +240,20 @@ static bool meets(const struct planning *p, int64_t revision, const struct gr_ro
     return false;
 }
 
+// What goes on of a rollout that is superseded: what its key says, unless that was written later
+// and is no news. Then its transaction was refused as a whole (or it would have superseded the
+// rollout), and no part of it is brought in by another one.
+static struct gr_plan_item what_goes_on(struct planning *p, const struct gr_rollout_member *m)
+{
+    const struct gr_wish *w = find_wish(p->in->now, &m->module);
+    const struct gr_wish *old = find_wish(p->in->before, &m->module);
+    if (!w || !old || old->mod_revision != w->mod_revision ||
+        (m->to && m->to->mod_revision >= w->mod_revision))
+        return item_of(p, &m->module, w);
+    const struct gr_wish asked = {.module = m->module, .desired = m->to};
+    return item_of(p, &m->module, m->to ? &asked : NULL);
+}
+
 // A rollout that is superseded is taken back with all its modules: what was asked for the others
 // goes on with the newer one. One without a way back stays, and so do they.
 static size_t draw_in(struct planning *p, int64_t revision, const struct gr_rollout_row *r)
@@ -251,7 +265,7 @@ static size_t draw_in(struct planning *p, int64_t revision, const struct gr_roll
         const struct gr_name *module = &r->members[i].module;
         if (is_planned(p, module))
             continue;
-        const struct gr_plan_item it = item_of(p, module, find_wish(p->in->now, module));
+        const struct gr_plan_item it = what_goes_on(p, &r->members[i]);
         if (it.kind != GR_PLAN_REFUSE)
             add(p, revision, &it);
     }
