@@ -1,5 +1,5 @@
 // grayling-worker as one value: what the main thread owns and what its orders act on. The protocol
-// is in base/channel.h and docs/FRONT-DOOR.md.
+// is in base/channel.h.
 #pragma once
 #include "base/clock.h"
 #include "worker/door.h"
