@@ -95,9 +95,10 @@ static void check_daemon(struct gr_doctor *d)
         gr_doctor_add(d, GR_HEALTH_WARN, "versions",
                       "daemon %s, grayctl %s: restart the service after an upgrade", version,
                       gr_release);
+    const char *why = gr_output_text(status, "source.message");
     if (!cJSON_IsTrue(gr_output_find(status, "source.up")))
-        gr_doctor_add(d, GR_HEALTH_FAIL, "daemon's source", "%s",
-                      gr_output_text(status, "source.message"));
+        gr_doctor_add(d, *why ? GR_HEALTH_FAIL : GR_HEALTH_WARN, "daemon's source", "%s",
+                      *why ? why : "has not answered yet: look again in a moment");
     if (cJSON_IsTrue(gr_output_find(status, "source.held")))
         gr_doctor_add(
             d, GR_HEALTH_FAIL, "daemon's source",
