@@ -163,6 +163,7 @@ def test_orders_from_the_page(make, root, etcd, browser):
     b.text("#session", "Sign out dora")
     with Traffic(g, CHARGE, clients=2):
         roll_out(g)
+        b.text("#main .phase", "Paused")  # an order names what the page shows
         b.do("click", at=".give:text-is('Pause')")
         b.do("fill", at="dialog input[name=confirm]", text="pay")
         seen = g.module("pay")["rollout"]
@@ -172,6 +173,7 @@ def test_orders_from_the_page(make, root, etcd, browser):
         b.text("dialog .wrong", "Healthy")  # what was seen is over, and it says so
         b.press("Escape")
         roll_out(g, MODULES / "pay-1.4.0.so")
+        b.text("#main .phase", "Paused")
         b.do("click", at=".give:text-is('Abort')")
         b.do("fill", at="dialog input[name=confirm]", text="auth")
         assert b.do("eval", js="document.querySelector('dialog .go').disabled")
