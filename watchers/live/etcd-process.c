@@ -99,6 +99,10 @@ void gr_test_etcd_signal(struct gr_test_etcd *e, int signal)
     if (!e->runs)
         return;
     (void)syscall(SYS_pidfd_send_signal, e->child.pidfd, signal, NULL, 0);
+    if (signal == SIGSTOP) { // its threads may go on until the last one has heard of it
+        siginfo_t info;
+        assert_int_equal(waitid(P_PIDFD, (id_t)e->child.pidfd, &info, WSTOPPED), 0);
+    }
     if (signal != SIGKILL && signal != SIGTERM)
         return;
     (void)wait_for(&e->child);

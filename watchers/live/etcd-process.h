@@ -17,7 +17,7 @@ void gr_test_etcd_init(struct gr_test_etcd *e, bool tls);
 // Another client port at the next start.
 void gr_test_etcd_move(struct gr_test_etcd *e);
 void gr_test_etcd_start(struct gr_test_etcd *e);
-// SIGKILL and SIGTERM wait for the end; SIGSTOP and SIGCONT return at once.
+// SIGKILL and SIGTERM wait for the end, SIGSTOP until it stands still; SIGCONT returns at once.
 void gr_test_etcd_signal(struct gr_test_etcd *e, int signal);
 void gr_test_etcd_done(struct gr_test_etcd *e);
 // dir/ca.pem, dir/server.{pem,key}, dir/client.{pem,key} (no CN: FACTS-ETCD, trap 17)
