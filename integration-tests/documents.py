@@ -69,7 +69,7 @@ class Shell:
     def start(self, block):
         at = time.monotonic()
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        path = tempfile.mktemp(prefix="grayling-doc-")
+        path = self.state.name + ".notify"
         notify.bind(path)
         log = tempfile.TemporaryFile("w+")
         told = not re.search(r"module run", block.text)
