@@ -152,6 +152,17 @@ static int32_t take_answer(struct grayling_call *c, struct place *p)
 }
 _Static_assert(GR_SENTENCE_BYTES == sizeof(((struct gr_ring_answer *)0)->message), "copied whole");
 
+// Whoever waited for the call has to be able to say what came of it: what it does from here on is
+// measured anew.
+static void spare_callers(const struct grayling_call *c)
+{
+    struct gr_stats_inside *in = c->thread->inside;
+    uint64_t until = gr_now_nsec() + c->thread->dispatch->options.call_grace_usec * 1000;
+    for (unsigned i = 0; i < c->depth; i++)
+        if (atomic_load_explicit(&in->due_nsec[i], memory_order_relaxed) < until)
+            atomic_store_explicit(&in->due_nsec[i], until, memory_order_relaxed);
+}
+
 // Past its deadline. Whoever ends the process takes the call's probe for ended.
 static int32_t give_up(struct grayling_call *c, struct place *p)
 {
@@ -165,6 +176,7 @@ static int32_t give_up(struct grayling_call *c, struct place *p)
     snprintf(c->message, GR_SENTENCE_BYTES,
              "the module did not answer by the deadline; its process is replaced");
     leave_lost(p);
+    spare_callers(c);
     return GRAYLING_DEADLINE_EXCEEDED;
 }
 
@@ -175,18 +187,22 @@ static int32_t lose(struct grayling_call *c, struct place *p)
     c->end_counts = l->blamed && !atomic_load(&l->overdue) && !atomic_exchange(&l->counted, true);
     c->end_kind = l->kind;
     leave_lost(p);
+    spare_callers(c);
     return GRAYLING_INTERNAL;
 }
 
-// When the call is overdue.
-static uint64_t limit_of(const struct grayling_call *c, const struct grayling_request *q)
+// When the call is overdue: by what its contract declares, not by the haste of a client; and no
+// later than whoever waits for it here, so that of two that do not answer it is the inner one that
+// is to blame, and its process that ends.
+static uint64_t limit_of(const struct grayling_call *c)
 {
-    const struct gr_dispatch_options *o = &c->thread->dispatch->options;
-    if (q->deadline_usec)
-        return q->deadline_usec + o->call_grace_usec;
-    if (o->call_timeout_usec == 0)
-        return NEVER_USEC;
-    return gr_mono_now().usec + o->call_timeout_usec + o->call_grace_usec;
+    const struct gr_stats_inside *in = c->thread->inside;
+    uint64_t own = gr_now_nsec(), nsec = own + c->limit_nsec;
+    for (unsigned i = 0; i < c->depth; i++) {
+        uint64_t due = atomic_load_explicit(&in->due_nsec[i], memory_order_relaxed);
+        nsec = due < nsec ? due : nsec;
+    }
+    return nsec >= GR_NEVER_NSEC ? NEVER_USEC : nsec / 1000;
 }
 
 static int32_t handle(void *self, struct grayling_call *c, const struct grayling_request *q)
@@ -199,6 +215,7 @@ static int32_t handle(void *self, struct grayling_call *c, const struct grayling
         return GRAYLING_INTERNAL;
     }
     struct line *l = p->line;
+    uint64_t limit_usec = limit_of(c);
     if (gr_ring_ask(l->ring, p->slot, q) < 0) {
         snprintf(c->message, GR_SENTENCE_BYTES,
                  "the request's header fields are too large for the module's process");
@@ -206,7 +223,7 @@ static int32_t handle(void *self, struct grayling_call *c, const struct grayling
         return GRAYLING_RESOURCE_EXHAUSTED;
     }
     atomic_fetch_add(&l->probes, c->probe);
-    int r = gr_ring_await(l->ring, p->slot, limit_of(c, q), &l->gone);
+    int r = gr_ring_await(l->ring, p->slot, limit_usec, &l->gone);
     if (r == -ETIMEDOUT)
         return give_up(c, p);
     atomic_fetch_sub(&l->probes, c->probe);

@@ -23,9 +23,10 @@ static void name_method(const struct gr_contract *c, unsigned number, struct giv
 }
 
 // The seat's frames, outermost first; 0: it is not overdue. A callee has no more time than whoever
-// waits for it.
-static unsigned overdue_frames(const struct gr_thread *t, uint64_t now_nsec,
-                               uint32_t frames[GR_CALL_DEPTH_MAX])
+// waits for it. One in another process is given up by its caller's own thread, which then goes on
+// (away.c): whoever waits for it is not late before that.
+static unsigned overdue_frames_locked(const struct gr_thread *t, uint64_t now_nsec,
+                                      uint32_t frames[GR_CALL_DEPTH_MAX])
 {
     uint32_t depth = atomic_load_explicit(&t->inside->depth, memory_order_acquire);
     bool overdue = false;
@@ -35,7 +36,11 @@ static unsigned overdue_frames(const struct gr_thread *t, uint64_t now_nsec,
         overdue |= atomic_load_explicit(&t->inside->due_nsec[i], memory_order_relaxed) < now_nsec;
         frames[i] = atomic_load_explicit(&t->inside->frames[i], memory_order_relaxed);
     }
-    return overdue ? depth : 0;
+    if (!overdue)
+        return 0;
+    const struct gr_instance *inner =
+        gr_instance_in_slot_locked(t->dispatch, frames[depth - 1] >> 16);
+    return inner && inner->away ? 0 : depth;
 }
 
 // Every version that was asked owes this answer. Its rows are the stuck thread's own, which does
@@ -77,7 +82,7 @@ static bool give_up_locked(struct gr_thread *t, bool (*claim)(void *, const stru
     uint32_t frames[GR_CALL_DEPTH_MAX];
     uint64_t now = gr_now_nsec();
     const struct gr_record *r = gr_entered_locked(t->dispatch, t);
-    unsigned depth = r && !atomic_load(&t->lost) ? overdue_frames(t, now, frames) : 0;
+    unsigned depth = r && !atomic_load(&t->lost) ? overdue_frames_locked(t, now, frames) : 0;
     if (depth == 0)
         return false;
     struct gr_instance *asked = gr_instance_in_slot_locked(t->dispatch, frames[0] >> 16);
