@@ -139,6 +139,15 @@
 #define GR_BACK_TRIES_QUIET 5             // so many before it is told
 #define GR_BACK_TRIES_MAX 8               // for calls that do not end
 
+// Memory pressure, of a worker in which or beside which modules fault (control/pressure.h)
+#define GR_PRESSURE_HIGH_PERMYRIAD 9000u           // above it the worker may be replaced
+#define GR_PRESSURE_LOW_PERMYRIAD 8000u            // below it a replacement has helped
+#define GR_PRESSURE_SUSTAINED 3u                   // measurements in a row
+#define GR_PRESSURE_LOOK_USEC 1000000ull           // between two, while a fault counts
+#define GR_PRESSURE_BACKOFF_USEC (60ull * 1000000) // between two replacements; doubles up to
+#define GR_PRESSURE_BACKOFF_USEC_MAX (3600ull * 1000000)
+#define GR_MEMORY_LIMIT_MAX (1ull << 44) // bytes, of a limit that is given
+
 #define GR_DRILL_BYTES_MAX (64u * 1024) // one file
 #define GR_DRILL_LINES_MAX 128
 #define GR_DRILL_ARGS_MAX 6

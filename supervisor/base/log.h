@@ -63,6 +63,7 @@ void gr_log_event(const struct gr_event *ev);
 #define GR_MSG_ORDER_REFUSED "6f0c1d2e3a4b4c5d8e9f101112131432"
 #define GR_MSG_BREAKER_OPENED "6f0c1d2e3a4b4c5d8e9f101112131460"
 #define GR_MSG_BREAKER_CLOSED "6f0c1d2e3a4b4c5d8e9f101112131461"
+#define GR_MSG_MEMORY "6f0c1d2e3a4b4c5d8e9f101112131462"     // what was done about too little of it
 #define GR_MSG_START_DIED "6f0c1d2e3a4b4c5d8e9f101112131450" // with a candidate in play
 #define GR_MSG_SAFE_MODE "6f0c1d2e3a4b4c5d8e9f101112131451"
 #define GR_MSG_SAFE_MODE_LEFT "6f0c1d2e3a4b4c5d8e9f101112131452"

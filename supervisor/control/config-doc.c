@@ -49,6 +49,10 @@ static const struct gr_config_doc docs[] = {
     {"Dispatch", "BreakerWindow", "duration over 0, up to 24h", "1m", "How long a fault counts."},
     {"Dispatch", "BreakerBackoff", "duration over 0, up to 24h", "5s",
      "How long an open breaker refuses before it lets one call try. Doubles each time, up to 5m."},
+    {"Dispatch", "MemoryLimit", "bytes; K, M and G are allowed", "0",
+     "What the worker's resident memory is compared with, besides MemoryMax= of its unit and the "
+     "limits of setrlimit(2). It is not enforced: above 90 % of the nearest limit, while modules "
+     "fault, the worker is replaced. 0: the system's limits alone."},
     {"Dispatch", "AccessLog", "yes or no", "no",
      "One line in the log for each request: method, path without query, status, time to answer, "
      "who answered. Bodies and headers are never in it."},

@@ -32,6 +32,7 @@ enum kind {
     SPAN,    // a duration over 0
     TIMEOUT, // or 0, for none
     SIZE,
+    ROOM, // a size, or 0 for none
     DURATION,
     RATIO,
     BOOL
@@ -62,6 +63,7 @@ static const struct key {
     {"Dispatch", "BreakerFaults", FAULTS, AT(breaker.faults)},
     {"Dispatch", "BreakerWindow", SPAN, AT(breaker.window_usec)},
     {"Dispatch", "BreakerBackoff", SPAN, AT(breaker.backoff_usec)},
+    {"Dispatch", "MemoryLimit", ROOM, AT(memory_limit_bytes)},
     {"Dispatch", "AccessLog", BOOL, AT(access_log)},
     {"Admin", "Listen", ADDRESS, AT(admin_listen)},
     {"Admin", "AllowHosts", TEXT, AT(admin_hosts)},
@@ -305,6 +307,8 @@ static int set_value(const struct assignment *a, bool first_from_here)
         return set_span(a, at, true);
     case SIZE:
         return set_size(a);
+    case ROOM:
+        return set_number(a, GR_MEMORY_LIMIT_MAX, at);
     case DURATION:
         return set_duration(a, at);
     case RATIO:
@@ -451,6 +455,8 @@ static int print_key(const struct gr_config *c, const struct key *key, struct gr
                              gr_duration_format(*(const uint64_t *)at, duration));
     case SIZE:
         return gr_buf_printf(b, "%s=%llu\n", key->name, (unsigned long long)c->max_bytes);
+    case ROOM:
+        return gr_buf_printf(b, "%s=%llu\n", key->name, (unsigned long long)*(const uint64_t *)at);
     case RATIO:
         gr_config_format_ratio(*(const unsigned *)at, duration);
         return gr_buf_printf(b, "%s=%s\n", key->name, duration);

@@ -278,6 +278,8 @@ static void refusals_name_file_and_line(void **state)
         {NAMED "[Dispatch]\nBreakerBackoff=soon\n", 4, "expected one like 60s"},
         {NAMED "[Dispatch]\nCallGrace=0\n", 4, "expected one like 60s"},
         {NAMED "[Dispatch]\nCallTimeout=never\n", 4, "expected one like 60s"},
+        {NAMED "[Dispatch]\nMemoryLimit=much\n", 4, "not a number"},
+        {NAMED "[Dispatch]\nMemoryLimit=99999G\n", 4, "up to 17592186044416"},
         {NAMED "[Artifacts]\nMaxBytes=0\n", 4, "more than 0"},
         {NAMED "[Artifacts]\nMaxBytes=2G\n", 4, "up to 1073741824"},
         {NAMED "[Artifacts]\nMaxBytes=18446744073709551616\n", 4, "not a number"},
@@ -474,11 +476,12 @@ static void credentials_are_found_in_their_directory(void **state)
 static void the_merge_as_printed_loads_as_the_same(void **state)
 {
     const struct place *p = *state;
-    AUTO_CONFIG struct gr_config *c = load_text(
-        p, NAMED "Instance=i\n[Source]\nEtcd=http://a:1 http://b:2\n[Dispatch]\n"
-                 "Listen=127.0.0.1:1\nListen=unix:/a\nThreads=2\nAccessLog=yes\n[Admin]\nListen=\n"
-                 "[Artifacts]\nMaxBytes=3K\n[Trust]\nSealedModules=yes\n"
-                 "[Telemetry]\nEndpoint=https://c/v1/traces\nSampleRatio=0.000001\n");
+    AUTO_CONFIG struct gr_config *c =
+        load_text(p, NAMED "Instance=i\n[Source]\nEtcd=http://a:1 http://b:2\n[Dispatch]\n"
+                           "Listen=127.0.0.1:1\nListen=unix:/"
+                           "a\nThreads=2\nMemoryLimit=3G\nAccessLog=yes\n[Admin]\nListen=\n"
+                           "[Artifacts]\nMaxBytes=3K\n[Trust]\nSealedModules=yes\n"
+                           "[Telemetry]\nEndpoint=https://c/v1/traces\nSampleRatio=0.000001\n");
     GR_AUTO_FREE char *once = gr_config_format(c);
     AUTO_CONFIG struct gr_config *again = load_text(p, once); // every key is from the file now
     GR_AUTO_FREE char *twice = gr_config_format(again);
@@ -486,6 +489,7 @@ static void the_merge_as_printed_loads_as_the_same(void **state)
     GR_AUTO_FREE char *thrice = gr_config_format(third);
     assert_string_equal(twice, thrice);
     assert_non_null(strstr(once, "\nMaxBytes=3072\n"));
+    assert_non_null(strstr(once, "\nMemoryLimit=3221225472\n"));
     assert_non_null(strstr(once, "\nListen=127.0.0.1:1\nListen=unix:/a\n"));
     assert_non_null(strstr(once, "\nSampleRatio=0.000001\n"));
     assert_null(again->admin_listen);

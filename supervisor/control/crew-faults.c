@@ -59,6 +59,7 @@ const struct gr_fault_note *gr_crew_note_fault(struct gr_hosted *h, int slot, co
     take_text(msg, "build_id", n->build_id, sizeof n->build_id);
     take_frames(msg, n);
     r->n[kind_of(n->kind)]++;
+    gr_crew_watch_memory(h->manager);
     return n;
 }
 
@@ -122,6 +123,7 @@ const struct gr_fault_note *gr_crew_note_death(struct gr_hosted *h, const struct
     if (gr_stats_evidence(gr_worker_stats(h->worker), &ev))
         note_evidence(h, &ev, n);
     r->deaths++;
+    gr_crew_watch_memory(h->manager);
     return n;
 }
 

@@ -236,7 +236,7 @@ void gr_crew_replace_when_quiet(struct gr_manager *m)
     if (!m->replace_wanted || m->stopping || one_is_starting(m) || gr_manager_is_waiting(m))
         return;
     m->replace_wanted = false;
-    m->restarts[GR_RESTART_REPLACE]++;
+    m->restarts[m->replace_counts]++;
     struct gr_error e = {0};
     gr_log(GR_LOG_NOTICE, "the worker is replaced: %s", m->replace_why);
     if (gr_crew_start(m, &e) < 0)
@@ -280,6 +280,7 @@ void gr_crew_drain_all(struct gr_manager *m)
 void gr_crew_free(struct gr_manager *m)
 {
     m->respawn = sd_event_source_disable_unref(m->respawn);
+    m->memory.look = sd_event_source_disable_unref(m->memory.look);
     while (m->crew)
         hosted_free(m->crew);
 }

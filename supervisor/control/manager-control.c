@@ -81,8 +81,7 @@ static int op_lift(void *u, const struct gr_digest *digest, const char *actor, c
     return gr_manager_lift(u, digest, actor, reason, e);
 }
 
-// State is in the worker's memory, and another worker begins without it.
-static int check_state(struct gr_manager *m, struct gr_error *e)
+int gr_manager_check_state(struct gr_manager *m, struct gr_error *e)
 {
     for (size_t i = 0; i < m->table.n; i++)
         if (gr_manager_holds_state(m, &m->table.rows[i]))
@@ -101,7 +100,7 @@ static int op_replace(void *u, const char *actor, const char *reason, bool one_w
     if (m->replace_wanted)
         return gr_error_set(e, -EALREADY, GR_REASON_NONE,
                             "the worker is being replaced already (%s)", m->replace_why);
-    int k = one_way ? 0 : check_state(m, e);
+    int k = one_way ? 0 : gr_manager_check_state(m, e);
     if (k < 0)
         return k;
     char why[128];

@@ -8,6 +8,7 @@
 #include "control/manager.h"
 #include "control/mend.h"
 #include "control/orphan.h"
+#include "control/pressure.h"
 #include "control/quarantine.h"
 #include "control/status-writer.h"
 #include "control/tally.h"
@@ -57,6 +58,7 @@ struct gr_hosted { // a worker and what it holds
 enum gr_restart { // of workers, counted
     GR_RESTART_CRASH,
     GR_RESTART_REPLACE,
+    GR_RESTART_MEMORY,
     GR_RESTART_COUNT
 };
 
@@ -119,7 +121,14 @@ struct gr_manager {
     struct gr_mend *mends;    // artifacts that the store lost
     struct gr_fault_book *faults;
     bool replace_wanted;
+    enum gr_restart replace_counts; // ... as what
     char replace_why[128];
+    struct {
+        struct gr_pressure state;
+        uint64_t worker;       // number of the one that was measured last
+        struct gr_mono fault;  // the last one that any module made
+        sd_event_source *look; // while that counts
+    } memory;
     unsigned deaths_in_a_row;
     sd_event_source *respawn;
     bool stopping, ready_told;
@@ -212,6 +221,11 @@ GR_MUST_CHECK int gr_manager_commit_rows(struct gr_manager *m, const struct gr_r
                                          struct gr_error *e);
 void gr_manager_collect_store(struct gr_manager *m);
 bool gr_manager_row_names(const struct gr_committed *row, const struct gr_digest *digest);
+
+// manager-control.c
+// May the worker be replaced as a precaution? State is in its memory, and another one begins
+// without it. Fails: -EPERM.
+GR_MUST_CHECK int gr_manager_check_state(struct gr_manager *m, struct gr_error *e);
 
 // manager-ops.c
 // The release in force declares state, which is in the worker's memory.
@@ -396,6 +410,10 @@ void gr_crew_on_breaker(struct gr_hosted *h, const cJSON *message);
 // From the worker that serves into the book, and from there to one that does not serve yet.
 void gr_crew_keep_breakers(struct gr_hosted *h);
 void gr_crew_give_breakers(struct gr_hosted *h);
+
+// crew-memory.c
+// A module faulted, or a worker died of one: from now on its memory is looked at for a while.
+void gr_crew_watch_memory(struct gr_manager *m);
 
 // manager-view.c
 const struct gr_view *gr_manager_view(struct gr_manager *m);

@@ -214,7 +214,7 @@ static void add_tally(struct gr_view *v, struct memory *mem, const char *name, c
 
 static void fill_series(struct gr_manager *m, struct gr_view *v, struct memory *mem)
 {
-    static const char *const restarts[GR_RESTART_COUNT] = {"crash", "replace"};
+    static const char *const restarts[GR_RESTART_COUNT] = {"crash", "replace", "memory"};
     memset(mem->values, 0, sizeof mem->values);
     v->series = mem->series;
     add_tally(v, mem, "worker_restarts_total", "Workers started anew, by reason.", "reason",

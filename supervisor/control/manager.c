@@ -511,6 +511,7 @@ void gr_manager_reload(struct gr_manager *m)
 void gr_manager_replace_worker(struct gr_manager *m, const char *why)
 {
     snprintf(m->replace_why, sizeof m->replace_why, "%s", why);
+    m->replace_counts = GR_RESTART_REPLACE;
     m->replace_wanted = true;
     GR_INSTANT("worker.replace");
     gr_manager_advance(m);
