@@ -27,6 +27,7 @@ def restarts(g, reason):
 
 def start(root, limit):
     """faulty runs in a process of its own: its faults alone replace no worker."""
+    root.mkdir(exist_ok=True)
     g = Grayling(root, sets=[f"Dispatch.MemoryLimit={limit}", "Dispatch.BreakerFaults=0"]).start()
     g.deploy("faulty", MODULES / "faulty-1.2.0.so", config={"mode": "handle-crash"})
     return g
@@ -56,7 +57,7 @@ def test_a_replacement_that_does_not_help_is_not_repeated(tmp_path):
 
 
 def test_what_leaks_in_the_worker_is_given_back(tmp_path):
-    probe = start(tmp_path / "probe", "16T")  # to learn what a worker needs here
+    probe = start(tmp_path / "probe", "16384G")  # to learn what a worker needs here
     try:
         need = resident(worker(probe))
         assert probe.stop() == 0
@@ -81,7 +82,7 @@ def test_what_leaks_in_the_worker_is_given_back(tmp_path):
         g.kill()
 
 
-@pytest.mark.parametrize("limit", ["0", "16T"])
+@pytest.mark.parametrize("limit", ["0", "16384G"])
 def test_faults_alone_replace_nothing(tmp_path, limit):
     """Long after the last look that a fault begins, by the next event that is surely later."""
     g = start(tmp_path, limit)
