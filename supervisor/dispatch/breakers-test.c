@@ -115,6 +115,48 @@ static void test_the_version_before_answers(void **state)
     gr_response_done(f->d, &r);
 }
 
+// probe and peer came together, peer's breaker is open, and guide asks both: all of the batch
+// answers as it was, also what may not be asked twice when nothing of the batch has run; else
+// nobody.
+static void test_a_batch_is_never_mixed(void **state)
+{
+    struct fixture *f = fixture_with(state, BACKOFF_USEC);
+    struct gr_response r;
+    struct gr_swap_result result;
+    const struct gr_change changes[] = {
+        {.module = "probe",
+         .stable = load_module(f, "probe-2.0.0"),
+         .rescue = load_module(f, "probe-1.0.0"),
+         .batch = 7},
+        {.module = "peer",
+         .stable = load_module(f, "peer-2.0.0"),
+         .rescue = load_module(f, "peer-1.0.0"),
+         .batch = 7},
+        {.module = "guide", .stable = load_module(f, "guide-1.0.0")}};
+    assert_int_equal(gr_dispatch_swap(f->d, changes, GR_COUNT(changes), 5 * SECOND, &result, &f->e),
+                     0);
+    break_it(f, PEER);
+    static const struct {
+        const char *interface_name, *method, *answer; // NULL: unavailable
+    } cases[] = {
+        {GUIDE, "Walk", "1.0.0+1.0.0"}, // probe 2.0.0 had run: the request begins again
+        {GUIDE, "WalkOnce", NULL},      // ... which it may not
+        {PEER, "Version", "1.0.0"},     // nothing has run
+        {PROBE, "Version", "2.0.0"},    // nothing of it is broken
+    };
+    for (size_t i = 0; i < GR_COUNT(cases); i++) {
+        ask(f, cases[i].interface_name, cases[i].method, "", &r);
+        if (r.code != (cases[i].answer ? GRAYLING_OK : GRAYLING_UNAVAILABLE))
+            fail_msg("%s: code %d, %s", cases[i].method, r.code, r.message);
+        if (cases[i].answer) {
+            assert_int_equal(r.payload.size, strlen(cases[i].answer));
+            assert_memory_equal(r.payload.data, cases[i].answer, r.payload.size);
+        }
+        gr_response_done(f->d, &r);
+    }
+    assert_int_equal(f->faults, 3); // none of it ran what is broken
+}
+
 static void test_a_probe_closes_it(void **state)
 {
     struct fixture *f = fixture_with(state, 0);
@@ -194,6 +236,7 @@ int main(void)
         WITH_FIXTURE(test_open_answers_unavailable),
         WITH_FIXTURE(test_callers_meet_the_callees_breaker),
         WITH_FIXTURE(test_the_version_before_answers),
+        WITH_FIXTURE(test_a_batch_is_never_mixed),
         WITH_FIXTURE(test_a_probe_closes_it),
         WITH_FIXTURE(test_one_probe_at_a_time),
         WITH_FIXTURE(test_the_next_worker_takes_it_up),

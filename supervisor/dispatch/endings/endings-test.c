@@ -47,11 +47,40 @@ static void test_endings_end_the_call(void **state)
     assert_int_equal(c.faults_by[GR_FAULT_EXIT], 10);
 }
 
+static const char *const faults[] = {"null",  "jump", "divide",    "illegal",
+                                     "stack", "bus",  "lost-stack"};
+
+static void check_rescued(struct fixture *f, const char *how)
+{
+    struct gr_response r;
+    struct grayling_request q = request_to(PROBE, "Try", how, strlen(how));
+    assert_int_equal(gr_dispatch_call(f->t, &q, &r), GR_CALL_DONE);
+    if (r.code != GRAYLING_OK || !r.rescued || strcmp(r.version, "1.0.0") != 0)
+        fail_msg("%s: code %d by %s", how, r.code, r.version);
+    gr_response_done(f->d, &r);
+    q = request_to(PROBE, "Crash", how, strlen(how)); // declared as not idempotent
+    assert_int_equal(gr_dispatch_call(f->t, &q, &r), GR_CALL_DONE);
+    if (r.code != GRAYLING_INTERNAL || r.rescued || strcmp(r.version, "2.0.0") != 0)
+        fail_msg("%s, once: code %d by %s", how, r.code, r.version);
+    gr_response_done(f->d, &r);
+}
+
+// However a call ends: by another version where that may be, else with internal.
+static void test_each_is_answered_again(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(gr_guard_install(f->d), 0);
+    route(f, "probe", load_module(f, "probe-2.0.0"), load_module(f, "probe-1.0.0"));
+    for (size_t i = 0; i < GR_COUNT(faults); i++)
+        check_rescued(f, faults[i]);
+    for (size_t i = 0; i < GR_COUNT(endings); i++)
+        check_rescued(f, endings[i].how);
+    assert_int_equal(f->faults, 2 * (GR_COUNT(faults) + GR_COUNT(endings)));
+}
+
 // Every way there is, one call below: the callee's, and the caller goes on.
 static void test_endings_of_a_callee(void **state)
 {
-    static const char *const faults[] = {"null",  "jump", "divide",    "illegal",
-                                         "stack", "bus",  "lost-stack"};
     struct fixture *f = *state;
     char answer[64];
     assert_int_equal(gr_guard_install(f->d), 0);
@@ -99,8 +128,10 @@ static void test_others_end_the_process_with_evidence(void **state)
         bool own_thread;
     } deaths[] = {
         {"libc", SIGSEGV, BY_TEXT, false},
+        {"copy", SIGSEGV, BY_TEXT, false},
         {"stream", SIGSEGV, BY_TEXT, false}, // a lock of libc's is held
 #ifndef __SANITIZE_ADDRESS__
+        {"free", SIGABRT, BY_TEXT, false},
         {"heap", SIGABRT, BY_TEXT, false}, // the allocator's is, and glibc's own abort is not ours
 #endif
         {"lost-all", SIGSEGV, BY_THREAD, false}, // the handler faults before it has judged
@@ -126,6 +157,24 @@ static void test_others_end_the_process_with_evidence(void **state)
     }
 }
 
+// The host hears nothing of it, and there is nothing to hold the process: it ends all the same, and
+// who was inside what is known.
+static void test_a_handler_of_the_module_that_faults(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {"handler", "handler-again"};
+    for (size_t i = 0; i < GR_COUNT(ways); i++) {
+        int status;
+        struct gr_evidence ev;
+        struct gr_in_call in;
+        assert_false(run_child_to_its_end(ways[i], &status, &ev, &in));
+        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSEGV)
+            fail_msg("%s ended the process with status %#x", ways[i], (unsigned)status);
+        assert_true(in.slot == 1 && !in.faulted);
+        assert_string_equal(in.request_id, "request-1");
+    }
+}
+
 // A module's thread may end itself; what is said on it afterwards is the call's own answer.
 static void test_a_thread_of_the_module_may_end(void **state)
 {
@@ -147,9 +196,11 @@ int main(int argc, char **argv)
 #define WITH_FIXTURE(t) cmocka_unit_test_setup_teardown(t, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(test_endings_end_the_call),
+        WITH_FIXTURE(test_each_is_answered_again),
         WITH_FIXTURE(test_endings_of_a_callee),
         WITH_FIXTURE(test_endings_in_a_hook),
         cmocka_unit_test(test_others_end_the_process_with_evidence),
+        cmocka_unit_test(test_a_handler_of_the_module_that_faults),
         WITH_FIXTURE(test_a_thread_of_the_module_may_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #undef NDEBUG
 #include <assert.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,44 @@ static void crash_under_heap_lock(void)
     chunks[1] = malloc(8192);
 }
 
+static void crash_again(int sig)
+{
+    crash_zero = sig;
+    *crash_nowhere = 1;
+}
+
+// The module has put its own handler in place of the host's, and that one faults too.
+static void crash_in_own_handler(void)
+{
+    struct sigaction own = {.sa_handler = crash_again, .sa_flags = SA_ONSTACK};
+    sigaction(SIGSEGV, &own, NULL);
+    *crash_nowhere = 1;
+}
+
+// As above, and each fault comes in again.
+static void crash_in_own_handler_for_ever(void)
+{
+    struct sigaction own = {.sa_handler = crash_again, .sa_flags = SA_ONSTACK | SA_NODEFER};
+    sigaction(SIGSEGV, &own, NULL);
+    *crash_nowhere = 1;
+}
+
+// What is no chunk of the allocator's.
+static void crash_by_bad_free(void)
+{
+    static char text[64];
+    char *volatile nothing = text + 8;
+    free(nothing);
+}
+
+static void crash_by_bad_copy(void)
+{
+    static char text[4096];
+    volatile size_t all = sizeof text; // not known before it runs: libc's own text copies
+    memcpy(text, (const void *)crash_nowhere, all);
+    crash_zero = text[0];
+}
+
 static const struct {
     const char *name;
     void (*act)(void);
@@ -84,6 +123,10 @@ static const struct {
     {"lost-all", crash_by_jump_with_lost_stack},
     {"stream", crash_under_stream_lock},
     {"heap", crash_under_heap_lock},
+    {"free", crash_by_bad_free},
+    {"copy", crash_by_bad_copy},
+    {"handler", crash_in_own_handler},
+    {"handler-again", crash_in_own_handler_for_ever},
 };
 
 // Returns when it knows no such way.
