@@ -7,7 +7,8 @@
 #include <string.h>
 
 const struct gr_option gr_shared_options[] = {
-    {'o', "output", "FORMAT", "table, wide, json, jsonl or name"},
+    {'o', "output", "FORMAT", // the first: gr_args_format()
+     "table, wide, json, jsonl or name"},
     {0, "color", "WHEN", "auto, always or never (also: NO_COLOR)"},
     {0, "control", "PATH", "control socket of the daemon (also: GRAYLING_CONTROL)"},
     {0, "config", "FILE", "configuration of the daemon (also: GRAYLING_CONFIG)"},
@@ -237,9 +238,10 @@ int gr_args_parse(int argc, char **argv, const struct gr_verb *verbs, size_t n_v
 
 size_t gr_args_list(const struct gr_args *a, const char *name, const char **ret, size_t cap)
 {
+    const struct gr_option *o = find_option(a->verb, name, strlen(name), 0);
     size_t n = 0;
     for (size_t i = 0; i < a->n_given && n < cap; i++)
-        if (!strcmp(a->given[i].option->name, name))
+        if (a->given[i].option == o)
             ret[n++] = a->given[i].value;
     return n;
 }
@@ -255,6 +257,15 @@ const char *gr_args_value(const struct gr_args *a, const char *name)
     const char *all[GR_ARGS_MAX];
     size_t n = gr_args_list(a, name, all, GR_ARGS_MAX);
     return n ? all[n - 1] : NULL;
+}
+
+const char *gr_args_format(const struct gr_args *a)
+{
+    const char *value = NULL;
+    for (size_t i = 0; i < a->n_given; i++)
+        if (a->given[i].option == gr_shared_options)
+            value = a->given[i].value;
+    return value;
 }
 
 int gr_args_duration(const struct gr_args *a, const char *name, uint64_t *ret_usec,

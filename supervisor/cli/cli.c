@@ -85,7 +85,7 @@ int gr_cli_init(struct gr_cli *cli, const struct gr_args *args, struct gr_error 
     cli->control_path = option_or_env(args, "control", "GRAYLING_CONTROL");
     cli->config_path = option_or_env(args, "config", "GRAYLING_CONFIG");
     cli->etcd_url = gr_args_value(args, "etcd");
-    int r = read_format(cli, gr_args_value(args, "output"), e);
+    int r = read_format(cli, gr_args_format(args), e);
     return r < 0 ? r : read_color(cli, gr_args_value(args, "color"), e);
 }
 

@@ -60,6 +60,8 @@ GR_MUST_CHECK int gr_args_parse(int argc, char **argv, const struct gr_verb *ver
 bool gr_args_has(const struct gr_args *a, const char *name);
 const char *gr_args_value(const struct gr_args *a,
                           const char *name); // the last one given; NULL: none
+// The value of the shared -o, which a verb may hide by an --output of its own; NULL: none.
+const char *gr_args_format(const struct gr_args *a);
 size_t gr_args_list(const struct gr_args *a, const char *name, const char **ret,
                     size_t cap); // all, in order
 // Fails: -EINVAL. Absent: *ret untouched.

@@ -133,20 +133,6 @@ static void offer_value(const struct cursor *c, const char *prefix, const char *
         offer_kind(c, prefix, typed, &choice);
 }
 
-static void offer_options(const struct cursor *c, const char *typed)
-{
-    const struct gr_option *lists[] = {c->verb ? c->verb->options : NULL, gr_shared_options};
-    for (size_t i = 0; i < GR_COUNT(lists); i++)
-        for (const struct gr_option *o = lists[i]; o && o->name; o++) {
-            char text[64];
-            int len = snprintf(text, sizeof text, "--%s", o->name);
-            offer(c, "", typed, text, (size_t)len, o->help);
-        }
-}
-
-// --- the walk
-// -------------------------------------------------------------------------------------
-
 static const struct gr_option *option_of(const struct cursor *c, const char *word, size_t len)
 {
     const struct gr_option *lists[] = {c->verb ? c->verb->options : NULL, gr_shared_options};
@@ -157,6 +143,22 @@ static const struct gr_option *option_of(const struct cursor *c, const char *wor
                 return o;
     return NULL;
 }
+
+static void offer_options(const struct cursor *c, const char *typed)
+{
+    const struct gr_option *lists[] = {c->verb ? c->verb->options : NULL, gr_shared_options};
+    for (size_t i = 0; i < GR_COUNT(lists); i++)
+        for (const struct gr_option *o = lists[i]; o && o->name; o++) {
+            char text[64];
+            int len = snprintf(text, sizeof text, "--%s", o->name);
+            if (option_of(c, text, (size_t)len) != o) // hidden by the verb's own
+                continue;
+            offer(c, "", typed, text, (size_t)len, o->help);
+        }
+}
+
+// --- the walk
+// -------------------------------------------------------------------------------------
 
 // The options that say whom to ask.
 static void take_value(struct cursor *c, const struct gr_option *o, const char *value)

@@ -19,6 +19,8 @@ bool gr_value_kind_of(const char *name, size_t len, enum gr_value_kind *ret)
         {"WHEN", GR_VALUE_WHEN},
         {"SHELL", GR_VALUE_SHELL},
         {"FILE", GR_VALUE_FILE},
+        {"FILE.proto", GR_VALUE_FILE},
+        {"FILE.yaml", GR_VALUE_FILE},
         {"PATH", GR_VALUE_FILE},
         {"DIRECTORY", GR_VALUE_FILE},
         {"FILE.so", GR_VALUE_SO},

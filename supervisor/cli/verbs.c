@@ -135,6 +135,15 @@ static const struct gr_option module_options[] = {
     {'w', "watch", NULL, "run: when the file changes, what it is then serves"},
     {0},
 };
+static const struct gr_option contract_options[] = {
+    {0, "input", "FILE.proto", "whose services the module provides"},
+    {0, "output", "FILE.yaml", "where the contract goes; - is standard output. Formats: -o"},
+    {0, "module", "NAME", "the module's name. Without: the file's"},
+    {0, "proto-path", "DIRECTORY",
+     "where imports are looked for; may repeat. Without: the file's directory"},
+    {0, "force", NULL, "also over a file that says something else"},
+    {0},
+};
 static const struct gr_option config_options[] = {
     {0, "running", NULL, "what the daemon runs with, not what the file says"}, {0}};
 
@@ -218,6 +227,11 @@ const struct gr_verb gr_verbs[] = {
      "  grayctl module run pay-1.0.0.so --listen 127.0.0.1:8081 --module-config "
      "'{\"currency\": \"EUR\"}'\n",
      2, 2, module_options, gr_verb_module, FILES_OF},
+    {"contract", "generate --input FILE.proto --output FILE.yaml",
+     "A module.yaml out of the services of a .proto file",
+     "  grayctl contract generate --input pay.proto --output module.yaml\n"
+     "  grayctl contract generate --input acme/pay.proto --proto-path . --output - --module pay\n",
+     1, 1, contract_options, gr_verb_contract, FILES_OF},
     {"worker", "replace", "A fresh worker, without losing a request",
      "  grayctl worker replace --reason 'new libc'\n", 1, 1, worker_options, gr_verb_worker, THERE},
     {"freeze", "MODULE... --for DURATION", "Let requests wait", "  grayctl freeze pay --for 30s\n",

@@ -16,6 +16,7 @@ gr_verb_run gr_verb_safe_mode, gr_verb_worker, gr_verb_freeze, gr_verb_thaw,
 gr_verb_run gr_verb_verify, gr_verb_inspect;               // verb-artifact.c
 gr_verb_run gr_verb_abi_diff;                              // verb-abi-diff.c
 gr_verb_run gr_verb_call;                                  // verb-call.c
+gr_verb_run gr_verb_contract;                              // verb-contract.c
 gr_verb_run gr_verb_module, gr_verb_module_run;            // verb-module.c, verb-module-run.c
 gr_verb_run gr_verb_completion;                            // verb-completion.c
 gr_verb_run gr_verb_dashboard;                             // verb-dashboard.c
