@@ -245,8 +245,7 @@ int gr_elf_policy_read(const struct gr_elf_facts *f, const struct gr_elf_host *h
     return 0;
 }
 
-// What a process of its own cannot have. In a process of its own a module calls nobody, and nothing
-// of it can be mapped by the version after it.
+// What a process of its own cannot have: nothing of it can be mapped by the version after it.
 static int judge_isolation(const struct gr_contract *c, struct gr_error *e)
 {
     if (!c->isolation_process)
@@ -256,12 +255,6 @@ static int judge_isolation(const struct gr_contract *c, struct gr_error *e)
                             "the contract declares `state` and `isolation: process`, and state is "
                             "not handed over between processes; take `state` out, or run it with "
                             "`isolation: worker`");
-    if (c->n_requires > 0)
-        return gr_error_set(e, -ENOEXEC, GR_REASON_CONTRACT_INCOMPATIBLE,
-                            "the contract requires %s and declares `isolation: process`, and a "
-                            "module in a process of its own cannot call others; name it under "
-                            "`optional`, or run it with `isolation: worker`",
-                            c->requires[0].interface);
     return 0;
 }
 

@@ -126,6 +126,22 @@ static int32_t leak_memory(struct faulty *f, struct grayling_call *call)
     return GRAYLING_OK;
 }
 
+static void *wait_for_ever(void *nothing)
+{
+    while (pause() != 0) // it never returns 0
+        continue;
+    return nothing;
+}
+
+static int32_t leak_thread(struct faulty *f, struct grayling_call *call)
+{
+    (void)f;
+    (void)call;
+    pthread_t thread;
+    return pthread_create(&thread, NULL, wait_for_ever, NULL) == 0 ? GRAYLING_OK
+                                                                   : GRAYLING_RESOURCE_EXHAUSTED;
+}
+
 static void *crash_on_thread(void *argument)
 {
     crash(argument, NULL);
@@ -189,9 +205,14 @@ const struct faulty_mode *faulty_find_mode(const char *name)
         {"handle-slow", FAULTY_HANDLE, answer_late},
         {"leak-fd", FAULTY_HANDLE, leak_descriptor},
         {"leak-mem", FAULTY_HANDLE, leak_memory},
+        {"leak-thread", FAULTY_HANDLE, leak_thread},
         {"thread", FAULTY_HANDLE, start_crashing_thread},
         {"heap-corrupt", FAULTY_HANDLE, corrupt_heap},
         {"libc-crash", FAULTY_HANDLE, crash_in_libc},
+#ifdef FAULTY_ATTACKS
+        {"escape", FAULTY_HANDLE, faulty_escape},
+        {"scribble", FAULTY_HANDLE, faulty_scribble},
+#endif
     };
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
         if (strcmp(modes[i].name, name) == 0)

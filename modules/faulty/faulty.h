@@ -28,5 +28,9 @@ struct faulty_mode {
     int32_t (*act)(struct faulty *f, struct grayling_call *call);
 };
 
+// faulty-attacks.c
+int32_t faulty_escape(struct faulty *f, struct grayling_call *call);   // tells what it is refused
+int32_t faulty_scribble(struct faulty *f, struct grayling_call *call); // over its ring
+
 // NULL: no mode of that name.
 const struct faulty_mode *faulty_find_mode(const char *name);

@@ -11,18 +11,27 @@
 #include <cmocka.h>
 
 #define FACE "com.example.far.Far"
+#define NEAR "com.example.near.Near" // of a module in this process
 #define SLOT 3
+#define NEAR_SLOT 4
 #define HOUR_USEC UINT64_C(3600000000)
 
 static const char contract_json[] =
     "{\"module\":\"far\",\"version\":\"1.0.0\",\"abi\":{\"major\":1,\"minor\":0},\"provides\":["
     "{\"interface\":\"" FACE "\",\"version\":\"1.0.0\",\"methods\":{"
     "\"First\":{\"deadline\":\"1s\"},\"Second\":{\"deadline\":\"20ms\",\"idempotent\":true}}}],"
-    "\"requires\":{},\"optional\":{},\"execution\":\"inline\",\"isolation\":\"process\"}";
+    "\"requires\":{\"" NEAR "\":\"^1\"},\"optional\":{},"
+    "\"execution\":\"inline\",\"isolation\":\"process\"}";
+static const char near_json[] =
+    "{\"module\":\"near\",\"version\":\"1.2.0\",\"abi\":{\"major\":1,\"minor\":0},\"provides\":["
+    "{\"interface\":\"" NEAR "\",\"version\":\"1.2.0\",\"methods\":{"
+    "\"Ask\":{\"deadline\":\"10s\",\"idempotent\":true}}}],"
+    "\"requires\":{},\"optional\":{\"" FACE "\":\"^1\"},"
+    "\"execution\":\"inline\",\"isolation\":\"worker\"}";
 
 static struct {
     struct gr_dispatch *d;
-    struct gr_instance *far;
+    struct gr_instance *far, *near;
     struct gr_ring *server, *control; // control: by which servers are told to end
     pthread_t threads[GR_RING_SLOTS_MAX];
     unsigned n_threads;
@@ -31,10 +40,25 @@ static struct {
     enum gr_fault_kind kind;
     char method[64], request_id[40];
     struct gr_thread *seat;
+    uint64_t seen_deadline_usec; // by the module in this process
+    unsigned seen_headers, deepest;
 } t;
 
 // --- the other process
 // ----------------------------------------------------------------------
+
+// What is called is what stands behind the word; the answer is the result.
+static void call_near(unsigned slot, const char *method, struct grayling_bytes payload)
+{
+    struct grayling_bytes result;
+    int32_t code;
+    bool stays;
+    if (gr_ring_call(t.server, slot, NEAR, method, payload, &code, &result, &stays) < 0 || !stays)
+        abort();
+    if (result.size > 0)
+        memcpy(gr_ring_room(t.server, slot), result.data, result.size);
+    gr_ring_answer(t.server, slot, code, result.size, "");
+}
 
 // What to do is the payload's first word; the answer is the payload.
 static void *serve(void *arg)
@@ -53,6 +77,10 @@ static void *serve(void *arg)
             memcpy(gr_ring_room(t.server, slot), word, size);
         if (size >= 4 && memcmp(word, "hang", 4) == 0)
             break; // and never answers
+        else if (size >= 4 && memcmp(word, "call", 4) == 0)
+            call_near(slot, "Ask", (struct grayling_bytes){word + 4, size - 4});
+        else if (size >= 4 && memcmp(word, "miss", 4) == 0)
+            call_near(slot, "Nothing", (struct grayling_bytes){0});
         else if (size >= 4 && memcmp(word, "fail", 4) == 0)
             gr_ring_answer(t.server, slot, GRAYLING_ABORTED, 0, "as asked");
         else if (size >= 4 && memcmp(word, "huge", 4) == 0)
@@ -133,6 +161,52 @@ static void freed(void *userdata)
     atomic_fetch_add(&t.freed, 1);
 }
 
+// The module in this process answers in capitals, fails when asked to, and calls back.
+static int32_t near_handle(void *self, struct grayling_call *c, const struct grayling_request *q)
+{
+    (void)self;
+    const struct grayling_host *host = &t.near->host;
+    const char *word = q->payload.data;
+    char answer[80];
+    t.seen_deadline_usec = q->deadline_usec;
+    t.seen_headers = q->n_headers;
+    snprintf(t.request_id, sizeof(t.request_id), "%s", q->request_id);
+    if (q->payload.size >= 4 && memcmp(word, "fail", 4) == 0) {
+        (host->fail)(c, "near cannot"); // cmocka has a macro of that name
+        return GRAYLING_NOT_FOUND;
+    }
+    if (q->payload.size >= 4 && memcmp(word, "back", 4) == 0) {
+        struct grayling_bytes got;
+        t.deepest = c->depth;
+        int32_t code = host->call(c, FACE, "First", (struct grayling_bytes){"callback", 8}, &got);
+        return code == GRAYLING_OK ? host->respond(c, got) : code;
+    }
+    int n = snprintf(answer, sizeof(answer), "near:%.*s", (int)q->payload.size, word);
+    return host->respond(c, (struct grayling_bytes){answer, (uint64_t)n});
+}
+
+static const struct grayling_module near_block = {
+    .magic = GRAYLING_MAGIC,
+    .struct_size = sizeof(near_block),
+    .abi_major = GRAYLING_ABI_MAJOR,
+    .abi_minor = GRAYLING_ABI_MINOR,
+    .handle = near_handle,
+};
+
+static void add_near(void)
+{
+    struct gr_error e = {0};
+    struct gr_contract *contract;
+    struct gr_swap_result ignored;
+    const struct gr_load load = {.path = "/nowhere/near-1.2.0.so", .fd = -1, .slot = NEAR_SLOT};
+    assert_int_equal(gr_contract_parse(near_json, strlen(near_json), &contract, &e), 0);
+    assert_int_equal(gr_instance_adopt(t.d, &load, contract, &near_block, NULL, &t.near, &e), 0);
+    gr_host_init(t.near);
+    assert_int_equal(gr_dispatch_route(t.d, &(struct gr_change){.module = "near", .stable = t.near},
+                                       1, &ignored, &e),
+                     0);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -200,7 +274,7 @@ static void it_answers(void **state)
 {
     (void)state;
     attach();
-    struct gr_response r = call("Second", "pong", 4);
+    struct gr_response r = call("First", "pong", 4);
     assert_int_equal(r.code, GRAYLING_OK);
     assert_int_equal(r.payload.size, 4);
     assert_memory_equal(r.payload.data, "pong", 4);
@@ -342,6 +416,67 @@ static void nobody_is_blamed(void **state)
     assert_int_equal(atomic_load(&t.breakers), 0);
 }
 
+// In the request's own view, with its deadline, header fields and name.
+static void its_module_calls_others(void **state)
+{
+    (void)state;
+    const struct grayling_header traced = {"traceparent", "00-1-2-01"};
+    struct grayling_request q = {.struct_size = sizeof(q),
+                                 .interface_name = FACE,
+                                 .method_name = "First",
+                                 .n_headers = 1,
+                                 .headers = &traced,
+                                 .payload = {"callme", 6},
+                                 .deadline_usec = gr_mono_now().usec + 900000,
+                                 .request_id = "r-2"};
+    struct gr_response r;
+    attach();
+    add_near();
+    assert_int_equal(gr_dispatch_call(t.seat, &q, &r), GR_CALL_DONE);
+    assert_int_equal(r.code, GRAYLING_OK);
+    assert_int_equal(r.payload.size, 7);
+    assert_memory_equal(r.payload.data, "near:me", 7);
+    gr_response_done(t.d, &r);
+    assert_true(t.seen_deadline_usec == q.deadline_usec && t.seen_headers == 1);
+    assert_string_equal(t.request_id, "r-2");
+    assert_true(t.seat->bound_nsec == 0);
+    struct gr_counters c;
+    gr_stats_read(t.d->stats, NEAR_SLOT, &c);
+    assert_true(gr_counters_total(&c) == 1);
+}
+
+static void what_others_say_is_passed_on(void **state)
+{
+    (void)state;
+    attach();
+    struct gr_response r = call("First", "callx", 5);
+    assert_int_equal(r.code, GRAYLING_UNIMPLEMENTED); // nobody provides it
+    assert_non_null(strstr(r.message, NEAR "/Ask was not called: no module here provides it"));
+    add_near();
+    r = call("First", "callfail", 8);
+    assert_int_equal(r.code, GRAYLING_NOT_FOUND);
+    assert_string_equal(r.message, NEAR "/Ask: near cannot");
+    r = call("First", "miss", 4);
+    assert_int_equal(r.code, GRAYLING_UNIMPLEMENTED);
+    struct gr_counters c = counters();
+    assert_true(c.faults == 0 && c.in_flight == 0);
+}
+
+// Each process's module calls the one here, which calls it: as deep as calls may go, and no deeper.
+static void chains_have_an_end(void **state)
+{
+    (void)state;
+    attach();
+    add_near();
+    struct gr_response r = call("First", "callback", 8);
+    assert_int_equal(r.code, GRAYLING_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(r.message, "modules deep already"));
+    assert_int_equal(t.deepest, GR_CALL_DEPTH_MAX - 1);
+    r = call("First", "callme", 6);
+    assert_int_equal(r.code, GRAYLING_OK);
+    gr_response_done(t.d, &r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +486,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(past_the_deadline, set_up, tear_down),
         cmocka_unit_test_setup_teardown(its_end_ends_the_calls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_is_blamed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(its_module_calls_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_others_say_is_passed_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(chains_have_an_end, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

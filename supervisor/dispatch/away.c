@@ -50,12 +50,13 @@ static void free_if_left(struct line *l)
     free(l);
 }
 
-// The lowest free slot, whose server ran last and is warm. NULL: absent.
-static struct place *enter(struct gr_away *a)
+// The lowest free slot, whose server ran last and is warm. NULL: absent, or *ret_full.
+static struct place *enter(struct gr_away *a, bool *ret_full)
 {
     struct place *p = NULL;
     pthread_mutex_lock(&a->lock);
     struct line *l = a->line;
+    *ret_full = l != NULL;
     if (l && l->taken != UINT64_MAX) {
         p = &l->places[__builtin_ctzll(~l->taken)];
         if (p->slot < gr_ring_slots(l->ring))
@@ -137,7 +138,10 @@ static int32_t take_answer(struct grayling_call *c, struct place *p)
                  "the module's process answered with a size that no response has");
         answer.code = GRAYLING_INTERNAL;
     } else if (answer.code != GRAYLING_OK) {
-        memcpy(c->message, answer.message, GR_SENTENCE_BYTES);
+        if (answer.message[0]) { // else what its callee said, if it ends with the same code
+            memcpy(c->message, answer.message, GR_SENTENCE_BYTES);
+            c->passed = 0;
+        }
     } else if (answer.payload.size > 0) {
         struct gr_held *held = &c->instance->held[c->thread->index];
         lies = can_lie(c) && may_hold(p);
@@ -198,6 +202,8 @@ static uint64_t limit_of(const struct grayling_call *c)
 {
     const struct gr_stats_inside *in = c->thread->inside;
     uint64_t own = gr_now_nsec(), nsec = own + c->limit_nsec;
+    uint64_t bound = c->depth > 0 ? c->thread->bound_nsec : 0;
+    nsec = bound && bound < nsec ? bound : nsec;
     for (unsigned i = 0; i < c->depth; i++) {
         uint64_t due = atomic_load_explicit(&in->due_nsec[i], memory_order_relaxed);
         nsec = due < nsec ? due : nsec;
@@ -205,11 +211,73 @@ static uint64_t limit_of(const struct grayling_call *c)
     return nsec >= GR_NEVER_NSEC ? NEVER_USEC : nsec / 1000;
 }
 
+// The bytes are copied first: module code here would look into them, and the process can still
+// change them. It has a thread that waits, which is this one.
+static int32_t call_on(struct grayling_call *c, struct place *p, struct grayling_bytes *ret)
+{
+    struct gr_ring_call call GR_UNINITIALIZED;
+    if (gr_ring_called(p->line->ring, p->slot, &call) < 0)
+        return GRAYLING_INTERNAL;
+    GR_AUTO_FREE void *payload = malloc(call.payload.size + 1);
+    if (!payload)
+        return GRAYLING_RESOURCE_EXHAUSTED;
+    memcpy(payload, call.payload.data, call.payload.size);
+    return gr_host_call(c, call.interface_name, call.method_name,
+                        (struct grayling_bytes){payload, call.payload.size}, ret);
+}
+
+// Calls another module for the process: in the table that this request pinned, with its cohort, its
+// deadline and its header fields, which all are this thread's. Returns how long it took: time that
+// the process did not have.
+static uint64_t call_for(struct grayling_call *c, struct place *p, uint64_t until_usec)
+{
+    struct gr_thread *t = c->thread;
+    struct gr_guard_frame *armed = t->guard->armed;
+    uint64_t begin = gr_mono_now().usec, outer = t->bound_nsec, own = until_usec * 1000;
+    struct grayling_bytes answer = {0};
+    t->guard->armed = NULL; // a fault in a callee's release function is not the caller's
+    t->bound_nsec = outer && outer < own ? outer : own;
+    int32_t code = call_on(c, p, &answer);
+    t->bound_nsec = outer;
+    gr_ring_return(p->line->ring, p->slot, code, answer);
+    struct gr_answer *kept = c->kept;
+    c->kept = NULL;
+    gr_answer_free(t->dispatch, kept);
+    t->guard->armed = armed;
+    return gr_mono_now().usec - begin;
+}
+
+// As gr_ring_await(). What others took of its time it gets back, up to as much again.
+static int await(struct grayling_call *c, struct place *p, uint64_t limit_usec)
+{
+    struct line *l = p->line;
+    uint64_t until = limit_usec, last = 0;
+    int r;
+    while ((r = gr_ring_await(l->ring, p->slot, until, &l->gone)) == GR_RING_WANTS_A_CALL) {
+        uint64_t now = gr_mono_now().usec;
+        if (last == 0)
+            last = limit_usec + (limit_usec > now ? limit_usec - now : 0);
+        until += call_for(c, p, until);
+        until = until < last ? until : last;
+    }
+    return r;
+}
+
+static int32_t refuse_full(struct grayling_call *c)
+{
+    snprintf(c->message, GR_SENTENCE_BYTES,
+             "as many calls are inside the module's process as it may have at once, try again");
+    return GRAYLING_RESOURCE_EXHAUSTED;
+}
+
 static int32_t handle(void *self, struct grayling_call *c, const struct grayling_request *q)
 {
-    struct place *p = enter(self);
+    bool full;
+    struct place *p = enter(self, &full);
     c->end = GR_END_HERE;
     c->end_counts = false;
+    if (!p && full)
+        return refuse_full(c);
     if (!p) { // it went between the look and now
         c->end = GR_END_LOST;
         return GRAYLING_INTERNAL;
@@ -223,7 +291,7 @@ static int32_t handle(void *self, struct grayling_call *c, const struct grayling
         return GRAYLING_RESOURCE_EXHAUSTED;
     }
     atomic_fetch_add(&l->probes, c->probe);
-    int r = gr_ring_await(l->ring, p->slot, limit_usec, &l->gone);
+    int r = await(c, p, limit_usec);
     if (r == -ETIMEDOUT)
         return give_up(c, p);
     atomic_fetch_sub(&l->probes, c->probe);

@@ -76,15 +76,23 @@ static void end_lost(struct grayling_call *c, int32_t *ret_code)
     *ret_code = GRAYLING_DEADLINE_EXCEEDED;
 }
 
+// When it is overdue. Whoever calls into another process gives the call up by itself (away.c), and
+// what it calls for that process has no more time than the process.
+static uint64_t due_nsec(const struct grayling_call *c, uint64_t start_nsec)
+{
+    if (c->instance->away)
+        return GR_NEVER_NSEC;
+    uint64_t due = start_nsec + c->limit_nsec, bound = c->depth > 0 ? c->thread->bound_nsec : 0;
+    return bound && bound < due ? bound : due;
+}
+
 // false: it faulted. *ret_code is one of gRPC's codes otherwise.
 static bool run(struct grayling_call *c, uint64_t start_nsec, int32_t *ret_code)
 {
     struct gr_thread *t = c->thread;
     unsigned slot = c->instance->slot;
     struct gr_stats_row *row = &t->dispatch->stats->seg->rows[slot][t->row];
-    // Whoever calls into another process gives the call up by itself (away.c).
-    uint64_t overdue = c->instance->away ? GR_NEVER_NSEC : start_nsec + c->limit_nsec;
-    gr_stats_push(t->inside, c->depth, slot, c->request->method, overdue);
+    gr_stats_push(t->inside, c->depth, slot, c->request->method, due_nsec(c, start_nsec));
     int32_t code = GRAYLING_INTERNAL;
     bool sound = gr_guard_run(t->guard, handle, c, &code);
     bool lost = atomic_load_explicit(&t->lost, memory_order_relaxed);

@@ -215,9 +215,9 @@ static const char too_deep[] = "the request is " TEXT(
     GR_CALL_DEPTH_MAX) " modules deep already, "
                        "which is the most; one of them has to call less far down";
 
-static int32_t host_call(struct grayling_call *call, const char *interface_name,
-                         const char *method_name, struct grayling_bytes payload,
-                         struct grayling_bytes *ret)
+int32_t gr_host_call(struct grayling_call *call, const char *interface_name,
+                     const char *method_name, struct grayling_bytes payload,
+                     struct grayling_bytes *ret)
 {
     *ret = (struct grayling_bytes){0};
     if (call->depth + 1 >= GR_CALL_DEPTH_MAX)
@@ -243,6 +243,14 @@ static int32_t host_call(struct grayling_call *call, const char *interface_name,
     int32_t code = call_route(call, route, payload, ret);
     guard->armed = armed;
     return code;
+}
+
+static int32_t host_call(struct grayling_call *call, const char *interface_name,
+                         const char *method_name, struct grayling_bytes payload,
+                         struct grayling_bytes *ret)
+{
+    return call->thread->ring ? gr_afar_call(call, interface_name, method_name, payload, ret)
+                              : gr_host_call(call, interface_name, method_name, payload, ret);
 }
 
 void gr_host_init(struct gr_instance *i)

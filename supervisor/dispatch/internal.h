@@ -7,6 +7,7 @@
 #include "dispatch/asym.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/guard.h"
+#include "dispatch/ring.h"
 #include "dispatch/stats-layout.h"
 #include "dispatch/table.h"
 #include <pthread.h>
@@ -26,8 +27,11 @@ struct gr_thread { // one calling thread's seat
     bool taken; // under lock
     // Of the request that the outermost call answers, for all calls that it makes (cohort.c).
     const struct grayling_request *request;
-    _Atomic bool shadow; // the outermost call is a shadow's (shadow.c)
-    void *room;          // where the outermost call's answer is put; NULL: where there is room
+    _Atomic bool shadow;  // the outermost call is a shadow's (shadow.c)
+    void *room;           // where the outermost call's answer is put; NULL: where there is room
+    struct gr_ring *ring; // calls of modules go to who asked there; NULL: to the pinned table
+    unsigned ring_slot;
+    uint64_t bound_nsec; // nothing that is called for another process runs longer; 0: no such bound
     // The outermost call was given up, and has been answered and counted without its thread.
     _Atomic bool lost;
     // A version that failed where only the whole request can be answered again; NULL outside.
@@ -246,8 +250,19 @@ GR_MUST_CHECK int gr_instance_adopt(struct gr_dispatch *d, const struct gr_load 
 bool gr_away_present(struct gr_away *a);
 void gr_away_free(struct gr_away *a); // NULL is nothing
 
+// --- afar.c ------------------------------------------------------------------------------------
+// What a module calls of others here is called where its question came from. As the host's call().
+int32_t gr_afar_call(struct grayling_call *call, const char *interface_name,
+                     const char *method_name, struct grayling_bytes payload,
+                     struct grayling_bytes *ret);
+
 // --- host.c ------------------------------------------------------------------------------------
 void gr_host_init(struct gr_instance *i);
+// What the instance of `call` may call of others, by the table that the request pinned. As the
+// host's call().
+int32_t gr_host_call(struct grayling_call *call, const char *interface_name,
+                     const char *method_name, struct grayling_bytes payload,
+                     struct grayling_bytes *ret);
 
 // --- breakers.c --------------------------------------------------------------------------------
 // One load: true nearly always.

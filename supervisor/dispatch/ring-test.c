@@ -194,6 +194,166 @@ static void large_payloads_do_not_stay(void **state)
     close_pair(&p);
 }
 
+// --- calling back
+// ------------------------------------------------------------------------------
+
+struct caller {
+    struct gr_ring *ring;
+    unsigned calls;
+    uint64_t size; // of each
+    bool sound;
+};
+
+// Calls somebody with 'a', 'b', ..., and looks at all that came back before it answers.
+static void *call_others(void *arg)
+{
+    struct caller *c = arg;
+    struct gr_ring_question *q = malloc(sizeof(*q));
+    struct grayling_bytes *results = calloc(c->calls, sizeof(*results));
+    char *kept[8] = {NULL}, *payload = malloc(c->size);
+    gr_ring_wait(c->ring, 0);
+    c->sound = gr_ring_question(c->ring, 0, q) == 0;
+    for (unsigned i = 0; i < c->calls; i++) {
+        int32_t code;
+        bool stays;
+        memset(payload, 'a' + (int)i, c->size);
+        c->sound &= gr_ring_call(c->ring, 0, "com.example.Other", "Do",
+                                 (struct grayling_bytes){payload, c->size}, &code, &results[i],
+                                 &stays) == 0 &&
+                    code == GRAYLING_ABORTED;
+        if (!stays) {
+            kept[i] = malloc(results[i].size);
+            memcpy(kept[i], results[i].data, results[i].size);
+            results[i].data = kept[i];
+        }
+    }
+    for (unsigned i = 0; i < c->calls; i++) {
+        const char *got = results[i].data;
+        c->sound &= results[i].size >= c->size && got[0] == 'A' + (int)i &&
+                    got[results[i].size - 1] == 'A' + (int)i;
+        free(kept[i]);
+    }
+    gr_ring_answer(c->ring, 0, GRAYLING_OK, 0, "");
+    free(payload);
+    free(results);
+    free(q);
+    return NULL;
+}
+
+// Serves `calls` of them with results of `size` bytes, in capitals.
+static void serve_calls(struct pair *p, struct caller *c, uint64_t size)
+{
+    pthread_t thread;
+    char *result = malloc(size);
+    struct grayling_request q = request("abc", 3);
+    c->ring = p->server;
+    assert_int_equal(pthread_create(&thread, NULL, call_others, c), 0);
+    assert_int_equal(gr_ring_ask(p->asker, 0, &q), 0);
+    for (unsigned i = 0; i < c->calls; i++) {
+        struct gr_ring_call call;
+        assert_int_equal(gr_ring_await(p->asker, 0, later(FAR_AWAY), &gone), GR_RING_WANTS_A_CALL);
+        assert_int_equal(gr_ring_called(p->asker, 0, &call), 0);
+        assert_string_equal(call.interface_name, "com.example.Other");
+        assert_string_equal(call.method_name, "Do");
+        assert_int_equal(call.payload.size, c->size);
+        const char *said = call.payload.data;
+        assert_int_equal(said[c->size - 1], 'a' + (int)i);
+        memset(result, 'A' + (int)i, size);
+        gr_ring_return(p->asker, 0, GRAYLING_ABORTED, (struct grayling_bytes){result, size});
+    }
+    assert_int_equal(gr_ring_await(p->asker, 0, later(FAR_AWAY), &gone), GR_RING_HAS_ANSWERED);
+    pthread_join(thread, NULL);
+    assert_true(c->sound);
+    free(result);
+}
+
+static void who_answers_can_call(void **state)
+{
+    (void)state;
+    struct pair p = open_pair(1);
+    for (unsigned i = 0; i < 100; i++) {
+        serve_calls(&p, &(struct caller){.calls = 3, .size = 10}, 100);
+        gr_ring_clear(p.asker, 0);
+    }
+    close_pair(&p);
+}
+
+// Five times the largest answer is more than there is room for.
+static void every_result_stays_readable(void **state)
+{
+    (void)state;
+    struct pair p = open_pair(1);
+    serve_calls(&p, &(struct caller){.calls = 5, .size = GR_REQUEST_BYTES_MAX},
+                GR_RESPONSE_BYTES_MAX);
+    assert_true(allocated(p.fd) > GR_RESPONSE_BYTES_MAX);
+    gr_ring_clear(p.asker, 0);
+    assert_true(allocated(p.fd) < 256 * 1024);
+    close_pair(&p);
+}
+
+static void a_false_call_is_refused(void **state)
+{
+    (void)state;
+    struct pair p = open_pair(1);
+    struct gr_ring_call call;
+    int32_t code;
+    bool stays;
+    struct grayling_bytes none = {0}, large = {"", GR_REQUEST_BYTES_MAX + 1}, got;
+    char name[GR_INTERFACE_MAX + 2];
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = 0;
+    assert_int_equal(gr_ring_called(p.asker, 0, &call), -EPROTO); // no names
+    assert_int_equal(gr_ring_call(p.server, 0, name, "Do", none, &code, &got, &stays),
+                     -ENAMETOOLONG);
+    assert_int_equal(
+        gr_ring_call(p.server, 0, "com.example.Other", name, none, &code, &got, &stays),
+        -ENAMETOOLONG);
+    assert_int_equal(
+        gr_ring_call(p.server, 0, "com.example.Other", "Do", large, &code, &got, &stays),
+        -EMSGSIZE);
+    unsigned char *words = mmap(NULL, SLOT_AT + 4096, PROT_READ | PROT_WRITE, MAP_SHARED, p.fd, 0);
+    assert_true(words != MAP_FAILED);
+    memset(words + SLOT_AT, 0xff, 4096); // names without an end, sizes without end
+    assert_int_equal(gr_ring_called(p.asker, 0, &call), -EPROTO);
+    // and a state that is none is waited out
+    assert_int_equal(gr_ring_await(p.asker, 0, later(2000), &gone), -ETIMEDOUT);
+    munmap(words, SLOT_AT + 4096);
+    close_pair(&p);
+}
+
+static void *call_without_end(void *arg)
+{
+    struct gr_ring *r = arg;
+    struct grayling_bytes none = {0}, got;
+    int32_t code = GRAYLING_OK;
+    bool stays;
+    while (code == GRAYLING_OK)
+        if (gr_ring_call(r, 0, "com.example.Other", "Do", none, &code, &got, &stays) < 0)
+            break;
+    return NULL;
+}
+
+static void who_calls_without_end_has_an_end(void **state)
+{
+    (void)state;
+    struct pair p = open_pair(1);
+    pthread_t thread;
+    struct gr_ring_call call;
+    uint64_t until = later(20000);
+    int r;
+    assert_int_equal(pthread_create(&thread, NULL, call_without_end, p.server), 0);
+    while ((r = gr_ring_await(p.asker, 0, until, &gone)) == GR_RING_WANTS_A_CALL) {
+        assert_int_equal(gr_ring_called(p.asker, 0, &call), 0);
+        gr_ring_return(p.asker, 0, GRAYLING_OK, (struct grayling_bytes){0});
+    }
+    assert_int_equal(r, -ETIMEDOUT);
+    while (gr_ring_await(p.asker, 0, later(FAR_AWAY), &gone) != GR_RING_WANTS_A_CALL)
+        continue;
+    gr_ring_return(p.asker, 0, GRAYLING_CANCELED, (struct grayling_bytes){0});
+    pthread_join(thread, NULL);
+    close_pair(&p);
+}
+
 // --- what a peer may do
 // ------------------------------------------------------------------------
 
@@ -306,6 +466,10 @@ int main(void)
         cmocka_unit_test(many_calls_at_once),
         cmocka_unit_test(what_has_no_room_is_refused),
         cmocka_unit_test(large_payloads_do_not_stay),
+        cmocka_unit_test(who_answers_can_call),
+        cmocka_unit_test(every_result_stays_readable),
+        cmocka_unit_test(a_false_call_is_refused),
+        cmocka_unit_test(who_calls_without_end_has_an_end),
         cmocka_unit_test(nobody_is_waited_for_without_end),
         cmocka_unit_test(death_wakes_who_waits),
         cmocka_unit_test(an_impossible_answer_is_refused),

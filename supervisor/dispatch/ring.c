@@ -1,8 +1,6 @@
-// Layout of the ring and the two sides of a slot. A page says what it is; each slot has its words
-// and the request's header fields, then room for the largest request and the largest response. What
-// was never touched takes no memory.
-#include "dispatch/ring.h"
+// The ring's memory, and the two sides of a slot.
 #include "base/clock.h"
+#include "dispatch/ring-layout.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,65 +13,21 @@
 #include <time.h>
 
 #define MAGIC UINT64_C(0x474e495259415247)
-#define PAGE 4096u
-#define HEAD_BYTES (32u * 1024 - 512) // a head of GR_HEADER_BYTES_MAX with its terminators, twice
-#define SPINS 200                     // some 10 us; a sleeping wake-up costs more
-#define KEPT_BYTES (64u * 1024)       // of a payload; what was larger goes back to the system
+#define SPINS 200 // some 10 us; a sleeping wake-up costs more
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-enum state { FREE, ASKED, ANSWERED, HUNG_UP };
-
-struct question {
-    uint32_t method, codec, n_headers, head_bytes;
-    uint64_t deadline_usec, payload_size;
-    char request_id[sizeof(((struct gr_ring_question *)0)->request_id)];
-};
-struct answer {
-    int32_t code;
-    uint64_t size;
-    char message[sizeof(((struct gr_ring_answer *)0)->message)];
-};
-struct slot {
-    _Alignas(64) _Atomic uint32_t state;
-    _Atomic uint32_t asker_sleeps, server_sleeps;
-    struct question question;
-    struct answer answer;
-    char head[HEAD_BYTES]; // "name\0value\0" for each field
-};
 struct front { // the first page
     uint64_t magic, stride;
     uint32_t slots;
-};
-#define REQUEST_AT ((sizeof(struct slot) + PAGE - 1) / PAGE * PAGE)
-#define RESPONSE_AT (REQUEST_AT + GR_REQUEST_BYTES_MAX)
-#define STRIDE (RESPONSE_AT + GR_RESPONSE_BYTES_MAX)
-_Static_assert(GR_REQUEST_BYTES_MAX % PAGE == 0 && GR_RESPONSE_BYTES_MAX % PAGE == 0,
-               "whole pages");
-
-struct gr_ring {
-    char *memory;
-    size_t size;
-    unsigned slots, spins;
-    int fd; // -1: serving side
 };
 
 // --- the memory --------------------------------------------------------------------------------
 
 static size_t size_of(unsigned slots)
 {
-    return PAGE + (size_t)slots * STRIDE;
-}
-
-static char *place(const struct gr_ring *r, unsigned slot)
-{
-    return r->memory + PAGE + (size_t)slot * STRIDE;
-}
-
-static struct slot *slot_at(const struct gr_ring *r, unsigned slot)
-{
-    return (struct slot *)(void *)place(r, slot);
+    return GR_RING_PAGE + (size_t)slots * GR_RING_STRIDE;
 }
 
 static int map(int fd, unsigned slots, struct gr_ring **ret)
@@ -129,7 +83,7 @@ int gr_ring_new(unsigned slots, struct gr_ring **ret, int *ret_fd)
         return k;
     r->fd = gr_steal_fd(&own);
     *(struct front *)(void *)r->memory =
-        (struct front){.magic = MAGIC, .stride = STRIDE, .slots = slots};
+        (struct front){.magic = MAGIC, .stride = GR_RING_STRIDE, .slots = slots};
     *ret = r;
     *ret_fd = gr_steal_fd(&fd);
     return 0;
@@ -142,7 +96,7 @@ int gr_ring_map(int fd, struct gr_ring **ret)
     ssize_t n = pread(fd, &front, sizeof(front), 0);
     if (n < 0 || fstat(fd, &st) < 0)
         return -errno;
-    if ((size_t)n != sizeof(front) || front.magic != MAGIC || front.stride != STRIDE ||
+    if ((size_t)n != sizeof(front) || front.magic != MAGIC || front.stride != GR_RING_STRIDE ||
         front.slots < 1 || front.slots > GR_RING_SLOTS_MAX ||
         (uint64_t)st.st_size != size_of(front.slots))
         return -EPROTO;
@@ -172,11 +126,19 @@ static void relax(void)
 #endif
 }
 
-// The state becomes `wanted` soon, or not.
-static bool spin(const struct gr_ring *r, const struct slot *s, uint32_t wanted)
+#define ONE(state) (1u << (state))
+
+// Of foreign words: any number may stand there.
+static bool is_one_of(uint32_t state, uint32_t wanted)
+{
+    return state < GR_RING_STATES && (wanted & ONE(state));
+}
+
+// The state becomes a `wanted` one soon, or not.
+static bool spin(const struct gr_ring *r, const struct gr_ring_slot *s, uint32_t wanted)
 {
     for (unsigned i = 0; i < r->spins; i++) {
-        if (atomic_load_explicit(&s->state, memory_order_acquire) == wanted)
+        if (is_one_of(atomic_load_explicit(&s->state, memory_order_acquire), wanted))
             return true;
         relax();
     }
@@ -192,9 +154,9 @@ static int sleep_on(_Atomic uint32_t *word, uint32_t seen, const struct timespec
 
 // Writes the state, and wakes who said that it sleeps. Both words in one total order with the
 // sleeper's: one of the two sees what the other wrote.
-static void turn(struct slot *s, uint32_t state, _Atomic uint32_t *sleeps)
+void gr_ring_turn(struct gr_ring_slot *s, enum gr_ring_state state, _Atomic uint32_t *sleeps)
 {
-    atomic_store(&s->state, state);
+    atomic_store(&s->state, (uint32_t)state);
     if (atomic_load(sleeps))
         syscall(SYS_futex, &s->state, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
@@ -202,14 +164,14 @@ static void turn(struct slot *s, uint32_t state, _Atomic uint32_t *sleeps)
 // --- calling -----------------------------------------------------------------------------------
 
 // false: no room.
-static bool put_headers(struct slot *s, const struct grayling_request *q)
+static bool put_headers(struct gr_ring_slot *s, const struct grayling_request *q)
 {
     size_t at = 0;
     for (uint32_t i = 0; i < q->n_headers; i++) {
         const char *texts[] = {q->headers[i].name, q->headers[i].value};
         for (size_t t = 0; t < GR_COUNT(texts); t++) {
             size_t len = strlen(texts[t]) + 1;
-            if (len > HEAD_BYTES - at)
+            if (len > GR_RING_HEAD_BYTES - at)
                 return false;
             memcpy(s->head + at, texts[t], len);
             at += len;
@@ -221,39 +183,42 @@ static bool put_headers(struct slot *s, const struct grayling_request *q)
 
 int gr_ring_ask(struct gr_ring *r, unsigned slot, const struct grayling_request *q)
 {
-    struct slot *s = slot_at(r, slot);
+    struct gr_ring_slot *s = gr_ring_slot_at(r, slot);
     if (q->payload.size > GR_REQUEST_BYTES_MAX || q->n_headers > GR_HEADERS_MAX)
         return -EMSGSIZE;
-    s->question = (struct question){.method = q->method,
-                                    .codec = q->codec,
-                                    .n_headers = q->n_headers,
-                                    .deadline_usec = q->deadline_usec,
-                                    .payload_size = q->payload.size};
+    s->question.method = q->method;
+    s->question.codec = q->codec;
+    s->question.n_headers = q->n_headers;
+    s->question.deadline_usec = q->deadline_usec;
+    s->question.payload_size = q->payload.size;
     if (!put_headers(s, q))
         return -EMSGSIZE;
     snprintf(s->question.request_id, sizeof(s->question.request_id), "%s",
              q->request_id ? q->request_id : "");
     if (q->payload.size)
-        memcpy(place(r, slot) + REQUEST_AT, q->payload.data, q->payload.size);
-    turn(s, ASKED, &s->server_sleeps);
+        memcpy(gr_ring_place(r, slot) + GR_RING_REQUEST_AT, q->payload.data, q->payload.size);
+    gr_ring_turn(s, GR_RING_ASKED, &s->server_sleeps);
     return 0;
 }
 
 int gr_ring_await(struct gr_ring *r, unsigned slot, uint64_t until_usec, const _Atomic bool *gone)
 {
-    struct slot *s = slot_at(r, slot);
+    struct gr_ring_slot *s = gr_ring_slot_at(r, slot);
     struct timespec limit = {.tv_sec = (time_t)(until_usec / GR_USEC_PER_SEC),
                              .tv_nsec = (long)(until_usec % GR_USEC_PER_SEC) * 1000};
-    if (spin(r, s, ANSWERED))
-        return 0;
     int k = 0;
+    if (spin(r, s, ONE(GR_RING_ANSWERED) | ONE(GR_RING_CALLING)) &&
+        atomic_load(&s->state) == GR_RING_ANSWERED)
+        return GR_RING_HAS_ANSWERED;
     atomic_store(&s->asker_sleeps, 1);
     for (;;) {
         uint32_t seen = atomic_load(&s->state);
-        if (seen == ANSWERED)
-            k = 0;
+        if (seen == GR_RING_ANSWERED)
+            k = GR_RING_HAS_ANSWERED;
         else if (atomic_load(gone))
             k = -EPIPE;
+        else if (seen == GR_RING_CALLING) // who calls without end has an end, too
+            k = gr_mono_now().usec < until_usec ? GR_RING_WANTS_A_CALL : -ETIMEDOUT;
         else if (k != -ETIMEDOUT) {
             k = sleep_on(&s->state, seen, &limit);
             continue;
@@ -266,52 +231,60 @@ int gr_ring_await(struct gr_ring *r, unsigned slot, uint64_t until_usec, const _
 
 void gr_ring_hang_up(struct gr_ring *r, unsigned slot)
 {
-    struct slot *s = slot_at(r, slot);
-    atomic_store(&s->state, HUNG_UP);
+    struct gr_ring_slot *s = gr_ring_slot_at(r, slot);
+    atomic_store(&s->state, GR_RING_HUNG_UP);
     syscall(SYS_futex, &s->state, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 int gr_ring_read(const struct gr_ring *r, unsigned slot, struct gr_ring_answer *ret)
 {
-    struct answer a;
-    memcpy(&a, (const void *)&slot_at(r, slot)->answer, sizeof(a)); // once: it may change
+    __typeof__(((struct gr_ring_slot *)0)->answer) a;
+    memcpy(&a, (const void *)&gr_ring_slot_at(r, slot)->answer, sizeof(a)); // once: it may change
     if (a.size > GR_RESPONSE_BYTES_MAX)
         return -EPROTO;
     ret->code = a.code;
-    ret->payload = (struct grayling_bytes){place(r, slot) + RESPONSE_AT, a.size};
+    ret->payload = (struct grayling_bytes){gr_ring_place(r, slot) + GR_RING_RESPONSE_AT, a.size};
     a.message[sizeof(a.message) - 1] = 0;
     memcpy(ret->message, a.message, sizeof(ret->message));
     return 0;
 }
 
-static void give_back(const struct gr_ring *r, unsigned slot, size_t at, uint64_t used,
-                      uint64_t room)
+void gr_ring_give_back(const struct gr_ring *r, unsigned slot, size_t at, uint64_t used,
+                       uint64_t room)
 {
-    off_t from = (off_t)(place(r, slot) - r->memory) + (off_t)at;
-    if (used > KEPT_BYTES)
+    off_t from = (off_t)(gr_ring_place(r, slot) - r->memory) + (off_t)at;
+    if (used > GR_RING_KEPT_BYTES)
         (void)!fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, (off_t)room);
 }
 
 void gr_ring_clear(struct gr_ring *r, unsigned slot)
 {
-    struct slot *s = slot_at(r, slot);
-    give_back(r, slot, REQUEST_AT, s->question.payload_size, GR_REQUEST_BYTES_MAX);
-    give_back(r, slot, RESPONSE_AT, s->answer.size, GR_RESPONSE_BYTES_MAX);
+    struct gr_ring_slot *s = gr_ring_slot_at(r, slot);
+    gr_ring_give_back(r, slot, GR_RING_REQUEST_AT, s->question.payload_size, GR_REQUEST_BYTES_MAX);
+    gr_ring_give_back(r, slot, GR_RING_RESPONSE_AT, s->answer.size, GR_RESPONSE_BYTES_MAX);
+    gr_ring_give_back(r, slot, GR_RING_CALL_AT, r->used[slot].call, GR_REQUEST_BYTES_MAX);
+    gr_ring_give_back(r, slot, GR_RING_RESULTS_AT, r->used[slot].results, GR_RING_RESULTS_BYTES);
+    r->used[slot] = (struct gr_ring_used){0};
     s->question.payload_size = s->answer.size = 0;
-    atomic_store(&s->state, FREE);
+    atomic_store(&s->state, GR_RING_FREE);
 }
 
 // --- serving -----------------------------------------------------------------------------------
 
-void gr_ring_wait(struct gr_ring *r, unsigned slot)
+void gr_ring_serve_until(struct gr_ring *r, unsigned slot, enum gr_ring_state state)
 {
-    struct slot *s = slot_at(r, slot);
-    if (spin(r, s, ASKED))
+    struct gr_ring_slot *s = gr_ring_slot_at(r, slot);
+    if (spin(r, s, ONE(state)))
         return;
     atomic_store(&s->server_sleeps, 1);
-    for (uint32_t seen; (seen = atomic_load(&s->state)) != ASKED;)
+    for (uint32_t seen; (seen = atomic_load(&s->state)) != (uint32_t)state;)
         (void)!sleep_on(&s->state, seen, NULL);
     atomic_store(&s->server_sleeps, 0);
+}
+
+void gr_ring_wait(struct gr_ring *r, unsigned slot)
+{
+    gr_ring_serve_until(r, slot, GR_RING_ASKED);
 }
 
 // Each field's two texts end within `bytes`, and nothing is left over.
@@ -333,10 +306,10 @@ static int take_headers(const char *head, size_t bytes, uint32_t n, struct grayl
 
 int gr_ring_question(struct gr_ring *r, unsigned slot, struct gr_ring_question *ret)
 {
-    struct slot *s = slot_at(r, slot);
-    struct question q;
+    struct gr_ring_slot *s = gr_ring_slot_at(r, slot);
+    __typeof__(s->question) q;
     memcpy(&q, &s->question, sizeof(q));
-    if (q.payload_size > GR_REQUEST_BYTES_MAX || q.head_bytes > HEAD_BYTES ||
+    if (q.payload_size > GR_REQUEST_BYTES_MAX || q.head_bytes > GR_RING_HEAD_BYTES ||
         q.n_headers > GR_HEADERS_MAX ||
         strnlen(q.request_id, sizeof(q.request_id)) == sizeof(q.request_id))
         return -EPROTO;
@@ -350,7 +323,7 @@ int gr_ring_question(struct gr_ring *r, unsigned slot, struct gr_ring_question *
         .codec = q.codec,
         .n_headers = q.n_headers,
         .headers = ret->headers,
-        .payload = {place(r, slot) + REQUEST_AT, q.payload_size},
+        .payload = {gr_ring_place(r, slot) + GR_RING_REQUEST_AT, q.payload_size},
         .deadline_usec = q.deadline_usec,
         .request_id = ret->request_id,
     };
@@ -359,15 +332,15 @@ int gr_ring_question(struct gr_ring *r, unsigned slot, struct gr_ring_question *
 
 void *gr_ring_room(struct gr_ring *r, unsigned slot)
 {
-    return place(r, slot) + RESPONSE_AT;
+    return gr_ring_place(r, slot) + GR_RING_RESPONSE_AT;
 }
 
 void gr_ring_answer(struct gr_ring *r, unsigned slot, int32_t code, uint64_t size,
                     const char *message)
 {
-    struct slot *s = slot_at(r, slot);
+    struct gr_ring_slot *s = gr_ring_slot_at(r, slot);
     s->answer.code = code;
     s->answer.size = size;
     snprintf(s->answer.message, sizeof(s->answer.message), "%s", message);
-    turn(s, ANSWERED, &s->asker_sleeps);
+    gr_ring_turn(s, GR_RING_ANSWERED, &s->asker_sleeps);
 }

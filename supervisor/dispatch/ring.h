@@ -7,6 +7,7 @@
 // end. There are no locks. Who waits, waits on the slot's state (futex(2)), after a short spin
 // where there is more than one processor.
 #pragma once
+#include "base/contract.h"
 #include "base/limits.h"
 #include "base/macros.h"
 #include <grayling/module.h>
@@ -28,9 +29,10 @@ unsigned gr_ring_slots(const struct gr_ring *r);
 // Puts a request into a slot that nobody uses, and wakes its server. Fails: -EMSGSIZE when its
 // header fields or payload have no room; nobody was woken.
 GR_MUST_CHECK int gr_ring_ask(struct gr_ring *r, unsigned slot, const struct grayling_request *q);
-// Waits for the answer until then (CLOCK_MONOTONIC) or until *gone, which whoever sets it follows
-// by gr_ring_hang_up(). Fails: -ETIMEDOUT, -EPIPE; the slot is then lost: its server may still
-// write to it.
+enum { GR_RING_HAS_ANSWERED, GR_RING_WANTS_A_CALL };
+// Waits until it is answered, or its server wants somebody called, until then (CLOCK_MONOTONIC) or
+// until *gone, which whoever sets it follows by gr_ring_hang_up(). Fails: -ETIMEDOUT, -EPIPE; the
+// slot is then lost: its server may still write to it.
 GR_MUST_CHECK int gr_ring_await(struct gr_ring *r, unsigned slot, uint64_t until_usec,
                                 const _Atomic bool *gone);
 void gr_ring_hang_up(struct gr_ring *r, unsigned slot);
@@ -42,6 +44,14 @@ struct gr_ring_answer {
 };
 // What was answered. Fails: -EPROTO for a size that the slot does not have.
 GR_MUST_CHECK int gr_ring_read(const struct gr_ring *r, unsigned slot, struct gr_ring_answer *ret);
+struct gr_ring_call {
+    char interface_name[GR_INTERFACE_MAX + 1], method_name[GR_METHOD_MAX + 1];
+    struct grayling_bytes payload; // in the slot; the server can still change the bytes
+};
+// Who is to be called, when the server wants that. Fails: -EPROTO for what no module is called by.
+GR_MUST_CHECK int gr_ring_called(struct gr_ring *r, unsigned slot, struct gr_ring_call *ret);
+// What came of it, GR_RESPONSE_BYTES_MAX at most; gr_ring_await() follows.
+void gr_ring_return(struct gr_ring *r, unsigned slot, int32_t code, struct grayling_bytes payload);
 // The slot may be asked again; what a large payload took is given back to the system.
 void gr_ring_clear(struct gr_ring *r, unsigned slot);
 
@@ -58,6 +68,12 @@ void gr_ring_wait(struct gr_ring *r, unsigned slot); // until it is asked
 GR_MUST_CHECK int gr_ring_question(struct gr_ring *r, unsigned slot, struct gr_ring_question *ret);
 // Where the answer's payload goes: GR_RESPONSE_BYTES_MAX bytes.
 void *gr_ring_room(struct gr_ring *r, unsigned slot);
+// Before that: has the asker call somebody, and waits for what comes of it. *ret lies in the slot,
+// until the answer or, without *ret_stays, until the next such call. Fails: -ENAMETOOLONG for what
+// nobody is called, -EMSGSIZE.
+GR_MUST_CHECK int gr_ring_call(struct gr_ring *r, unsigned slot, const char *interface_name,
+                               const char *method_name, struct grayling_bytes payload,
+                               int32_t *ret_code, struct grayling_bytes *ret, bool *ret_stays);
 // Answers with `size` bytes that lie there. `message` may be "".
 void gr_ring_answer(struct gr_ring *r, unsigned slot, int32_t code, uint64_t size,
                     const char *message);

@@ -44,6 +44,8 @@ int gr_thread_attach(struct gr_dispatch *d, struct gr_thread **ret)
     }
     t->inside = &d->stats->seg->inside[t->row];
     atomic_store(&t->lost, false);
+    t->ring = NULL;
+    t->bound_nsec = 0;
     *ret = t;
     return 0;
 }

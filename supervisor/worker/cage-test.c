@@ -76,6 +76,7 @@ static bool others_are_out_of_reach(void)
            refused(syscall(SYS_pidfd_open, getppid(), 0)) &&
            refused(setrlimit(RLIMIT_NOFILE, &more)) &&
            refused(prlimit(getppid(), RLIMIT_NOFILE, &more, NULL)) &&
+           refused(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) &&
            refused(prctl(PR_SET_PDEATHSIG, 0)) && refused(syscall(SYS_unshare, 0)) &&
            refused(syscall(SYS_bpf, 0, NULL, 0)) && refused(setsid());
 }

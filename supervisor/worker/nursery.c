@@ -262,7 +262,6 @@ static struct ward *new_ward(struct gr_nursery *n, const cJSON *message,
         *fields[i].at = "";
         (void)!gr_json_string(w->order, "", fields[i].name, GR_JSON_OPTIONAL, fields[i].at, NULL);
     }
-    cJSON_DeleteItemFromObjectCaseSensitive(w->order, "peers"); // it can call nobody
     if (w->order && w->file_fd >= 0)
         return w;
     gr_ward_free(w);
