@@ -187,8 +187,8 @@ def test_a_candidate_that_blocks_takes_its_own_threads(make):
     """And a request keeps its cohort while it waits: of ten turns the candidate gets exactly its share."""
     g = make(FOREVER, "Dispatch.PoolThreads=1")
     g.deploy("faulty", POOL)
-    steps = [{"weight": 50}, {"pause": {}}]
-    g.want({"faulty": g.document(NEXT, config=SLOW, strategy={"steps": steps, "analysis": {"min_requests": 100000}})})
+    steps = [{"weight": 50}, {"pause": {}}, {"weight": 100}]
+    g.want({"faulty": g.document(NEXT, config={**SLOW, "usec": 6000000}, strategy={"steps": steps, "analysis": {"min_requests": 100000}})})
     g.wait_phase("faulty", "Paused")
     calls = Calls(g, 10)
     at_work(g, "1.4.0", 1, 4)
