@@ -32,10 +32,15 @@
 #define GR_INSTANCES_MAX 512               // loaded versions, statistics slots
 #define GR_METHODS_MAX 32                  // per module
 #define GR_STATE_IMPORTS_MAX 64            // schema numbers that one contract may list
-#define GR_THREADS_MAX 64                  // dispatch threads
-#define GR_CALL_DEPTH_MAX 8                // module to module
-#define GR_RING_SLOTS_MAX GR_THREADS_MAX   // calls at once into one isolated process
-#define GR_RING_HELD_MAX 8                 // of them: responses that wait for slow clients
+#define GR_THREADS_MAX 96                  // dispatch threads
+#define GR_DOOR_THREADS_MAX 64             // that the front door may be given
+#define GR_POOL_THREADS_MAX 32             // in one worker, for `execution: pool`
+#define GR_POOL_THREADS_DEFAULT 8          // of them at once in calls of one version
+#define GR_POOL_QUEUE_MAX 1024             // calls of one version that wait for them
+#define GR_POOL_QUEUE_DEFAULT 64
+#define GR_CALL_DEPTH_MAX 8  // module to module
+#define GR_RING_SLOTS_MAX 64 // calls at once into one isolated process
+#define GR_RING_HELD_MAX 8   // of them: responses that wait for slow clients
 #define GR_CALL_TIMEOUT_DEFAULT_USEC (30ull * 1000000) // of a method without a deadline
 #define GR_CALL_GRACE_DEFAULT_USEC (5ull * 1000000)    // ... on top of either, then it is given up
 #define GR_RELIEF_MAX 16           // threads at once that are inside of a call and lost their lane

@@ -43,6 +43,11 @@ static const struct gr_config_doc docs[] = {
      "So much longer than its deadline a call may run before it is given up: its client is "
      "answered "
      "deadline_exceeded, and it counts as a fault."},
+    {"Dispatch", "PoolThreads", "number from 1 up to 32", "8",
+     "So many calls of one version with execution: pool run at once. All such versions together "
+     "have 32 threads."},
+    {"Dispatch", "PoolQueue", "number up to 1024", "64",
+     "So many more of its calls wait for these threads; the next is answered resource_exhausted."},
     {"Dispatch", "BreakerFaults", "number up to 16", "3",
      "So many faults of a version within BreakerWindow open its breaker: its calls are answered "
      "unavailable. 0: never."},

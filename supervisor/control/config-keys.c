@@ -29,6 +29,8 @@ enum kind {
     LISTEN,
     COUNT,
     FAULTS,
+    POOL_THREADS,
+    POOL_QUEUE,
     SPAN,    // a duration over 0
     TIMEOUT, // or 0, for none
     SIZE,
@@ -60,6 +62,8 @@ static const struct key {
     {"Dispatch", "Threads", COUNT, AT(threads)},
     {"Dispatch", "CallTimeout", TIMEOUT, AT(call_timeout_usec)},
     {"Dispatch", "CallGrace", SPAN, AT(call_grace_usec)},
+    {"Dispatch", "PoolThreads", POOL_THREADS, AT(pool_threads)},
+    {"Dispatch", "PoolQueue", POOL_QUEUE, AT(pool_queue)},
     {"Dispatch", "BreakerFaults", FAULTS, AT(breaker.faults)},
     {"Dispatch", "BreakerWindow", SPAN, AT(breaker.window_usec)},
     {"Dispatch", "BreakerBackoff", SPAN, AT(breaker.backoff_usec)},
@@ -242,6 +246,12 @@ static int set_count(const struct assignment *a, uint64_t max, unsigned *at)
     return k;
 }
 
+static int set_some(const struct assignment *a, uint64_t max, unsigned *at)
+{
+    int k = set_count(a, max, at);
+    return k == 0 && *at == 0 ? refuse(a, a->value, "too few; expected 1 at least") : k;
+}
+
 static int set_span(const struct assignment *a, uint64_t *at, bool or_none)
 {
     uint64_t usec = 0;
@@ -298,7 +308,11 @@ static int set_value(const struct assignment *a, bool first_from_here)
     case LISTEN:
         return set_listen(a, first_from_here);
     case COUNT:
-        return set_count(a, GR_THREADS_MAX, at);
+        return set_count(a, GR_DOOR_THREADS_MAX, at);
+    case POOL_THREADS:
+        return set_some(a, GR_POOL_THREADS_MAX, at);
+    case POOL_QUEUE:
+        return set_count(a, GR_POOL_QUEUE_MAX, at);
     case FAULTS:
         return set_count(a, GR_BREAKER_FAULTS_MAX, at);
     case SPAN:
@@ -446,6 +460,8 @@ static int print_key(const struct gr_config *c, const struct key *key, struct gr
     case LISTEN:
         return print_listen(c, key->name, b);
     case COUNT:
+    case POOL_THREADS:
+    case POOL_QUEUE:
     case FAULTS:
         return gr_buf_printf(b, "%s=%u\n", key->name, *(const unsigned *)at);
     case SPAN:

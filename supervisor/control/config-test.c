@@ -236,6 +236,7 @@ static void lines_continue_and_comments_are_skipped(void **state)
     assert_int_equal(c->threads, 5);
     assert_true(c->breaker.faults == 3 && c->breaker.window_usec == 60000000 &&
                 c->breaker.backoff_usec == 5000000);
+    assert_true(c->pool_threads == 8 && c->pool_queue == 64);
     assert_true(c->call_timeout_usec == 30000000 && c->call_grace_usec == 5000000);
 }
 
@@ -272,6 +273,9 @@ static void refusals_name_file_and_line(void **state)
         {NAMED "[Dispatch]\nThreads=-1\n", 4, "not a number"},
         {NAMED "[Dispatch]\nThreads=65\n", 4, "up to 64"},
         {NAMED "[Dispatch]\nThreads=4x\n", 4, "up to 64"},
+        {NAMED "[Dispatch]\nPoolThreads=0\n", 4, "1 at least"},
+        {NAMED "[Dispatch]\nPoolThreads=33\n", 4, "up to 32"},
+        {NAMED "[Dispatch]\nPoolQueue=1025\n", 4, "up to 1024"},
         {NAMED "[Dispatch]\nBreakerFaults=17\n", 4, "up to 16"},
         {NAMED "[Dispatch]\nBreakerWindow=0s\n", 4, "expected one like 60s"},
         {NAMED "[Dispatch]\nBreakerWindow=25h\n", 4, "up to 24h"},

@@ -135,9 +135,9 @@ static int set_defaults(struct gr_config *c)
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     default_instance(c);
     if (!c->threads)
-        c->threads = processors < 1                ? 1
-                     : processors > GR_THREADS_MAX ? GR_THREADS_MAX
-                                                   : (unsigned)processors;
+        c->threads = processors < 1                     ? 1
+                     : processors > GR_DOOR_THREADS_MAX ? GR_DOOR_THREADS_MAX
+                                                        : (unsigned)processors;
     int k = default_text(&c->state_dir, environment_or("STATE_DIRECTORY", "/var/lib/grayling"));
     if (k == 0)
         k = default_text(&c->runtime_dir, environment_or("RUNTIME_DIRECTORY", "/run/grayling"));
@@ -162,6 +162,8 @@ static struct gr_config *config_new(void)
     c->breaker = GR_BREAKER_POLICY_DEFAULT;
     c->sample_ppm = 10000;
     c->call_timeout_usec = GR_CALL_TIMEOUT_DEFAULT_USEC;
+    c->pool_threads = GR_POOL_THREADS_DEFAULT;
+    c->pool_queue = GR_POOL_QUEUE_DEFAULT;
     c->call_grace_usec = GR_CALL_GRACE_DEFAULT_USEC;
     c->stable_after_usec = GR_START_STABLE_DEFAULT_USEC;
     if (gr_config_set_text(&c->admin_listen, "127.0.0.1:9464") == 0) // an empty one means none

@@ -8,7 +8,7 @@
 
 #define GR_LISTEN_MAX 8
 #define GR_ENDPOINTS_MAX 16
-#define GR_CONFIG_KEYS 32
+#define GR_CONFIG_KEYS 34
 struct gr_config {
     struct gr_name service;  // [Service] Name
     struct gr_name instance; // default: host name, lower-cased
@@ -25,6 +25,7 @@ struct gr_config {
     struct gr_breaker_policy breaker;
     uint64_t call_timeout_usec, call_grace_usec; // of a call without a deadline; on top of either
     uint64_t memory_limit_bytes;                 // [Dispatch] MemoryLimit; 0: none but the system's
+    unsigned pool_threads, pool_queue;           // of one version with `execution: pool`
     bool access_log;                             // [Dispatch] AccessLog: a line for each request
     char *admin_listen;                          // NULL: none
     char *admin_token_file;                      // [Admin] TokenFile; NULL: no orders there

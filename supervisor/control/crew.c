@@ -201,6 +201,8 @@ int gr_crew_start(struct gr_manager *m, struct gr_error *e)
                                        .harms_fd = m->harms_fd,
                                        .adopt_fd = adopt_fd,
                                        .threads = m->config->threads,
+                                       .pool_threads = m->config->pool_threads,
+                                       .pool_queue = m->config->pool_queue,
                                        .breaker = m->config->breaker,
                                        .access_log = m->config->access_log,
                                        .records = m->telemetry != NULL,

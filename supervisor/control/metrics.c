@@ -276,6 +276,14 @@ static void gauges(struct gr_metrics_writer *w, const struct gr_view *v)
     gr_metric_histogram(w, "dispatch_freeze_duration_seconds", "", &g->freeze, sum);
     gr_metric_single(w, "requests_parked", "gauge", "Requests that wait for a gate now.",
                      (double)g->parked);
+    gr_metric_single(w, "pool_waiting", "gauge",
+                     "Calls that wait for a thread of execution: pool now.",
+                     (double)g->pool_waiting);
+    gr_metric_family(w, "pool_refused_total", "counter",
+                     "Calls of execution: pool that were never begun: as many waited as may, or "
+                     "the deadline passed.");
+    gr_metric_sample(w, "pool_refused_total", "reason=\"full\"", (double)g->pool_full);
+    gr_metric_sample(w, "pool_refused_total", "reason=\"late\"", (double)g->pool_late);
     gr_metric_single(w, "connections_open", "gauge", "Connections to the front door now.",
                      (double)g->connections);
     gr_metric_single(w, "connections_total", "counter", "Connections accepted by the front door.",

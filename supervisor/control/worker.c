@@ -198,6 +198,8 @@ static int send_hello(struct gr_worker *w, const struct gr_worker_config *c)
     if (c->records)
         gr_json_add_uint(m, "sample", c->sample);
     gr_json_add_uint(m, "call_timeout_usec", c->call_timeout_usec);
+    gr_json_add_uint(m, "pool_threads", c->pool_threads);
+    gr_json_add_uint(m, "pool_queue", c->pool_queue);
     gr_json_add_uint(m, "call_grace_usec", c->call_grace_usec);
     cJSON_AddBoolToObject(m, "adoptable", c->adopt_fd >= 0);
     gr_json_add_uint(m, "orphan_usec", ORPHAN_USEC);

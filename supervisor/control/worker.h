@@ -37,6 +37,7 @@ struct gr_worker_config {
     int harms_fd; // borrowed
     int adopt_fd; // where an orphan waits for the next supervisor; borrowed; -1: nowhere
     unsigned threads;
+    unsigned pool_threads, pool_queue; // of one version
     struct gr_breaker_policy breaker;
     bool access_log;
     bool records;    // spans of requests

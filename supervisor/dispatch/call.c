@@ -506,11 +506,32 @@ choose_shadow(const struct gr_route *route, const struct gr_served *served, stru
     ret->shadow.rollout = gr_gray_rollout(gray);
 }
 
-enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_request *request,
-                                     struct gr_response *ret)
+static void answer_no_route(const struct grayling_request *request, struct gr_response *ret)
+{
+    ret->code = GRAYLING_UNIMPLEMENTED;
+    snprintf(ret->message, sizeof(ret->message), "no module here provides %.127s/%.63s",
+             request->interface_name, request->method_name);
+}
+
+static inline void answer_route(struct gr_thread *t, const struct gr_route *route,
+                                const struct grayling_request *request, struct gr_response *ret)
+{
+    struct gr_served served;
+    gr_serve(t, route, request, 0, ret->message, &served);
+    if (__builtin_expect(t->broken != NULL, 0))
+        mend(t, route, request, ret->message, &served);
+    gr_response_fill(ret, &served);
+    if (__builtin_expect(route->record->member.gray != NULL, 0))
+        choose_shadow(route, &served, ret);
+}
+
+static inline enum gr_call_result call(struct gr_thread *t, const struct grayling_request *request,
+                                       const struct gr_place *before, struct gr_place *find,
+                                       struct gr_response *ret)
 {
     assert(!gr_asym_load(&t->entered)); // module to module goes through the host table
     const struct gr_route *route = NULL;
+    enum gr_call_result result = GR_CALL_DONE;
     enum gr_entry entry = gr_pin(t, request, &route);
     if (entry == GR_GATE_CLOSED) {
         gr_unpin(t);
@@ -518,19 +539,34 @@ enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_
     }
     gr_response_clear(ret);
     if (entry == GR_NO_ROUTE) {
-        ret->code = GRAYLING_UNIMPLEMENTED;
-        snprintf(ret->message, sizeof(ret->message), "no module here provides %.127s/%.63s",
-                 request->interface_name, request->method_name);
+        answer_no_route(request, ret);
     } else {
-        struct gr_served served;
         gr_cohorts_begin(t, route->record->table, request);
-        gr_serve(t, route, request, 0, ret->message, &served);
-        if (__builtin_expect(t->broken != NULL, 0))
-            mend(t, route, request, ret->message, &served);
-        gr_response_fill(ret, &served);
-        if (__builtin_expect(route->record->member.gray != NULL, 0))
-            choose_shadow(route, &served, ret);
+        if (before && before->rollout != 0)
+            gr_place_recall(t, route->record, before);
+        if (!find || __builtin_expect(!route->record->pooled, 1) ||
+            !gr_place_find(t, route, find, ret, &result))
+            answer_route(t, route, request, ret);
     }
     gr_unpin(t);
-    return GR_CALL_DONE;
+    return result;
+}
+
+enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_request *request,
+                                     struct gr_response *ret)
+{
+    return call(t, request, NULL, NULL, ret);
+}
+
+enum gr_call_result gr_dispatch_place(struct gr_thread *t, const struct grayling_request *request,
+                                      struct gr_place *place, struct gr_response *ret)
+{
+    return call(t, request, place, place, ret);
+}
+
+enum gr_call_result gr_dispatch_call_placed(struct gr_thread *t,
+                                            const struct grayling_request *request,
+                                            const struct gr_place *place, struct gr_response *ret)
+{
+    return call(t, request, place, NULL, ret);
 }

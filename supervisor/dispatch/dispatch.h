@@ -187,6 +187,7 @@ enum gr_call_result {
     GR_CALL_DONE,   // response is filled (also for NOT_FOUND routes: code UNIMPLEMENTED, module "")
     GR_CALL_PARKED, // a gate is closed: enqueue with gr_dispatch_park() and call again when
                     // resumed; nothing ran
+    GR_CALL_PLACED, // it is for another thread; nothing ran. Only gr_dispatch_place() says so
 };
 // request->interface_name, method_name, headers, payload, deadline_usec, request_id are the
 // caller's; `method` is filled in by the library. A fault of the module ends the call: the response
@@ -196,6 +197,30 @@ enum gr_call_result gr_dispatch_call(struct gr_thread *t, const struct grayling_
                                      struct gr_response *ret);
 // Gives buffers back and unpins. May run on another thread than the call.
 void gr_response_done(struct gr_dispatch *d, struct gr_response *r);
+
+// --- calls for which a thread must not wait ----------------------------------------------------
+
+struct gr_place { // where such a call is to run
+    // Keeps room for one call of the version in `slot`, and never waits: the table is pinned
+    // meanwhile. false: there is none.
+    bool (*reserve)(void *userdata, unsigned slot);
+    void *userdata;
+    unsigned slot; // whose call it is
+    // What has been decided about the request: it takes no second turn. Zeroed before the first
+    // time.
+    int64_t rollout; // 0: nothing
+    bool candidate;
+};
+// As gr_dispatch_call(), for a thread that others wait for: a call that can reach a version with
+// `execution: pool` is not run, but gets room there (GR_CALL_PLACED), or without room the answer
+// RESOURCE_EXHAUSTED in the name of its version. What has room holds nothing of the table: it sees
+// whatever is in force when it runs.
+enum gr_call_result gr_dispatch_place(struct gr_thread *t, const struct grayling_request *request,
+                                      struct gr_place *place, struct gr_response *ret);
+// Runs it, on a thread that may wait; may park. Never GR_CALL_PLACED.
+enum gr_call_result gr_dispatch_call_placed(struct gr_thread *t,
+                                            const struct grayling_request *request,
+                                            const struct gr_place *place, struct gr_response *ret);
 
 // --- shadow ------------------------------------------------------------------------------------
 

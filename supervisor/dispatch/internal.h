@@ -348,3 +348,12 @@ void gr_serve(struct gr_thread *t, const struct gr_route *route,
 // Everything but the long texts, of which the terminator is enough.
 void gr_response_clear(struct gr_response *r);
 void gr_response_fill(struct gr_response *r, const struct gr_served *served);
+
+// --- place.c -----------------------------------------------------------------------------------
+// After gr_cohorts_begin(): what was decided when the call was placed.
+void gr_place_recall(struct gr_thread *t, const struct gr_record *r, const struct gr_place *place);
+// Finds room for a call whose record is pooled. GR_CALL_DONE: there is none, and *ret says so.
+// false: it may run here, since no version will.
+GR_MUST_CHECK bool gr_place_find(struct gr_thread *t, const struct gr_route *route,
+                                 struct gr_place *place, struct gr_response *ret,
+                                 enum gr_call_result *ret_result);

@@ -58,7 +58,7 @@ struct gr_stats_evidence {
 
 struct gr_stats_gauges {
     _Atomic uint64_t parked, connections, connections_total, refused_framing, heartbeat_usec;
-    _Atomic uint64_t patterns_given_up;
+    _Atomic uint64_t patterns_given_up, pool_waiting, pool_full, pool_late;
     _Atomic uint64_t swaps_ok, swaps_failed, freeze_last_usec;
     _Atomic uint64_t handovers_ok, handovers_failed, handover_last_usec, handover_last_bytes;
     _Atomic uint64_t handover_bytes, handover_sum_usec;

@@ -365,6 +365,9 @@ void gr_stats_gauges(const struct gr_stats *s, struct gr_worker_gauges *ret)
         .refused_framing = LOAD(g->refused_framing),
         .heartbeat_mono_usec = LOAD(g->heartbeat_usec),
         .patterns_given_up = LOAD(g->patterns_given_up),
+        .pool_waiting = LOAD(g->pool_waiting),
+        .pool_full = LOAD(g->pool_full),
+        .pool_late = LOAD(g->pool_late),
         .swaps_ok = LOAD(g->swaps_ok),
         .swaps_failed = LOAD(g->swaps_failed),
         .freeze_last_usec = LOAD(g->freeze_last_usec),
@@ -395,6 +398,19 @@ void gr_stats_connections_set(struct gr_stats *s, uint64_t now, uint64_t total)
 void gr_stats_refused_framing_add(struct gr_stats *s)
 {
     ADD(s->seg->gauges.refused_framing, 1);
+}
+
+void gr_stats_pool_waiting_add(struct gr_stats *s, int64_t delta)
+{
+    ADD(s->seg->gauges.pool_waiting, (uint64_t)delta);
+}
+
+void gr_stats_pool_refused_add(struct gr_stats *s, bool late)
+{
+    if (late)
+        ADD(s->seg->gauges.pool_late, 1);
+    else
+        ADD(s->seg->gauges.pool_full, 1);
 }
 
 void gr_stats_patterns_given_up(struct gr_stats *s, uint64_t n)

@@ -117,7 +117,9 @@ void gr_stats_clear_evidence(struct gr_stats *s);
 // Gauges of the worker as a whole.
 struct gr_worker_gauges {
     uint64_t parked, connections, connections_total, refused_framing, heartbeat_mono_usec;
-    uint64_t patterns_given_up; // match rules that met a bound of their cost
+    uint64_t patterns_given_up;    // match rules that met a bound of their cost
+    uint64_t pool_waiting;         // calls that wait for a thread of the pool now
+    uint64_t pool_full, pool_late; // ... that found no room; whose deadline passed meanwhile
     uint64_t swaps_ok, swaps_failed, freeze_last_usec;
     uint64_t handovers_ok, handovers_failed; // exchanges under which state was to change hands
     uint64_t handover_last_usec, handover_last_bytes;
@@ -131,6 +133,8 @@ void gr_stats_parked_add(struct gr_stats *s, int64_t delta);
 void gr_stats_connections_set(struct gr_stats *s, uint64_t now, uint64_t total);
 void gr_stats_refused_framing_add(struct gr_stats *s);
 void gr_stats_patterns_given_up(struct gr_stats *s, uint64_t n);
+void gr_stats_pool_waiting_add(struct gr_stats *s, int64_t delta);
+void gr_stats_pool_refused_add(struct gr_stats *s, bool late);
 void gr_stats_heartbeat(struct gr_stats *s);
 void gr_stats_freeze(struct gr_stats *s, uint64_t usec, bool ok);
 void gr_stats_handover(struct gr_stats *s, uint64_t usec, uint64_t bytes, bool ok);

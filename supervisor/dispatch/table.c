@@ -238,6 +238,21 @@ static void find_stateful(struct gr_table *t)
     }
 }
 
+static bool says_pool(const struct gr_member *m)
+{
+    return (m->contract && m->contract->execution_pool) ||
+           (m->candidate_contract && m->candidate_contract->execution_pool) ||
+           (m->rescue_contract && m->rescue_contract->execution_pool);
+}
+
+// Who calls somebody that blocks, blocks.
+static void find_pooled(struct gr_table *t)
+{
+    for (size_t i = 0; i < t->n_records; i++)
+        for (size_t k = 0; says_pool(&t->records[i].member) && k < t->n_records; k++)
+            t->records[k].pooled |= gr_gates_has(&t->records[k].reach, t->records[i].member.gate);
+}
+
 static struct gr_table *allocate(const struct gr_member *members, size_t n)
 {
     size_t n_routes = 0, n_grays = 0, places = 16;
@@ -294,6 +309,7 @@ int gr_table_build(uint64_t number, const struct gr_member *members, size_t n,
             return r;
     }
     reach_closure(t);
+    find_pooled(t);
     *ret = gr_steal(t);
     return 0;
 }

@@ -64,6 +64,7 @@ struct gr_record {
     struct gr_member member;
     unsigned rollout; // index into the table's rollouts; only with member.gray
     unsigned batch;   // number of its batch in this table; GR_BATCH_NONE: it came alone
+    bool pooled;      // a version in reach says `execution: pool`: not for a thread that must go on
     bool stateful;    // it, or another module of its batch, keeps state: no version before answers
     struct gr_name name; // a copy: a retired table may outlive the versions that it named
     struct gr_gates reach;

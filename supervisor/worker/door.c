@@ -2,6 +2,7 @@
 #include "worker/door.h"
 #include "base/log.h"
 #include "worker/acceptor.h"
+#include "worker/errand.h"
 #include "worker/exchange.h"
 #include "worker/lane.h"
 #include "worker/reply.h"
@@ -62,6 +63,31 @@ static void on_give_up(void *userdata, struct gr_exchange *x, const struct gr_ov
     struct gr_door *d = userdata;
     gr_reply_give_up(x, o);
     d->given_up += gr_visitors_give_up(&d->service.visitors, x->visitor);
+}
+
+// What one task's client is told, and by whom.
+struct elsewhere {
+    struct gr_door *door;
+    const struct gr_overdue *overdue;
+};
+
+static void on_give_up_task(void *userdata, struct gr_task *t)
+{
+    const struct elsewhere *e = userdata;
+    on_give_up(e->door, gr_errand_exchange(t), e->overdue);
+}
+
+// A shadow has no client.
+static bool on_give_up_elsewhere(void *userdata, const struct gr_overdue *o)
+{
+    struct gr_door *d = userdata;
+    return gr_pool_give_up(d->service.pool, o->thread, on_give_up_task, &(struct elsewhere){d, o});
+}
+
+static void on_look(void *userdata)
+{
+    struct gr_door *d = userdata;
+    gr_pool_look(d->service.pool);
 }
 
 // Only now they count as closed: a worker that drains ends with the last one, and must not before
@@ -135,12 +161,24 @@ int gr_door_open(const struct gr_door_options *o, struct gr_door **ret, struct g
     d->service.spans = o->spans;
     d->changed_fd = o->changed_fd;
     gr_visitors_init(&d->service.visitors);
-    int r = gr_lanes_start(&(struct gr_lanes_options){.dispatch = o->dispatch,
+    int r = gr_pool_new(&(struct gr_pool_options){.dispatch = o->dispatch,
+                                                  .stats = o->stats,
+                                                  .threads = o->pool_threads,
+                                                  .queue = o->pool_queue,
+                                                  .work = gr_errand_work,
+                                                  .done = gr_errand_done,
+                                                  .late = gr_errand_late,
+                                                  .userdata = &d->service},
+                        &d->service.pool);
+    if (r == 0)
+        r = gr_lanes_start(&(struct gr_lanes_options){.dispatch = o->dispatch,
                                                       .n = o->threads,
                                                       .open = open_daemon,
                                                       .turned_away = on_turned_away,
                                                       .stalled = on_stalled,
                                                       .give_up = on_give_up,
+                                                      .give_up_elsewhere = on_give_up_elsewhere,
+                                                      .look = on_look,
                                                       .gave_up = on_gave_up,
                                                       .userdata = d},
                            &d->lanes);
@@ -189,7 +227,7 @@ void gr_door_count(struct gr_door *d, uint64_t *ret_open, uint64_t *ret_busy)
 
 bool gr_door_is_astray(struct gr_door *d)
 {
-    return gr_lanes_astray(d->lanes) > 0;
+    return gr_lanes_astray(d->lanes) > 0 || gr_pool_astray(d->service.pool) > 0;
 }
 
 void gr_door_close(struct gr_door *d)
@@ -198,7 +236,10 @@ void gr_door_close(struct gr_door *d)
         return;
     if (d->acceptor)
         gr_acceptor_stop(d->acceptor);
+    if (d->service.pool)
+        gr_pool_stop(d->service.pool); // first: it tells the lanes of what it has done
     gr_lanes_stop(d->lanes);
+    gr_pool_free(d->service.pool);
     gr_acceptor_free(d->acceptor);
     free(d);
 }

@@ -7,11 +7,12 @@ struct gr_door;
 struct gr_door_options {
     struct gr_dispatch *dispatch; // borrowed, as is stats
     struct gr_stats *stats;
-    struct gr_shadow *shadow; // borrowed too
-    struct gr_spans *spans;   // likewise; NULL: none are recorded
-    unsigned threads;         // 1..GR_THREADS_MAX
-    bool access_log;          // a line for each request
-    const int *listeners;     // borrowed until close
+    struct gr_shadow *shadow;          // borrowed too
+    struct gr_spans *spans;            // likewise; NULL: none are recorded
+    unsigned threads;                  // 1..GR_THREADS_MAX
+    unsigned pool_threads, pool_queue; // of one version with `execution: pool`
+    bool access_log;                   // a line for each request
+    const int *listeners;              // borrowed until close
     size_t n_listeners;
     int changed_fd; // eventfd, written when the last connection closed
 };

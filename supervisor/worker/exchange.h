@@ -15,6 +15,7 @@ struct gr_service { // what every request needs; outlives them all
     struct gr_shadow *shadow;
     struct gr_spans *spans; // NULL: none are recorded
     struct gr_visitors visitors;
+    struct gr_pool *pool;
     bool access_log;
     _Atomic bool draining; // answers close their connection, /-/ready says no
 };
@@ -27,7 +28,9 @@ struct gr_exchange {
     size_t target_len;
     const char *target_fault; // why the target is refused; NULL: sound
     bool head_seen, chunked, escaped, oversized, nowhere_to_wait, called;
-    bool answered, given_up; // by a thread whose lane was taken over (lane.h)
+    bool answered, given_up; // by a thread that is none of its lane's (lane.h, pool.h)
+    bool late;               // its deadline passed before the pool began with it
+    struct gr_place place;   // in the pool, and what is decided already
     struct lane *lane;       // whose connection it is; NULL before the first call
     uint32_t codec;          // of the answer, with answered
     struct gr_mono received;

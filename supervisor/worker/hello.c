@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MORE_THREADS (GR_SHADOW_THREADS + GR_RELIEF_MAX)
+#define MORE_THREADS (GR_SHADOW_THREADS + GR_RELIEF_MAX + GR_POOL_THREADS_MAX)
 #define THREADS_MAX (GR_THREADS_MAX - MORE_THREADS) // of the front door
 #define FIRST_LISTENER 2                            // among the descriptors
 
@@ -83,7 +83,7 @@ static void on_lost(void *userdata)
 // ------------------------------------------------------------------------------------------------
 
 struct hello { // the message's texts are borrowed
-    uint64_t threads, orphan_usec, call_timeout_usec, call_grace_usec;
+    uint64_t threads, pool_threads, pool_queue, orphan_usec, call_timeout_usec, call_grace_usec;
     const char *store;
     bool adoptable, access_log;
     struct gr_breaker_policy breaker;
@@ -121,6 +121,12 @@ static int read_sample(const cJSON *m, struct hello *ret, struct gr_error *e)
 static int read_hello(const cJSON *m, struct hello *ret, struct gr_error *e)
 {
     int r = gr_json_uint(m, "", "threads", GR_JSON_OPTIONAL, 0, GR_THREADS_MAX, &ret->threads, e);
+    if (r == 0)
+        r = gr_json_uint(m, "", "pool_threads", GR_JSON_OPTIONAL, 1, GR_POOL_THREADS_MAX,
+                         &ret->pool_threads, e);
+    if (r == 0)
+        r = gr_json_uint(m, "", "pool_queue", GR_JSON_OPTIONAL, 0, GR_POOL_QUEUE_MAX,
+                         &ret->pool_queue, e);
     if (r == 0)
         r = gr_json_uint(m, "", "orphan_usec", GR_JSON_OPTIONAL, 0, INT64_MAX >> 10,
                          &ret->orphan_usec, e);
@@ -254,6 +260,8 @@ int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t 
 {
     struct gr_error e = {0};
     struct hello h = {.orphan_usec = GR_ORPHAN_DEFAULT_USEC,
+                      .pool_threads = GR_POOL_THREADS_DEFAULT,
+                      .pool_queue = GR_POOL_QUEUE_DEFAULT,
                       .call_timeout_usec = GR_CALL_TIMEOUT_DEFAULT_USEC,
                       .call_grace_usec = GR_CALL_GRACE_DEFAULT_USEC,
                       .breaker = GR_BREAKER_POLICY_DEFAULT};
@@ -266,6 +274,8 @@ int gr_worker_hello(struct gr_worker *w, const cJSON *message, int *fds, size_t 
         r = gr_spawner_start(&spawner, &channel, &e);
     if (r == 0) {
         w->threads = h.threads > THREADS_MAX ? THREADS_MAX : (unsigned)h.threads;
+        w->pool_threads = (unsigned)h.pool_threads;
+        w->pool_queue = (unsigned)h.pool_queue;
         w->orphan_usec = h.orphan_usec;
         w->access_log = h.access_log;
         gr_sandbox_enter(h.store);

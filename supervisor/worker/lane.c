@@ -272,7 +272,7 @@ static bool look_at_locked(struct gr_lanes *l, struct lane *lane)
 }
 
 // Whose call is it? One whose lane could not be taken over yet is not given up: the library cannot
-// be told to leave its connection alone. One of no lane has no client (a shadow).
+// be told to leave its connection alone.
 static bool claim(void *userdata, const struct gr_overdue *o)
 {
     struct gr_lanes *l = userdata;
@@ -293,7 +293,7 @@ static bool claim(void *userdata, const struct gr_overdue *o)
         pthread_mutex_unlock(&h->lock);
     }
     pthread_mutex_unlock(&l->lock);
-    return mine || !lanes_own;
+    return lanes_own ? mine : l->options.give_up_elsewhere(l->options.userdata, o);
 }
 
 // Looks from time to time: to be woken by every call would cost each of them more than all looks.
@@ -309,6 +309,7 @@ static void *watch(void *userdata)
             busy |= look_at_locked(l, &l->lanes[i]);
         reap_locked(l, false);
         pthread_mutex_unlock(&l->lock);
+        l->options.look(l->options.userdata);
         if (gr_dispatch_overdue(l->options.dispatch, claim, l) > 0)
             l->options.gave_up(l->options.userdata);
         msec = busy ? BUSY_LOOK_MSEC : IDLE_LOOK_MSEC;

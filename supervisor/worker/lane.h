@@ -21,6 +21,11 @@ struct gr_lanes_options {
     void (*stalled)(void *userdata, const struct lane *lane);
     // Answers the client of a call that is given up, now. The connection is left to the call.
     void (*give_up)(void *userdata, struct gr_exchange *x, const struct gr_overdue *o);
+    // The same for a call that no lane makes: answers its client, if it has one. false: its thread
+    // does so after all.
+    bool (*give_up_elsewhere)(void *userdata, const struct gr_overdue *o);
+    // At every look at the lanes, some times a second.
+    void (*look)(void *userdata);
     // All that give_up was called for has been counted and told.
     void (*gave_up)(void *userdata);
     void *userdata;

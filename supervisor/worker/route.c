@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "worker/errand.h"
 #include "worker/lane.h"
 #include "worker/metadata.h"
 #include "worker/reply.h"
@@ -150,11 +151,8 @@ static void record(const struct gr_exchange *x, const struct grayling_request *q
     gr_spans_add(x->service->spans, &s);
 }
 
-// The end of a call that lasted, on a thread that must not return to the library: whoever serves
-// the lane now sends the answer. From the resumption on the exchange is theirs.
-static _Noreturn void deliver(struct gr_exchange *x, struct gr_thread *seat,
-                              const struct grayling_request *q, enum gr_call_result result,
-                              bool given_up)
+void gr_route_settle(struct gr_exchange *x, struct gr_thread *seat,
+                     const struct grayling_request *q, enum gr_call_result result, bool given_up)
 {
     x->given_up = given_up;
     if (given_up && result == GR_CALL_DONE)
@@ -163,7 +161,7 @@ static _Noreturn void deliver(struct gr_exchange *x, struct gr_thread *seat,
         x->waiter.resume = resume;
         int r = gr_dispatch_park(x->service->dispatch, q, &x->waiter);
         if (r == 0)
-            gr_lane_leave();
+            return;
         x->nowhere_to_wait = r == -ENOBUFS;
     } else if (!given_up) {
         x->called = x->answered = true;
@@ -174,24 +172,71 @@ static _Noreturn void deliver(struct gr_exchange *x, struct gr_thread *seat,
             begin_shadow(x, seat, q);
     }
     gr_lane_resume(x);
+}
+
+// The end of a call that lasted, on a thread that must not return to the library. `errand`: it did
+// not run, but is to be sent.
+static _Noreturn void deliver(struct gr_exchange *x, struct gr_thread *seat,
+                              const struct grayling_request *q, enum gr_call_result result,
+                              struct gr_errand *errand, bool given_up)
+{
+    if (errand)
+        gr_errand_send(errand);
+    else
+        gr_route_settle(x, seat, q, result, given_up);
     gr_lane_leave();
 }
 
-static enum MHD_Result call(struct gr_exchange *x, struct grayling_request *q)
+static bool reserve(void *userdata, unsigned slot)
+{
+    struct gr_exchange *x = userdata;
+    return gr_pool_reserve(x->service->pool, slot);
+}
+
+// Runs it, or finds a place for it: then *ret_errand is what is to be sent there.
+static enum gr_call_result run(struct gr_exchange *x, struct gr_thread *seat,
+                               const struct grayling_request *q, const struct gr_metadata *m,
+                               struct gr_errand **ret_errand)
+{
+    x->place.reserve = reserve;
+    x->place.userdata = x;
+    enum gr_call_result result = gr_dispatch_place(seat, q, &x->place, &x->response);
+    if (__builtin_expect(result != GR_CALL_PLACED, 1))
+        return result;
+    *ret_errand = gr_errand_new(x, q, m);
+    if (*ret_errand)
+        return result;
+    gr_pool_cancel(x->service->pool, x->place.slot);
+    x->response = (struct gr_response){.code = GRAYLING_RESOURCE_EXHAUSTED,
+                                       .message = "the service is out of memory; try again"};
+    return GR_CALL_DONE;
+}
+
+static enum MHD_Result call(struct gr_exchange *x, struct grayling_request *q,
+                            const struct gr_metadata *m)
 {
     if (x->nowhere_to_wait)
         return refuse(x, GRAYLING_UNAVAILABLE,
                       "a change is being made and too many requests wait for it; try again");
+    if (x->late)
+        return refuse(x, GRAYLING_DEADLINE_EXCEEDED,
+                      "the deadline passed while the call waited for one of its module's threads");
     struct gr_thread *seat = gr_seat_take(x->service->dispatch);
     if (!seat)
         return refuse(x, GRAYLING_UNAVAILABLE, "no dispatch thread is free; try again");
+    struct gr_errand *errand = NULL;
     gr_lane_begin(x, seat);
-    enum gr_call_result result = gr_dispatch_call(seat, q, &x->response);
+    enum gr_call_result result = run(x, seat, q, m, &errand);
     enum gr_lane_end end = gr_lane_end();
     if (__builtin_expect(end != GR_LANE_KEPT, 0))
-        deliver(x, seat, q, result, end == GR_LANE_GIVEN_UP);
+        deliver(x, seat, q, result, errand, end == GR_LANE_GIVEN_UP);
     if (result == GR_CALL_PARKED)
         return park(x, q);
+    if (errand) {
+        MHD_suspend_connection(x->connection);
+        gr_errand_send(errand); // the exchange may already be another thread's
+        return MHD_YES;
+    }
     x->called = true;
     if (x->trace.recorded)
         record(x, q);
@@ -237,17 +282,19 @@ static enum MHD_Result connect_call(struct gr_exchange *x, const struct gr_conne
     const char *why = read_protocol(m, x->received, &deadline);
     if (why)
         return refuse(x, GRAYLING_INVALID_ARGUMENT, why);
-    return call(x, &(struct grayling_request){
-                       .struct_size = sizeof(struct grayling_request),
-                       .interface_name = path->interface_name,
-                       .method_name = path->method_name,
-                       .codec = codec,
-                       .n_headers = m->n,
-                       .headers = m->list,
-                       .payload = {x->body, x->body_len},
-                       .deadline_usec = deadline,
-                       .request_id = x->request_id,
-                   });
+    return call(x,
+                &(struct grayling_request){
+                    .struct_size = sizeof(struct grayling_request),
+                    .interface_name = path->interface_name,
+                    .method_name = path->method_name,
+                    .codec = codec,
+                    .n_headers = m->n,
+                    .headers = m->list,
+                    .payload = {x->body, x->body_len},
+                    .deadline_usec = deadline,
+                    .request_id = x->request_id,
+                },
+                m);
 }
 
 enum MHD_Result gr_route_request(struct gr_exchange *x, const char *path, const char *method)

@@ -20,7 +20,7 @@ struct gr_worker {
     struct gr_door *door;   // NULL before serve
     int listeners[GR_CHANNEL_FDS_MAX];
     size_t n_listeners;
-    unsigned threads;
+    unsigned threads, pool_threads, pool_queue;
     bool access_log;
     int adopt_fd;   // -1: nobody may adopt
     int changed_fd; // eventfd: something that the main thread waits for has changed

@@ -1,0 +1,46 @@
+// Which calls a thread that others wait for does not run by itself, and in whose name they get room
+// elsewhere. The version is chosen here, by the request's cohort, so that a version on trial which
+// blocks takes up its own room and not stable's.
+#include "dispatch/internal.h"
+#include <stdio.h>
+
+void gr_place_recall(struct gr_thread *t, const struct gr_record *r, const struct gr_place *place)
+{
+    if (r->member.gray && gr_gray_rollout(r->member.gray) == place->rollout)
+        t->cohorts[r->rollout] =
+            place->candidate ? GR_COHORT_DECIDED | GR_COHORT_CANDIDATE : GR_COHORT_DECIDED;
+}
+
+static void refuse(struct gr_thread *t, struct gr_instance *by, bool candidate,
+                   struct gr_response *ret)
+{
+    gr_stats_code(&t->dispatch->stats->seg->rows[by->slot][t->row], GRAYLING_RESOURCE_EXHAUSTED,
+                  false);
+    gr_response_fill(
+        ret,
+        &(struct gr_served){.code = GRAYLING_RESOURCE_EXHAUSTED, .by = by, .candidate = candidate});
+    snprintf(ret->message, sizeof(ret->message),
+             "all threads of the module are busy, and no more calls may wait for them: try again");
+}
+
+bool gr_place_find(struct gr_thread *t, const struct gr_route *route, struct gr_place *place,
+                   struct gr_response *ret, enum gr_call_result *ret_result)
+{
+    const struct gr_member *m = &route->record->member;
+    bool candidate = m->gray && gr_sees_candidate(t, route);
+    if (m->gray) {
+        place->rollout = gr_gray_rollout(m->gray);
+        place->candidate = (gr_cohort(t, route->record) & GR_COHORT_CANDIDATE) != 0;
+    }
+    if (!candidate && route->method == GR_METHOD_NONE)
+        return false; // nobody answers
+    struct gr_instance *by = candidate ? m->candidate : m->stable;
+    place->slot = by->slot;
+    if (place->reserve(place->userdata, by->slot)) {
+        *ret_result = GR_CALL_PLACED;
+        return true;
+    }
+    refuse(t, by, candidate, ret);
+    *ret_result = GR_CALL_DONE;
+    return true;
+}
