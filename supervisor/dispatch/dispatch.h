@@ -281,6 +281,10 @@ unsigned gr_dispatch_overdue(struct gr_dispatch *d,
                              bool (*claim)(void *userdata, const struct gr_overdue *o),
                              void *userdata);
 
+// For a thread that goes on after a call that was given up: only from here on its calls count
+// again, although it may have returned while it was being given up.
+void gr_thread_is_back(struct gr_thread *t);
+
 // --- containment -------------------------------------------------------------------------------
 
 // Installs the process-wide handlers (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT): a fault in a

@@ -2,6 +2,7 @@
 #include "dispatch/internal.h"
 #include "dispatch/testmodules/fixture.h"
 #include <errno.h>
+#include <semaphore.h>
 
 static struct fixture *fixture_with(void **state, uint64_t timeout_usec)
 {
@@ -101,6 +102,64 @@ static void test_without_a_limit_it_may_take_for_ever(void **state)
     gr_response_done(f->d, &h.response);
 }
 
+struct returner { // a thread that goes on after its first call
+    struct fixture *f;
+    int entered[2], go[2];
+    sem_t returned, next;
+    int32_t second;
+};
+
+static void *return_and_go_on(void *arg)
+{
+    struct returner *r = arg;
+    struct gr_thread *t;
+    struct gr_response response;
+    int fds[2] = {r->entered[1], r->go[0]};
+    assert_int_equal(gr_thread_attach(r->f->d, &t), 0);
+    struct grayling_request q = request_to(PROBE, "Hold", fds, sizeof(fds));
+    assert_int_equal(gr_dispatch_call(t, &q, &response), GR_CALL_DONE);
+    gr_response_done(r->f->d, &response);
+    sem_post(&r->returned);
+    sem_wait(&r->next);
+    gr_thread_is_back(t);
+    q = request_to(PROBE, "Version", "", 0);
+    assert_int_equal(gr_dispatch_call(t, &q, &response), GR_CALL_DONE);
+    r->second = response.code;
+    gr_response_done(r->f->d, &response);
+    gr_thread_detach(t);
+    return NULL;
+}
+
+static bool let_it_return(void *userdata, const struct gr_overdue *o)
+{
+    struct returner *r = userdata;
+    (void)o;
+    assert_int_equal(write(r->go[1], "x", 1), 1);
+    sem_wait(&r->returned);
+    return true;
+}
+
+static void test_who_returns_while_it_is_given_up_can_go_on(void **state)
+{
+    struct fixture *f = fixture_with(state, 1);
+    struct returner r = {.f = f, .second = -1};
+    pthread_t thread;
+    char c;
+    route(f, "probe", load_module(f, "probe-1.0.0"), NULL);
+    assert_true(pipe(r.entered) == 0 && pipe(r.go) == 0);
+    assert_true(sem_init(&r.returned, 0, 0) == 0 && sem_init(&r.next, 0, 0) == 0);
+    assert_int_equal(pthread_create(&thread, NULL, return_and_go_on, &r), 0);
+    assert_int_equal(read(r.entered[0], &c, 1), 1);
+    assert_int_equal(gr_dispatch_overdue(f->d, let_it_return, &r), 1);
+    sem_post(&r.next);
+    pthread_join(thread, NULL);
+    assert_int_equal(r.second, GRAYLING_OK);
+    for (int i = 0; i < 2; i++) {
+        close(r.entered[i]);
+        close(r.go[i]);
+    }
+}
+
 static bool first(void *userdata, const struct gr_overdue *o)
 {
     struct fixture *f = userdata;
@@ -178,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FIXTURE(test_it_is_given_up_once),
         WITH_FIXTURE(test_who_answers_himself_is_left_alone),
+        WITH_FIXTURE(test_who_returns_while_it_is_given_up_can_go_on),
         WITH_FIXTURE(test_without_a_limit_it_may_take_for_ever),
         WITH_FIXTURE(test_an_exchange_does_not_wait_for_it),
         WITH_FIXTURE(test_the_callee_that_runs_is_to_blame),

@@ -140,3 +140,10 @@ unsigned gr_dispatch_overdue(struct gr_dispatch *d,
     }
     return n;
 }
+
+void gr_thread_is_back(struct gr_thread *t)
+{
+    pthread_mutex_lock(&t->dispatch->lock); // whoever gives it up does so under the lock
+    atomic_store(&t->lost, false);
+    pthread_mutex_unlock(&t->dispatch->lock);
+}

@@ -22,7 +22,7 @@ struct hand { // a thread and what it is at
     pthread_t thread;
     const struct gr_thread *seat;
     struct gr_task *task;
-    enum { IDLE, WORKING, ENDING, ASTRAY } state;
+    enum hand_state { IDLE, WORKING, ENDING, ASTRAY } state;
 };
 
 struct gr_pool {
@@ -110,13 +110,15 @@ static void rouse_locked(struct gr_pool *p)
         start_locked(p);
 }
 
-static void set_state(struct hand *h, int state, bool *ret_given_up)
+// From here on nobody gives the call up. true: somebody has.
+static bool end_work(struct hand *h)
 {
     pthread_mutex_lock(&h->pool->lock);
-    *ret_given_up = h->state == ASTRAY;
-    if (!*ret_given_up)
-        h->state = state;
+    bool given_up = h->state == ASTRAY;
+    if (!given_up)
+        h->state = ENDING;
     pthread_mutex_unlock(&h->pool->lock);
+    return given_up;
 }
 
 static bool is_late(const struct gr_task *t)
@@ -134,13 +136,14 @@ static void end_late(struct gr_pool *p, struct gr_task *t)
 static bool work(struct hand *h, struct gr_thread *seat, struct gr_task *t)
 {
     const struct gr_pool_options *o = &h->pool->options;
-    bool given_up = false;
     if (is_late(t)) {
         end_late(h->pool, t);
         return true;
     }
     o->work(o->userdata, seat, t);
-    set_state(h, ENDING, &given_up);
+    bool given_up = end_work(h);
+    if (given_up)
+        gr_thread_is_back(seat);
     o->done(o->userdata, seat, t, given_up);
     return !given_up;
 }
