@@ -82,6 +82,8 @@ def bench():
 CONTAINED = {  # the call ends, the worker lives on until a fresh one is there: nobody loses a request
     "handle-crash": ("SIGSEGV", "address 0x0"),
     "handle-div0": ("SIGFPE",),
+    "handle-illegal": ("SIGILL",),
+    "handle-bus": ("SIGBUS",),
     "handle-stack-overflow": ("SIGSEGV",),
     "handle-abort": ("abort(), code at ", "Poke"),
     "handle-assert": ("faulty-modes.c:", "assertion 'atomic_load(&f->calls) == 0", "Poke"),

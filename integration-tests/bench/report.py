@@ -88,6 +88,10 @@ def claim(contestants, others):
     return table(["requests/s", "peer", "Grayling's p99 is lower by (medians)", "(best rounds)", f"claim: {CLAIM} % under gRPC's"], rows)
 
 
+CHANGE_HEAD = ["", "changes", "requests", "failed or lost", "idle connections closed", "inside p50 µs", "inside p99 µs", "outside p50 µs",
+               "outside p99 µs", ""]
+
+
 def load_row(name, load, first, rest):
     q = lambda where: [usec(load[where]["p50_usec"]), usec(load[where]["p99_usec"])] if load.get(where, {}).get("n") else ["–", "–"]
     return [name, first, f"{load['due']:,}", f"{load['due'] - load['answered']:,}", load["idle_closed"], *q("inside"), *q("outside"), rest]
@@ -100,11 +104,9 @@ def swaps(grayling, nginx, missing):
     if nginx:
         p50, p99, most = millis([1000 * s for s in nginx["first"]])
         rows.append(load_row("nginx -s reload", nginx["load"], nginx["count"], f"first new answer p50 {p50}, p99 {p99}, max {most} ms"))
-    head = ["", "changes", "requests", "failed or lost", "idle connections closed", "inside p50 µs", "inside p99 µs", "outside p50 µs",
-            "outside p99 µs", ""]
     text = (f"At {grayling['load']['rate']:,} requests/s. A window reaches from the document written (the signal sent) until the rollout is "
             "Healthy (the old workers are gone), so it holds what a change costs: hashing, preflight, journal, load, swap, bake.\n\n"
-            + table(head, rows))
+            + table(CHANGE_HEAD, rows))
     return text + (f"\n\nLeft out: {missing}." if missing else "")
 
 

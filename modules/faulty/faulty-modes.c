@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -87,6 +88,27 @@ static int32_t divide_by_zero(struct faulty *f, struct grayling_call *call)
     (void)call;
     static volatile int one = 1, zero; // a constant 1 would be divided without a division
     return one / zero;
+}
+
+static int32_t run_illegal(struct faulty *f, struct grayling_call *call)
+{
+    (void)f;
+    (void)call;
+    __builtin_trap();
+}
+
+// What is behind a mapping goes away, as a file that somebody truncates.
+static int32_t read_truncated(struct faulty *f, struct grayling_call *call)
+{
+    (void)f;
+    (void)call;
+    int fd = memfd_create("truncated", MFD_CLOEXEC);
+    volatile char *page = MAP_FAILED;
+    if (fd >= 0 && ftruncate(fd, 4096) == 0)
+        page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    if (page == MAP_FAILED || ftruncate(fd, 0) < 0)
+        return GRAYLING_RESOURCE_EXHAUSTED;
+    return page[0];
 }
 
 static int32_t answer_error(struct faulty *f, struct grayling_call *call)
@@ -199,6 +221,8 @@ const struct faulty_mode *faulty_find_mode(const char *name)
         {"handle-exit", FAULTY_HANDLE, end_process},
         {"handle-stack-overflow", FAULTY_HANDLE, overflow_stack},
         {"handle-div0", FAULTY_HANDLE, divide_by_zero},
+        {"handle-illegal", FAULTY_HANDLE, run_illegal},
+        {"handle-bus", FAULTY_HANDLE, read_truncated},
         {"handle-hang", FAULTY_HANDLE, hang},
         {"handle-spin", FAULTY_HANDLE, spin},
         {"handle-error", FAULTY_HANDLE, answer_error},

@@ -61,10 +61,10 @@ static void test_deadly_modes(void **state)
         const char *mode;
         int signal;
     } modes[] = {
-        {"init-crash", SIGSEGV},    {"abort-in-init", SIGABRT}, {"self-test-crash", SIGSEGV},
-        {"handle-crash", SIGSEGV},  {"handle-abort", SIGABRT},  {"handle-stack-overflow", SIGSEGV},
-        {"handle-div0", SIGFPE},    {"thread", SIGSEGV},        {"libc-crash", SIGSEGV},
-        {"handle-assert", SIGABRT},
+        {"init-crash", SIGSEGV},   {"abort-in-init", SIGABRT}, {"self-test-crash", SIGSEGV},
+        {"handle-crash", SIGSEGV}, {"handle-abort", SIGABRT},  {"handle-stack-overflow", SIGSEGV},
+        {"handle-div0", SIGFPE},   {"handle-illegal", SIGILL}, {"handle-bus", SIGBUS},
+        {"thread", SIGSEGV},       {"libc-crash", SIGSEGV},    {"handle-assert", SIGABRT},
     };
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         int status = run_in_child(modes[i].mode);
