@@ -8,6 +8,7 @@
 #include "control/manager.h"
 #include "control/mend.h"
 #include "control/orphan.h"
+#include "control/profiles.h"
 #include "control/quarantine.h"
 #include "control/status-writer.h"
 #include "control/tally.h"
@@ -91,6 +92,7 @@ struct gr_manager {
     struct gr_quarantine *quarantine; // the fleet's; NULL: the source is a directory
     struct gr_status_writer *status;
     struct gr_control *control;
+    struct gr_profiles profiles;
     struct gr_listeners listeners;
     struct gr_orphans orphans; // until the first worker serves
     struct gr_harms *harms;    // what the workers count bad answers in
