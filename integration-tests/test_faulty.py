@@ -94,7 +94,7 @@ DEADLY = {  # the worker ends with it; the calls in flight are lost, and only th
     "thread": ("signal 11",),
     "libc-crash": ("SIGSEGV" if SANITIZED else "signal 11",),  # strlen() is the sanitizer's own there, and inlined
 }
-HARMLESS = {"none", "handle-slow"}  # tried by name below and in the refusals
+HARMLESS = {"none", "handle-slow", "handle-busy"}  # tried by name below and in the refusals
 OVERDUE = {"handle-hang", "handle-spin"}  # test_overdue.py
 LATER = {"leak-fd", "leak-mem"}  # ResourceLeak: nothing produces this reason yet
 

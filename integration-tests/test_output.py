@@ -74,6 +74,7 @@ def test_every_output_fits_the_schema(grayling):
     for words in (("get", "pay"), ("status", "pay"), ("status",), ("explain", "pay"), ("history",), ("events",), ("promote", "pay", "--dry-run"),
                   ("abort", "pay", "--dry-run"), ("undo", "pay", "--dry-run")):
         say.json(*words)
+    say.json("profile", "--seconds", 1, "--write", pathlib.Path(g.root) / "profile", lines=False)
     for verb in ("pause", "resume", "promote"):
         say.json(verb, "pay", lines=False)
     assert run(g, "abort", "pay", "--local").returncode == 0

@@ -14,6 +14,7 @@
 
 #define LEAK_BYTES 65536
 #define CHUNK_BYTES 24
+#define HOT_ROUNDS_PER_USEC 500 // about
 
 static int32_t crash(struct faulty *f, struct grayling_call *call)
 {
@@ -64,6 +65,21 @@ static int32_t spin(struct faulty *f, struct grayling_call *call)
     while (forever)
         continue;
     return GRAYLING_OK;
+}
+
+// Busy in a function of its own, whose name a profile has to find.
+static __attribute__((noinline)) uint64_t hot_loop(uint64_t rounds)
+{
+    static volatile uint64_t sum;
+    for (uint64_t i = 0; i < rounds; i++)
+        sum += i;
+    return sum;
+}
+
+static int32_t be_busy(struct faulty *f, struct grayling_call *call)
+{
+    (void)call;
+    return hot_loop(f->usec * HOT_ROUNDS_PER_USEC) == UINT64_MAX ? GRAYLING_INTERNAL : GRAYLING_OK;
 }
 
 static int32_t fail(struct faulty *f, struct grayling_call *call)
@@ -225,6 +241,7 @@ const struct faulty_mode *faulty_find_mode(const char *name)
         {"handle-bus", FAULTY_HANDLE, read_truncated},
         {"handle-hang", FAULTY_HANDLE, hang},
         {"handle-spin", FAULTY_HANDLE, spin},
+        {"handle-busy", FAULTY_HANDLE, be_busy},
         {"handle-error", FAULTY_HANDLE, answer_error},
         {"handle-slow", FAULTY_HANDLE, answer_late},
         {"leak-fd", FAULTY_HANDLE, leak_descriptor},

@@ -14,7 +14,7 @@ struct faulty {
     uint64_t after;           // handle modes: only once it was called so often
     uint64_t share_permyriad; // handle-error: of 10000 misbehaving calls so many fail
     int32_t code;             // handle-error: with this code
-    uint64_t usec;            // handle-slow: so much longer
+    uint64_t usec;            // handle-slow: so much longer; handle-busy: of work
     int64_t set;              // what Poke answers, with the version, as the set that this one is of
     bool tells;               // ... if the configuration names one; else {}
     bool worker_only;         // the mode sleeps in preflight, which then finds nothing

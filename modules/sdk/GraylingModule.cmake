@@ -14,6 +14,7 @@ include_guard(GLOBAL)
 include(CheckCCompilerFlag)
 
 check_c_compiler_flag(-fcf-protection=full GRAYLING_HAS_CF_PROTECTION)
+check_c_compiler_flag(-mno-omit-leaf-frame-pointer GRAYLING_HAS_LEAF_FRAME_POINTER)
 check_c_compiler_flag(-fstack-clash-protection GRAYLING_HAS_STACK_CLASH_PROTECTION)
 
 # Adds the C source of the contract's note to a module target; see grayling-contract --help.
@@ -43,7 +44,8 @@ endfunction()
 function(grayling_module_flags TARGET)
   set_target_properties(${TARGET} PROPERTIES POSITION_INDEPENDENT_CODE ON
     C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
-  target_compile_options(${TARGET} PRIVATE -fno-sanitize=all -fstack-protector-strong
+  target_compile_options(${TARGET} PRIVATE -fno-sanitize=all -fstack-protector-strong -fno-omit-frame-pointer
+    $<$<BOOL:${GRAYLING_HAS_LEAF_FRAME_POINTER}>:-mno-omit-leaf-frame-pointer>
     $<$<BOOL:${GRAYLING_HAS_STACK_CLASH_PROTECTION}>:-fstack-clash-protection>
     $<$<BOOL:${GRAYLING_HAS_CF_PROTECTION}>:-fcf-protection=full>
     $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>

@@ -35,6 +35,8 @@
 //       -> {"type":"thawed","id"}
 //   {"type":"drain","id","limit_usec":N}                       then the worker exits 0
 //       -> {"type":"drained","id","remaining":N}
+//   {"type":"profile","id","hz":N,"usec":N} + fds [file for the text]  see worker/profile.h
+//       -> {"type":"profiled","id","bytes":N}                  at the end
 //   {"type":"describe","id"}            for a supervisor that finds an orphan
 //       -> {"type":"description","id","pid","table",
 //           "modules":[{"module","version","digest","slot":SLOT|-1,"rescue":SLOT|-1,

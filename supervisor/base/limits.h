@@ -71,6 +71,7 @@
 #define GR_ETCD_LINE_MAX (16u << 20)
 #define GR_ETCD_RANGE_BYTES_MAX (64u << 20)
 #define GR_STORE_KEEP_COUNT 8           // per module, besides those in use
+#define GR_STORE_EVIDENCE_MAX 16        // convicted lately, also besides those in use
 #define GR_OLDER_MAX 8                  // releases tried when the committed one cannot be had
 #define GR_OLDER_LOOK_MAX 64            // rollouts of a module that are looked through for them
 #define GR_MEND_BACKOFF_USEC 1000000ull // between the first tries for a lost artifact; doubles
@@ -164,6 +165,24 @@
 #define GR_DRILL_CLIENTS_MAX 16   // of one traffic
 #define GR_DRILL_RATE_MAX 2000    // requests a second of one traffic
 #define GR_DRILL_RESULTS_MAX 1024 // read for one report
+
+#define GR_LOADS_KEPT (2 * GR_INSTANCES_MAX) // loads that a profile can name
+#define GR_LOAD_NAME_MAX 256
+#define GR_LOAD_PATH_MAX 512
+#define GR_BUILD_ID_TEXT_MAX 81
+#define GR_PROFILE_HZ_DEFAULT 99 // not in step with what happens every hundredth of a second
+#define GR_PROFILE_HZ_MAX 999
+#define GR_PROFILE_USEC_DEFAULT (10ull * 1000000)
+#define GR_PROFILE_USEC_MAX (300ull * 1000000)
+#define GR_PROFILE_SAMPLES_MAX 65536    // of one profile; more are counted as lost
+#define GR_PROFILE_FRAMES_MAX 48        // of one sample
+#define GR_PROFILE_THREADS_MAX 512      // that have a timer
+#define GR_PROFILE_LOOK_USEC 100000ull  // for threads that began meanwhile
+#define GR_PROFILE_BYTES_MAX (8u << 20) // of its text
+#define GR_PROFILE_OBJECTS_MAX 4096     // mapped files that one may name
+#define GR_PROFILE_STACKS_MAX GR_PROFILE_SAMPLES_MAX
+#define GR_PROFILE_NODES_MAX 200000 // of the tree that is drawn
+#define GR_SYMBOL_TEXT_MAX 256      // of a function's name; the rest is left out
 
 #define GR_SPANS_SECOND_MAX 4096    // recorded by one worker between two ticks
 #define GR_SPANS_MESSAGE_MAX 48     // of a worker's spans in one message

@@ -84,7 +84,7 @@ static const char *complete(const char **words)
 static void test_words_at_the_cursor(void **state)
 {
     (void)state;
-    assert_string_equal(COMPLETE("pro"), "promote\tTo the next step of its rollout\n");
+    assert_string_equal(COMPLETE("prom"), "promote\tTo the next step of its rollout\n");
     assert_non_null(strstr(COMPLETE(""), "doctor\t"));
     assert_string_equal(COMPLETE("config", ""), "cat\t\ncheck\t\n");
     assert_string_equal(COMPLETE("config", "cat", ""), "");
@@ -107,7 +107,7 @@ static void test_options_and_their_values(void **state)
                         "table\t\nwide\t\njson\t\njsonl\t\nname\t\n");
     assert_string_equal(COMPLETE("apply", "-f", ""), ":files\n");
     assert_string_equal(COMPLETE("apply", "--if-revision", ""), "");
-    assert_string_equal(COMPLETE("-o", "json", "pro"),
+    assert_string_equal(COMPLETE("-o", "json", "prom"),
                         "promote\tTo the next step of its rollout\n");
     assert_string_equal(COMPLETE("--color", "n"), "never\t\n");
     assert_string_equal(COMPLETE("get", "--", "--"), ""); // a word, and no daemon to ask

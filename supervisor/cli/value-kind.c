@@ -23,6 +23,7 @@ bool gr_value_kind_of(const char *name, size_t len, enum gr_value_kind *ret)
         {"FILE.yaml", GR_VALUE_FILE},
         {"PATH", GR_VALUE_FILE},
         {"DIRECTORY", GR_VALUE_FILE},
+        {"PREFIX", GR_VALUE_FILE},
         {"FILE.so", GR_VALUE_SO},
         {"A.so", GR_VALUE_SO},
         {"B.so", GR_VALUE_SO},

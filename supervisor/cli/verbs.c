@@ -147,6 +147,12 @@ static const struct gr_option contract_options[] = {
 static const struct gr_option config_options[] = {
     {0, "running", NULL, "what the daemon runs with, not what the file says"}, {0}};
 
+static const struct gr_option profile_options[] = {
+    {0, "seconds", "N", "how long, to 300 (10)"},
+    {0, "hz", "N", "samples a second of each thread's processor time, to 999 (99)"},
+    {0, "module", "MODULE", "only where a function of this module was at work"},
+    {0, "write", "PREFIX", "writes PREFIX.folded and PREFIX.svg (grayling-profile)"},
+    {0}};
 static const struct gr_option drill_options[] = {
     {0, "live", NULL, "against the running instance, in modules of the drill's own"},
     {0, "modules", "DIRECTORY", "where the builds are that drills put"},
@@ -234,6 +240,10 @@ const struct gr_verb gr_verbs[] = {
      1, 1, contract_options, gr_verb_contract, FILES_OF},
     {"worker", "replace", "A fresh worker, without losing a request",
      "  grayctl worker replace --reason 'new libc'\n", 1, 1, worker_options, gr_verb_worker, THERE},
+    {"profile", "", "Where the worker spends its processor time, as a flame graph",
+     "  grayctl profile --seconds 10\n  grayctl profile --module pay --write /tmp/pay\n"
+     "  grayctl profile -o json\n",
+     0, 0, profile_options, gr_verb_profile, THERE},
     {"freeze", "MODULE... --for DURATION", "Let requests wait", "  grayctl freeze pay --for 30s\n",
      1, GR_ARGS_MAX, freeze_options, gr_verb_freeze, STEER},
     {"thaw", "MODULE...", "Let them run again", "  grayctl thaw pay\n", 1, GR_ARGS_MAX,

@@ -19,6 +19,7 @@ gr_verb_run gr_verb_call;                                  // verb-call.c
 gr_verb_run gr_verb_contract;                              // verb-contract.c
 gr_verb_run gr_verb_module, gr_verb_module_run;            // verb-module.c, verb-module-run.c
 gr_verb_run gr_verb_completion;                            // verb-completion.c
+gr_verb_run gr_verb_profile;                               // verb-profile.c
 gr_verb_run gr_verb_dashboard;                             // verb-dashboard.c
 gr_verb_run gr_verb_doctor;                                // verb-doctor.c
 gr_verb_run gr_verb_config, gr_verb_version, gr_verb_help; // verb-about.c

@@ -28,6 +28,8 @@ static const struct gr_route routes[] = {
     {"POST", "/v1/modules/{}/retry", gr_post_retry},
     {"POST", "/v1/quarantine/{}/lift", gr_post_lift},
     {"POST", "/v1/worker/replace", gr_post_replace_worker},
+    {"POST", "/v1/profile", gr_post_profile},
+    {"GET", "/v1/profile/{}", gr_get_profile},
     {"POST", "/v1/freeze", gr_post_freeze},
     {"POST", "/v1/thaw", gr_post_thaw},
     {"POST", "/v1/source/accept-rewind", gr_post_accept_rewind},

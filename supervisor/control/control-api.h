@@ -51,6 +51,10 @@ struct gr_control_ops {
                          struct gr_error *e); // -EALREADY: nothing is held
     int (*leave_safe_mode)(void *u, const char *actor, const char *reason,
                            struct gr_error *e); // -EALREADY: it is not in it
+    // Begins a profile of the serving worker, and hands its text out (worker/profile.h):
+    // gr_profiles_begin(), gr_profiles_take(). -EAGAIN: no worker serves.
+    int (*profile)(void *u, unsigned hz, uint64_t usec, uint64_t *ret_id, struct gr_error *e);
+    int (*profiled)(void *u, uint64_t id, char **ret, size_t *ret_len, struct gr_error *e);
     void *userdata;
 };
 

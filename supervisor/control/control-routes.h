@@ -36,6 +36,7 @@ gr_route_handler gr_get_status, gr_get_modules, gr_get_module, gr_get_history, g
 gr_route_handler gr_post_plan, gr_post_undo, gr_post_lift, gr_post_replace_worker, gr_post_freeze,
     gr_post_thaw, gr_post_accept_rewind, gr_post_promote, gr_post_pause, gr_post_resume,
     gr_post_abort, gr_post_retry, gr_post_leave_safe_mode;
+gr_route_handler gr_post_profile, gr_get_profile;
 gr_route_handler gr_get_dashboard, gr_get_dashboard_file, gr_get_stream;
 // The admin address: reading for everybody, orders for whoever has the token.
 void gr_admin_handle(void *userdata, const struct gr_http_request *q, struct gr_http_reply *ret);

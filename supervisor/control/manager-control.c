@@ -154,6 +154,21 @@ static int op_leave_safe_mode(void *u, const char *actor, const char *reason, st
     return gr_manager_leave_safe_mode(u, actor, reason, e);
 }
 
+static int op_profile(void *u, unsigned hz, uint64_t usec, uint64_t *ret_id, struct gr_error *e)
+{
+    struct gr_manager *m = u;
+    if (!m->active)
+        return gr_error_set_retryable(e, -EAGAIN, GR_REASON_NONE,
+                                      "no worker serves at this moment; ask again in a second");
+    return gr_profiles_begin(&m->profiles, m->active->worker, hz, usec, ret_id, e);
+}
+
+static int op_profiled(void *u, uint64_t id, char **ret, size_t *ret_len, struct gr_error *e)
+{
+    const struct gr_manager *m = u;
+    return gr_profiles_take(&m->profiles, id, ret, ret_len, e);
+}
+
 void gr_manager_control_ops(struct gr_manager *m, struct gr_control_ops *ret)
 {
     *ret = (struct gr_control_ops){.view = op_view,
@@ -169,5 +184,7 @@ void gr_manager_control_ops(struct gr_manager *m, struct gr_control_ops *ret)
                                    .thaw = op_thaw,
                                    .accept_rewind = op_accept_rewind,
                                    .leave_safe_mode = op_leave_safe_mode,
+                                   .profile = op_profile,
+                                   .profiled = op_profiled,
                                    .userdata = m};
 }

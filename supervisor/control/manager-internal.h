@@ -9,6 +9,7 @@
 #include "control/mend.h"
 #include "control/orphan.h"
 #include "control/pressure.h"
+#include "control/profiles.h"
 #include "control/quarantine.h"
 #include "control/status-writer.h"
 #include "control/tally.h"
@@ -93,6 +94,7 @@ struct gr_manager {
     struct gr_quarantine *quarantine; // the fleet's; NULL: the source is a directory
     struct gr_status_writer *status;
     struct gr_control *control;
+    struct gr_profiles profiles;
     struct gr_listeners listeners;
     struct gr_orphans orphans; // until the first worker serves
     struct gr_harms *harms;    // what the workers count bad answers in

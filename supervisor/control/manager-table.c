@@ -124,11 +124,32 @@ int gr_manager_commit_rows(struct gr_manager *m, const struct gr_rollout_row *ro
 // --- the store
 // -------------------------------------------------------------------------------------------
 
+// The newest convictions keep their artifacts: a core file, perf or a profile that was taken before
+// finds its functions there, and who forgives one looks at it first.
+static size_t keep_evidence(const struct gr_manager *m, struct gr_digest *keep)
+{
+    size_t n = 0;
+    int64_t before = INT64_MAX;
+    while (n < GR_STORE_EVIDENCE_MAX) {
+        const struct gr_conviction *newest = NULL;
+        for (size_t i = 0; i < m->n_convictions; i++) {
+            const struct gr_conviction *c = &m->convictions[i];
+            if (c->at.usec < before && (!newest || c->at.usec > newest->at.usec))
+                newest = c;
+        }
+        if (!newest)
+            break;
+        before = newest->at.usec;
+        keep[n++] = newest->digest;
+    }
+    return n;
+}
+
 // Old artifacts go when a release has become the last good one; never one that a row or a rollout
-// names.
+// names, or that is evidence.
 void gr_manager_collect_store(struct gr_manager *m)
 {
-    size_t cap = 3 * m->table.n, n = 0;
+    size_t cap = 3 * m->table.n + GR_STORE_EVIDENCE_MAX, n = 0;
     for (size_t i = 0; i < m->n_rollouts; i++)
         cap += gr_rollout_row(m->rollouts[i])->n;
     GR_AUTO_FREE struct gr_digest *keep = calloc(cap + 1, sizeof *keep);
@@ -147,6 +168,7 @@ void gr_manager_collect_store(struct gr_manager *m)
             if (row->members[k].to)
                 keep[n++] = row->members[k].to->digest;
     }
+    n += keep_evidence(m, keep + n);
     int k = GR_FAULT("store.collect");
     if (k == 0)
         k = gr_verifier_collect(m->verifier, keep, n);

@@ -387,6 +387,11 @@ static int open_control(struct gr_manager *m, struct gr_error *e)
     return gr_control_start(m->event, &c, &m->control, e);
 }
 
+static void on_profiled(void *userdata)
+{
+    gr_manager_changed(userdata);
+}
+
 int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, size_t n_sets,
                    const char *config_path, struct gr_manager **ret, struct gr_error *e)
 {
@@ -402,6 +407,7 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
     m->config_path = config_path ? strdup(config_path) : NULL;
     m->started = gr_wall_now();
     m->worker_program.fd = -1;
+    gr_profiles_init(&m->profiles, on_profiled, m);
     int k = gr_fault_book_new(&m->faults);
     if (k == 0)
         k = open_programs(m, e);
@@ -455,6 +461,7 @@ void gr_manager_free(struct gr_manager *m)
     gr_quarantine_free(gr_steal(m->quarantine));
     gr_status_writer_free(gr_steal(m->status));
     gr_crew_free(m);
+    gr_profiles_done(&m->profiles);
     gr_program_done(&m->worker_program);
     gr_mend_free_all(m);
     gr_manager_free_rollouts(m);

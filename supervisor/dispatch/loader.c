@@ -3,6 +3,7 @@
 // loader leaves its lock held for ever.
 #include "base/fault.h"
 #include "dispatch/internal.h"
+#include "dispatch/loads.h"
 #include "dispatch/text.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -353,8 +354,10 @@ static int start(struct gr_instance *i, const struct gr_load *l, const struct gr
                  struct gr_error *e)
 {
     struct gr_dispatch *d = i->dispatch;
+    uint32_t serial = gr_loads_note(i->name, i->path, image->build_id);
     pthread_mutex_lock(&d->lock);
-    i->text = gr_text_add(image->text_start, image->text_end, image->base, i->slot, i->name);
+    i->text =
+        gr_text_add(image->text_start, image->text_end, image->base, i->slot, serial, i->name);
     pthread_mutex_unlock(&d->lock);
     if (!i->text)
         return gr_error_set(e, -ENOSPC, GR_REASON_LOAD_FAILED,

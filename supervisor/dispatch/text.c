@@ -4,7 +4,7 @@
 static struct gr_text texts[GR_INSTANCES_MAX];
 
 struct gr_text *gr_text_add(uint64_t start, uint64_t end, uint64_t base, unsigned slot,
-                            const char *name)
+                            uint32_t serial, const char *name)
 {
     for (size_t i = 0; i < GR_INSTANCES_MAX; i++) {
         struct gr_text *t = &texts[i];
@@ -13,6 +13,7 @@ struct gr_text *gr_text_add(uint64_t start, uint64_t end, uint64_t base, unsigne
         atomic_store_explicit(&t->end, end, memory_order_relaxed);
         atomic_store_explicit(&t->base, base, memory_order_relaxed);
         atomic_store_explicit(&t->slot, (int32_t)slot, memory_order_relaxed);
+        atomic_store_explicit(&t->serial, serial, memory_order_relaxed);
         atomic_store_explicit(&t->name, name, memory_order_relaxed);
         atomic_store_explicit(&t->start, start, memory_order_release);
         return t;

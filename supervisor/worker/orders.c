@@ -92,15 +92,34 @@ static int on_drain(struct gr_worker *w, const cJSON *m, uint64_t id, int *fds, 
     return 0;
 }
 
+// Answered at its end: gr_profile_turn().
+static int on_profile(struct gr_worker *w, const cJSON *m, uint64_t id, int *fds, size_t n_fds)
+{
+    uint64_t hz = 0, usec = 0;
+    struct gr_error e = {0};
+    int r = gr_json_uint(m, "", "hz", GR_JSON_REQUIRED, 1, GR_PROFILE_HZ_MAX, &hz, &e);
+    if (r >= 0)
+        r = gr_json_uint(m, "", "usec", GR_JSON_REQUIRED, 1, GR_PROFILE_USEC_MAX, &usec, &e);
+    if (r >= 0 && (n_fds != 1 || w->profile))
+        r = gr_error_set(&e, w->profile ? -EALREADY : -EPROTO, GR_REASON_INTERNAL, "%s",
+                         w->profile ? "a profile is being taken already"
+                                    : "a profile has no file to go to");
+    if (r >= 0)
+        r = gr_profile_begin(
+            &(struct gr_profile_order){.id = id, .hz = (unsigned)hz, .usec = usec, .fd = fds[0]},
+            &w->profile, &e);
+    if (r < 0)
+        gr_wire_send(&w->wire, gr_wire_failure(id, &e));
+    return 0;
+}
+
 static const struct {
     const char *type;
     int (*obey)(struct gr_worker *w, const cJSON *m, uint64_t id, int *fds, size_t n_fds);
     bool before_hello;
 } orders[] = {
-    {"hello", on_hello, true},
-    {"describe", on_describe, false},
-    {"serve", on_serve, false},
-    {"drain", on_drain, true},
+    {"hello", on_hello, true}, {"describe", on_describe, false}, {"serve", on_serve, false},
+    {"drain", on_drain, true}, {"profile", on_profile, false},
 };
 
 static void refuse(struct gr_worker *w, uint64_t id, const char *type, const char *why)

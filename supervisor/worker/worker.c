@@ -131,6 +131,7 @@ static int check_limits(struct loop *l)
     else
         next = earlier(next, w->orphan_until);
     next = earlier(next, w->drain_until);
+    next = earlier(next, (struct gr_mono){gr_profile_turn(&w->profile, &w->wire, now)});
     if (next == GR_USEC_INFINITY)
         return -1;
     uint64_t msec = next <= now.usec ? 0 : (next - now.usec) / GR_USEC_PER_MSEC + 1;
@@ -205,6 +206,7 @@ static void close_worker(struct gr_worker *w, int status)
         (w->dispatch && gr_dispatch_is_astray(w->dispatch)))
         _exit(status);
     gr_door_close(w->door);
+    gr_profile_free(w->profile);
     gr_spans_free(w->spans);
     gr_shadow_stop(w->shadow);
     gr_loader_stop(w->loader);

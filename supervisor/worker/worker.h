@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "worker/door.h"
 #include "worker/loader.h"
+#include "worker/profile.h"
 #include "worker/spans.h"
 
 struct gr_worker {
@@ -16,8 +17,9 @@ struct gr_worker {
     struct gr_nursery *nursery;
     struct gr_loader *loader;
     struct gr_shadow *shadow;
-    struct gr_spans *spans; // NULL: none are recorded
-    struct gr_door *door;   // NULL before serve
+    struct gr_spans *spans;     // NULL: none are recorded
+    struct gr_profile *profile; // NULL: none is being taken
+    struct gr_door *door;       // NULL before serve
     int listeners[GR_CHANNEL_FDS_MAX];
     size_t n_listeners;
     unsigned threads, pool_threads, pool_queue;
