@@ -66,6 +66,7 @@ ENDS = [
     (3, "get", "nobody"), (3, "status", "nobody"), (3, "explain", "nobody"), (3, "replay", "nobody"), (3, "plan", "nobody", "--request", "a: b"),
     (3, "plan", "-f", "/no.json"), (3, "lint", "/no.json"), (3, "publish", "/no.so"), (3, "verify", "/no.so"), (3, "inspect", "/no.so"),
     (3, "abi-diff", PAY[0], "/no.so"), (3, "module", "run", "/no.so"), (3, "call", "com.example.Nobody/Method"), (3, "config", "check", "--config", "/no.conf"),
+    (3, "contract", "generate", "--input", "/no.proto", "--output", "-"),
     *[(3, verb, "nobody") for verb in ("promote", "pause", "resume", "abort", "retry", "undo", "thaw")], (3, "freeze", "nobody", "--for", "1s"),
     (3, "freeze", "nobody", "--for", "1s", "--dry-run"), (3, "quarantine", "lift", NOBODY, "--reason", "r"),
     (4, "status"), (4, "status", "echo"),

@@ -4,6 +4,7 @@
 #include "base/child.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/release.h"
 #include "dispatch/dispatch.h"
 #include "verifier/preflight-wire.h"
 #include "verifier/sandbox/sandbox.h"
@@ -100,9 +101,11 @@ static int report(const struct gr_error *e)
     return len && write(GR_PREFLIGHT_FD_VERDICT, text, len) == (ssize_t)len ? 0 : 1;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct gr_error e = {0};
+    if (gr_release_told(argc, argv, "grayling-preflight"))
+        return 0;
     gr_program_take_name();
     if (try_candidate(&e) < 0 && e.reason == GR_REASON_NONE)
         gr_error_set(&e, -EINVAL, GR_REASON_INTERNAL, "preflight failed without a reason");

@@ -3,6 +3,7 @@
 // store's directory; the arguments are the name and the number of bytes. Its status is 0 or errno.
 #include "base/child.h"
 #include "base/fs.h"
+#include "base/release.h"
 #include "verifier/store-wire.h"
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@
 int main(int argc, char **argv)
 {
     char *end = "";
+    if (gr_release_told(argc, argv, "grayling-store"))
+        return 0;
     gr_program_take_name();
     errno = 0;
     unsigned long long bytes = argc == 3 ? strtoull(argv[2], &end, 10) : 0;

@@ -1,8 +1,6 @@
-// Is this machine able to run Grayling: kernel, sandbox, limits, clock, programs.
-#include "base/child.h"
+// Is this machine able to run Grayling: kernel, sandbox, limits, clock.
 #include "cli/doctor.h"
 #include <errno.h>
-#include <limits.h>
 #include <linux/membarrier.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -85,26 +83,10 @@ static void check_clock(struct gr_doctor *d)
                       t.maxerror / 1000);
 }
 
-static void check_programs(struct gr_doctor *d)
-{
-    static const char *const names[] = {"grayling-worker", "grayling-preflight", "grayling-store"};
-    char path[PATH_MAX];
-    for (size_t i = 0; i < GR_COUNT(names); i++) {
-        int r = gr_child_find_program(names[i], path, sizeof path);
-        if (r < 0)
-            gr_doctor_add(d, GR_HEALTH_FAIL, names[i],
-                          "not found (%s): install it, or name its directory in GRAYLING_LIBEXEC",
-                          strerror(-r));
-        else
-            gr_doctor_add(d, GR_HEALTH_OK, names[i], "%s", path);
-    }
-}
-
 void gr_doctor_check_host(struct gr_doctor *d)
 {
     check_kernel(d);
     check_sandbox(d);
     check_limits(d);
     check_clock(d);
-    check_programs(d);
 }

@@ -70,7 +70,7 @@ static void test_certificates(void **state)
                {-1, 20, "warn", "expires in 20 days: renew"},
                {-30, -2, "fail", "expired 2 days ago: renew"},
                {1, 90, "fail", "not valid yet"}};
-    struct gr_doctor d = {.lines = cJSON_CreateArray()};
+    struct gr_doctor d = {.lines = cJSON_CreateArray(), .service = geteuid()};
     (void)state;
     for (size_t i = 0; i < GR_COUNT(all); i++) {
         write_certificate(all[i].from, all[i].until);
@@ -85,7 +85,7 @@ static void test_certificates(void **state)
 
 static void test_permissions(void **state)
 {
-    struct gr_doctor d = {.lines = cJSON_CreateArray()};
+    struct gr_doctor d = {.lines = cJSON_CreateArray(), .service = geteuid()};
     (void)state;
     chmod(path, 0600);
     assert_true(gr_doctor_check_file(&d, "etcd key", path, true));
@@ -105,7 +105,7 @@ static void test_permissions(void **state)
 
 static void test_an_admin_token_is_for_nobody_else(void **state)
 {
-    struct gr_doctor d = {.lines = cJSON_CreateArray()};
+    struct gr_doctor d = {.lines = cJSON_CreateArray(), .service = geteuid()};
     struct gr_config c = {.admin_token_file = path};
     (void)state;
     chmod(path, 0600);
@@ -117,10 +117,29 @@ static void test_an_admin_token_is_for_nobody_else(void **state)
     cJSON_Delete(d.lines);
 }
 
+// Only root can give a file away.
+static void test_a_file_of_somebody_else(void **state)
+{
+    struct gr_doctor d = {.lines = cJSON_CreateArray(), .service = 12};
+    (void)state;
+    chmod(path, 0600);
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chown(path, 4711, (gid_t)-1), 0);
+    assert_false(gr_doctor_check_file(&d, "etcd password", path, true));
+    assert_last(&d, "fail", "belongs to uid 4711, who can change it; expected root or uid 12");
+    assert_int_equal(chown(path, 12, (gid_t)-1), 0);
+    assert_true(gr_doctor_check_file(&d, "etcd password", path, true));
+    assert_int_equal(chown(path, 0, (gid_t)-1), 0);
+    assert_true(gr_doctor_check_file(&d, "etcd password", path, true));
+    cJSON_Delete(d.lines);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_certificates),
                                        cmocka_unit_test(test_permissions),
-                                       cmocka_unit_test(test_an_admin_token_is_for_nobody_else)};
+                                       cmocka_unit_test(test_an_admin_token_is_for_nobody_else),
+                                       cmocka_unit_test(test_a_file_of_somebody_else)};
     return cmocka_run_group_tests(tests, enter, leave);
 }

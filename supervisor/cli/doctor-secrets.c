@@ -54,6 +54,13 @@ bool gr_doctor_check_file(struct gr_doctor *d, const char *check, const char *pa
                       secret ? "0600" : "0644");
         return false;
     }
+    if (st.st_uid != 0 && st.st_uid != d->service) {
+        gr_doctor_add(d, GR_HEALTH_FAIL, check,
+                      "%s belongs to uid %u, who can change it; expected root or uid %u, the "
+                      "service's: chown %u %s",
+                      path, (unsigned)st.st_uid, (unsigned)d->service, (unsigned)d->service, path);
+        return false;
+    }
     return true;
 }
 

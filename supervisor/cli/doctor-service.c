@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #define SPACE_WANTED (256ull << 20)
 
@@ -66,6 +67,8 @@ static void check_config(struct gr_doctor *d)
     }
     gr_doctor_add(d, GR_HEALTH_OK, "configuration", "service %s, instance %s", c->service.s,
                   c->instance.s);
+    struct stat st;
+    d->service = stat(c->state_dir, &st) == 0 ? st.st_uid : geteuid();
     check_directory(d, "state directory", c->state_dir, R_OK | W_OK | X_OK);
     check_store(d, c->state_dir);
     gr_doctor_check_secrets(d, c, gr_wall_now());

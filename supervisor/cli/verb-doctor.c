@@ -32,6 +32,7 @@ enum gr_exit gr_verb_doctor(struct gr_cli *cli, const struct gr_args *args)
     struct gr_doctor d = {.cli = cli, .lines = cJSON_CreateArray()};
     (void)args;
     gr_doctor_check_host(&d);
+    gr_doctor_check_programs(&d);
     gr_doctor_check_service(&d);
     gr_output_list(cli, d.lines, columns, GR_COUNT(columns), "check");
     cJSON_Delete(d.lines);

@@ -172,6 +172,8 @@ enum gr_exit gr_verb_undo(struct gr_cli *cli, const struct gr_args *args)
         cJSON_AddStringToObject(body, "to", to);
     if (gr_args_has(args, "one-way"))
         cJSON_AddTrueToObject(body, "one_way");
+    if (gr_args_has(args, "local"))
+        cJSON_AddTrueToObject(body, "local");
     if (gr_cli_post(cli, path, body, &answer, &e) < 0)
         return gr_cli_fail(cli, &e);
     say_gone_back(cli, module, answer);

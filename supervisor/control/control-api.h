@@ -29,6 +29,8 @@ struct gr_control_ops {
     // nothing before), `document` that of the module: the operator's command writes them. Of a
     // rollout in progress an undo is the abort; one that is on its way back is left alone, and
     // "message" says so.
+    // With `local` a release in force is left by a rollout of this host alone, without steps;
+    // without, that is for the documents to bring about.
     // The order is an abort's: actor, reason, the rollout that was seen (-1: any), and whether the
     // state may be left behind.
     int (*undo)(void *u, const char *module, const char *to, const struct gr_order *o, cJSON **ret,

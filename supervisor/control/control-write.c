@@ -57,7 +57,8 @@ static const char *const reasoned[] = {"actor", "reason", NULL};
 void gr_post_undo(struct gr_control *c, const struct gr_http_request *q, const char *arg,
                   struct gr_http_reply *ret)
 {
-    static const char *const allowed[] = {"to", "one_way", "rollout", "actor", "reason", NULL};
+    static const char *const allowed[] = {"to",    "one_way", "local", "rollout",
+                                          "actor", "reason",  NULL};
     GR_CLEANUP(command_done) struct command k = {0};
     struct gr_order o = {.verb = GR_ORDER_ABORT, .rollout = -1, .step = -1};
     struct gr_error e = {0};
@@ -69,6 +70,8 @@ void gr_post_undo(struct gr_control *c, const struct gr_http_request *q, const c
     int r = gr_json_string(k.body, "", "to", GR_JSON_OPTIONAL, &to, &e);
     if (r >= 0)
         r = gr_json_bool(k.body, "", "one_way", GR_JSON_OPTIONAL, &o.one_way, &e);
+    if (r >= 0)
+        r = gr_json_bool(k.body, "", "local", GR_JSON_OPTIONAL, &o.local, &e);
     if (r >= 0 && gr_json_get(k.body, "rollout"))
         r = gr_json_uint(k.body, "", "rollout", GR_JSON_REQUIRED, 0, INT64_MAX, &seen, &e);
     o.rollout = seen == UINT64_MAX ? -1 : (int64_t)seen;

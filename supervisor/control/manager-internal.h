@@ -206,6 +206,8 @@ GR_MUST_CHECK int gr_manager_leave_safe_mode(struct gr_manager *m, const char *a
 GR_MUST_CHECK int gr_manager_make_plans(struct gr_manager *m, const struct gr_wishes *before,
                                         const struct gr_wishes *now, struct gr_plans **ret);
 void gr_manager_plan(struct gr_manager *m);
+// For a rollout that no transaction asked for; `newest`: the newest id that the journal knows.
+int64_t gr_manager_next_id(const struct gr_manager *m, int64_t newest);
 // manager-passage.c
 void gr_manager_note_passages(struct gr_manager *m, const struct gr_wishes *now,
                               struct gr_plans *p);
@@ -356,6 +358,14 @@ int gr_manager_abort(struct gr_manager *m, const struct gr_name *module, const s
                      cJSON **ret, struct gr_error *e);
 int gr_manager_undo(struct gr_manager *m, const char *module, const char *to,
                     const struct gr_order *o, cJSON **ret, struct gr_error *e);
+// The desired state asks for another release than the one in force, and nothing is on its way: a
+// person of this host took it back. *ret is what is desired, borrowed.
+bool gr_manager_differs(const struct gr_manager *m, const struct gr_name *module,
+                        const struct gr_desired **ret);
+// manager-steer.c: what the source asks for; NULL: nothing, or what cannot be read.
+const struct gr_desired *gr_manager_wish(const struct gr_manager *m, const struct gr_name *module);
+const struct gr_conviction *gr_manager_conviction(const struct gr_manager *m,
+                                                  const struct gr_digest *d); // NULL: none
 
 // crew.c
 int gr_crew_start(struct gr_manager *m, struct gr_error *e);

@@ -34,6 +34,11 @@ static bool is_open(const struct gr_manager *m, int64_t id)
     return false;
 }
 
+int64_t gr_manager_next_id(const struct gr_manager *m, int64_t newest)
+{
+    return newest < m->now.revision ? m->now.revision : newest + 1;
+}
+
 // A transaction that is tried again (after a start) keeps its id, unless something came of it the
 // first time: that stays as history, and the new try gets an id of its own.
 static int64_t choose_id(struct gr_manager *m, const struct gr_plan *p, bool had_effect)
@@ -44,7 +49,7 @@ static int64_t choose_id(struct gr_manager *m, const struct gr_plan *p, bool had
         return p->rollout;
     if (gr_journal_newest_rollout(m->journal, &newest, &e) < 0)
         gr_log(GR_LOG_ERROR, "%s", e.message);
-    return newest < m->now.revision ? m->now.revision : newest + 1;
+    return gr_manager_next_id(m, newest);
 }
 
 // `record`: false when history tells already what became of that transaction. `why` refuses all of
@@ -113,9 +118,22 @@ int gr_manager_begin(struct gr_manager *m, const struct gr_plan *p, uint64_t sal
     return 0;
 }
 
+// What the newest rollout of a member turned away from: the release that it brought and took back,
+// or the one that an operator of this host left. NULL: nothing.
+static const struct gr_desired *turned_away(const struct gr_rollout_row *r,
+                                            const struct gr_rollout_member *mem)
+{
+    bool reason = r->reason == GR_REASON_OPERATOR_ABORT || r->reason == GR_REASON_INCONCLUSIVE ||
+                  r->reason == GR_REASON_DEADLINE_EXCEEDED;
+    if (r->phase == GR_PHASE_ROLLED_BACK && reason)
+        return mem->to;
+    bool left = r->phase == GR_PHASE_HEALTHY && !strcmp(r->gray.order.verb, GR_UNDO_VERB);
+    return left ? mem->from : NULL;
+}
+
 // Whoever took a gray release back, or let it end undecided, does not want the same requests
 // exposed again because graylingd was started anew: only a new document or grayctl retry begins it
-// again.
+// again. The same for who left a release by an undo of this host alone.
 static bool was_decided(struct gr_manager *m, const struct gr_plan *p)
 {
     struct gr_rollout_row *rows = NULL;
@@ -126,15 +144,12 @@ static bool was_decided(struct gr_manager *m, const struct gr_plan *p)
         return false;
     for (size_t i = 0; i < n; i++) {
         const struct gr_rollout_row *r = &rows[i];
-        bool reason = r->reason == GR_REASON_OPERATOR_ABORT ||
-                      r->reason == GR_REASON_INCONCLUSIVE ||
-                      r->reason == GR_REASON_DEADLINE_EXCEEDED;
-        decided = r->phase == GR_PHASE_ROLLED_BACK && reason && r->n == p->n;
-        for (size_t k = 0; decided && k < r->n; k++)
-            decided = r->members[k].to && p->items[k].to &&
-                      gr_name_equal(&r->members[k].module, &p->items[k].module) &&
-                      r->members[k].to->mod_revision == p->items[k].to->mod_revision &&
-                      gr_desired_same_release(r->members[k].to, p->items[k].to);
+        decided = r->n == p->n;
+        for (size_t k = 0; decided && k < r->n; k++) {
+            const struct gr_desired *away = turned_away(r, &r->members[k]), *to = p->items[k].to;
+            decided = away && to && gr_name_equal(&r->members[k].module, &p->items[k].module) &&
+                      away->mod_revision == to->mod_revision && gr_desired_same_release(away, to);
+        }
         if (decided)
             gr_manager_adopt_told(m, r);
         gr_rollout_row_done(&rows[i]);

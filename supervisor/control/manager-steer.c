@@ -56,7 +56,7 @@ int gr_manager_steer(struct gr_manager *m, const struct gr_name *module, const s
 // --- once more
 // ------------------------------------------------------------------------------------
 
-static const struct gr_desired *wish_of(const struct gr_manager *m, const struct gr_name *module)
+const struct gr_desired *gr_manager_wish(const struct gr_manager *m, const struct gr_name *module)
 {
     for (size_t i = 0; i < m->now.n; i++)
         if (gr_name_equal(&m->now.wishes[i].module, module))
@@ -64,7 +64,8 @@ static const struct gr_desired *wish_of(const struct gr_manager *m, const struct
     return NULL;
 }
 
-static const struct gr_conviction *convicted(const struct gr_manager *m, const struct gr_digest *d)
+const struct gr_conviction *gr_manager_conviction(const struct gr_manager *m,
+                                                  const struct gr_digest *d)
 {
     for (size_t i = 0; i < m->n_convictions; i++)
         if (gr_digest_equal(&m->convictions[i].digest, d))
@@ -75,9 +76,9 @@ static const struct gr_conviction *convicted(const struct gr_manager *m, const s
 static int retry_item(struct gr_manager *m, const struct gr_rollout_member *mem,
                       struct gr_plan_item *it, struct gr_error *e)
 {
-    const struct gr_desired *wish = wish_of(m, &mem->module);
+    const struct gr_desired *wish = gr_manager_wish(m, &mem->module);
     const struct gr_committed *row = gr_manager_row(m, &mem->module);
-    const struct gr_conviction *c = wish ? convicted(m, &wish->digest) : NULL;
+    const struct gr_conviction *c = wish ? gr_manager_conviction(m, &wish->digest) : NULL;
     if (mem->to ? !wish || !gr_desired_same_release(wish, mem->to) : wish != NULL)
         return gr_error_set(e, -EPERM, GR_REASON_NONE,
                             "retry of %s %s is not possible: by now its key says %s. Write the "
@@ -110,7 +111,7 @@ static int retry_row(struct gr_manager *m, const struct gr_rollout_row *row,
         k = gr_journal_newest_rollout(m->journal, &plan.rollout, e);
     if (k < 0)
         return k;
-    plan.rollout = plan.rollout < m->now.revision ? m->now.revision : plan.rollout + 1;
+    plan.rollout = gr_manager_next_id(m, plan.rollout);
     k = gr_manager_begin(m, &plan, row->gray.salt, e);
     if (k < 0)
         return k;

@@ -1,12 +1,14 @@
 // Going back because a person says so: abort of a rollout, undo of a release. Both answer with what
 // the desired state has to become, since it would drift forward again otherwise.
 #include "base/limits.h"
+#include "base/log.h"
 #include "control/json-add.h"
 #include "control/manager-internal.h"
 #include "state/passage.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct gr_rollout *gr_manager_newest_open(struct gr_manager *m, const struct gr_name *module)
@@ -126,6 +128,20 @@ static int undo_rollout(struct gr_rollout *r, const struct gr_name *module,
 // --- a release that is in force
 // -------------------------------------------------------------------
 
+bool gr_manager_differs(const struct gr_manager *m, const struct gr_name *module,
+                        const struct gr_desired **ret)
+{
+    const struct gr_committed *row = gr_manager_row(m, module);
+    const struct gr_desired *wish = gr_manager_wish(m, module);
+    for (size_t i = 0; i < m->n_rollouts; i++)
+        if (gr_rollout_names(m->rollouts[i], module))
+            return false;
+    if (!row || !wish || gr_desired_same_release(wish, row->release))
+        return false;
+    *ret = wish;
+    return true;
+}
+
 typedef const struct gr_desired *choose(const struct gr_rollout_row *row,
                                         const struct gr_rollout_member *mem, const void *what);
 
@@ -180,7 +196,9 @@ static int find_before(struct gr_manager *m, const struct gr_committed *row,
                        struct gr_desired **ret, struct gr_error *e)
 {
     const struct gr_told *told = gr_manager_told(m, &row->module);
-    if (told && (told->phase == GR_PHASE_REJECTED || told->phase == GR_PHASE_ROLLED_BACK))
+    const struct gr_desired *other;
+    if ((told && (told->phase == GR_PHASE_REJECTED || told->phase == GR_PHASE_ROLLED_BACK)) ||
+        gr_manager_differs(m, &row->module, &other))
         return gr_desired_copy(row->release, ret); // it is right; the desired state has to follow
     if (row->last_good && !gr_desired_same_release(row->last_good, row->release))
         return gr_desired_copy(row->last_good, ret);
@@ -246,6 +264,73 @@ static int put_companions(struct gr_manager *m, const struct gr_name *module,
     return k;
 }
 
+// --- on this host alone
+// --------------------------------------------------------------------------------
+
+// As it was, but without steps: it was judged when it was released.
+static int plain_copy(const struct gr_desired *d, const struct gr_order *o, struct gr_desired **ret)
+{
+    int k = gr_desired_copy(d, ret);
+    if (k < 0)
+        return k;
+    struct gr_strategy *s = &(*ret)->strategy;
+    free(gr_steal(s->steps));
+    free(gr_steal(s->match_json));
+    free(gr_steal(s->shadow_ignore_json));
+    s->n_steps = 0;
+    (*ret)->one_way |= o->one_way;
+    return 0;
+}
+
+static int plan_member(struct gr_manager *m, const struct gr_name *module,
+                       const struct gr_desired *to, const struct gr_order *o,
+                       struct gr_desired **ret_copy, struct gr_plan_item *ret, struct gr_error *e)
+{
+    const struct gr_committed *row = gr_manager_row(m, module);
+    const struct gr_conviction *c = gr_manager_conviction(m, &to->digest);
+    if (c && !(row && gr_desired_same_release(row->release, to)))
+        return gr_error_set(e, -EKEYREJECTED, GR_REASON_QUARANTINED,
+                            "undo of %s to %s is refused: its digest is quarantined (%s: %.300s). "
+                            "Name another version, or lift it: grayctl quarantine lift",
+                            module->s, to->version.text, gr_reason_name(c->reason), c->evidence);
+    int k = plain_copy(to, o, ret_copy);
+    *ret = (struct gr_plan_item){.kind = row ? GR_PLAN_REPLACE : GR_PLAN_DEPLOY,
+                                 .module = *module,
+                                 .to = *ret_copy,
+                                 .from = row ? row->release : NULL};
+    return k;
+}
+
+static int begin_here(struct gr_manager *m, const struct gr_name *module,
+                      const struct gr_desired *target, const struct gr_rollout_row *others,
+                      const struct gr_order *o, struct gr_error *e)
+{
+    struct gr_desired *copies[GR_MODULES_MAX + 1] = {0};
+    struct gr_plan_item *items GR_AUTO_FREE = calloc(others->n + 1, sizeof *items);
+    struct gr_plan plan = {.undo = o, .n = others->n + 1, .items = items};
+    int k = items ? plan_member(m, module, target, o, &copies[0], &items[0], e) : -ENOMEM;
+    for (size_t i = 0; k == 0 && i < others->n; i++)
+        k = plan_member(m, &others->members[i].module, others->members[i].from, o, &copies[i + 1],
+                        &items[i + 1], e);
+    if (k == 0)
+        k = gr_journal_newest_rollout(m->journal, &plan.rollout, e);
+    plan.rollout = gr_manager_next_id(m, plan.rollout);
+    if (k == 0)
+        k = gr_manager_begin(m, &plan, 0, e);
+    if (k == 0) {
+        char text[GR_MESSAGE_MAX];
+        snprintf(text, sizeof text, "%s ordered undo to %s on this host alone%s%.500s",
+                 o->actor[0] ? o->actor : "an operator", target->version.text,
+                 o->reason[0] ? ": " : "", o->reason);
+        gr_manager_tell(m, GR_MSG_STEERED, GR_LOG_INFO, module->s, target->version.text,
+                        plan.rollout, NULL, GR_REASON_NONE, text);
+        gr_manager_advance(m);
+    }
+    for (size_t i = 0; i <= others->n; i++)
+        gr_desired_free(copies[i]);
+    return k;
+}
+
 // The rollout that follows would be refused: better said before anything is written.
 static int undo_release(struct gr_manager *m, const struct gr_committed *row,
                         const struct gr_desired *target, const struct gr_order *o, cJSON **ret,
@@ -260,8 +345,21 @@ static int undo_release(struct gr_manager *m, const struct gr_committed *row,
                             "grayctl undo %s --one-way",
                             row->module.s, p.why, row->module.s);
     GR_CLEANUP(gr_rollout_row_done) struct gr_rollout_row others = {0};
+    if (o->local && gr_desired_same_release(row->release, target))
+        return gr_error_set(e, -EALREADY, GR_REASON_NONE,
+                            "%s %s serves already on this host. The desired state is made to say "
+                            "so by grayctl undo %s without --local",
+                            row->module.s, target->version.text, row->module.s);
     int k = put_companions(m, &row->module, target, &others, e);
-    return k < 0 ? k : answer(&row->module, row->release, target, &others, o, ret, e);
+    if (k == 0)
+        k = answer(&row->module, row->release, target, &others, o, ret, e);
+    if (k < 0 || !o->local)
+        return k;
+    const struct gr_name module = row->module; // the row may move when the rollout begins
+    k = begin_here(m, &module, target, &others, o, e);
+    if (k < 0)
+        cJSON_Delete(gr_steal(*ret));
+    return k;
 }
 
 // Somebody looked, and ordered by what was seen.

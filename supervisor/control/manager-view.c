@@ -131,6 +131,22 @@ static void fill_broken(struct gr_view_module *v)
              v->stable.breaker == GR_BREAKER_OPEN ? left : "", v->module.s);
 }
 
+// Said until the desired state agrees, or asks for something newer.
+static void fill_difference(const struct gr_manager *m, struct gr_view_module *v)
+{
+    const struct gr_desired *wish;
+    const struct gr_committed *row = gr_manager_row(m, &v->module);
+    if (strcmp(v->phase, "Healthy") || !gr_manager_differs(m, &v->module, &wish))
+        return;
+    snprintf(v->phase, sizeof v->phase, "Degraded");
+    v->reason = GR_REASON_OPERATOR_ABORT;
+    snprintf(v->message, sizeof v->message,
+             "%s %s serves by an undo of this host alone; the desired state asks for %s (revision "
+             "%" PRId64 "). When it can be written, make it agree: grayctl undo %s",
+             v->module.s, row->release->version.text, wish->version.text, wish->mod_revision,
+             v->module.s);
+}
+
 static void fill_module(struct gr_manager *m, struct memory *mem, const struct gr_name *name,
                         struct gr_view_module *v)
 {
@@ -179,6 +195,7 @@ static void fill_module(struct gr_manager *m, struct memory *mem, const struct g
                  &v->stable);
     fill_version(m, mem, row ? row->previous : NULL, "previous", 0, p ? p->previous : -1,
                  &v->previous);
+    fill_difference(m, v);
     fill_broken(v);
     v->fault = gr_fault_book_newest(m->faults, name);
     v->n_intents = gr_intents_results(m->intents, name, &v->intents);

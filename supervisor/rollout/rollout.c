@@ -205,6 +205,14 @@ static int fresh_salt(uint64_t *ret)
     return 0;
 }
 
+static void note_undo(struct gr_order_row *row, const struct gr_order *o)
+{
+    snprintf(row->verb, sizeof row->verb, "%s", GR_UNDO_VERB);
+    snprintf(row->actor, sizeof row->actor, "%s", o->actor[0] ? o->actor : "an operator");
+    snprintf(row->reason, sizeof row->reason, "%s", o->reason);
+    row->at = gr_wall_now();
+}
+
 int gr_rollout_new(const struct gr_rollout_env *env, const struct gr_plan *plan, uint64_t salt,
                    struct gr_rollout **ret, struct gr_error *e)
 {
@@ -220,6 +228,8 @@ int gr_rollout_new(const struct gr_rollout_env *env, const struct gr_plan *plan,
         r->row.phase = GR_PHASE_PENDING;
         r->row.created = gr_wall_now();
         r->row.gray.salt = salt;
+        if (plan->undo)
+            note_undo(&r->row.gray.order, plan->undo);
         r->ladder = gr_rollout_find_ladder(&r->row);
         r->deadline = (struct gr_mono){gr_rollout_now(r).usec + longest_deadline(&r->row)};
         k = gr_rollout_write(r, e);

@@ -74,6 +74,8 @@ enum gr_hold {
 };
 const char *gr_hold_name(enum gr_hold h);
 
+#define GR_UNDO_VERB "undo" // of a rollout that began by an order on this host alone
+
 // An operator's order that was obeyed last, so that the next one can be told who, what and when.
 struct gr_order_row {
     char verb[16], actor[128], reason[512]; // verb "": none yet

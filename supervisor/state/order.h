@@ -27,6 +27,7 @@ struct gr_order {
     bool over_bad_stable;  // promote: although stable is no better
     bool one_way;          // promote: although there is no way back that keeps the state;
                            // abort: back all the same, and what came since is lost
+    bool local;            // undo: this host goes back, whatever the desired state says
     char actor[128], reason[512];
 };
 // {"verb","rollout","step","actor","reason","full","over_bad_stable","one_way","at"}; `rollout` and

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/contract.h"
 #include "state/journal.h"
+#include "state/order.h"
 #include "watchers/source.h"
 
 enum gr_plan_kind {
@@ -25,6 +26,8 @@ struct gr_plan_item {
 // refused member refuses the batch: `refused` is set, no item is carried out.
 struct gr_plan {
     int64_t rollout;
+    const struct gr_order *undo; // an operator of this host asks for it, and not the desired state;
+                                 // NULL: the desired state does; borrowed
     bool refused;
     size_t n;
     struct gr_plan_item *items; // sorted by module

@@ -2,6 +2,7 @@
 // its spawner, and that the processes of isolated versions, from the same program.
 #include "base/child.h"
 #include "base/log.h"
+#include "base/release.h"
 #include "dispatch/endings/endings.h"
 #include "worker/isolated.h"
 #include "worker/spawner.h"
@@ -20,6 +21,8 @@ static int is_asked_for(int argc, char **argv, const char *what)
 
 int main(int argc, char **argv)
 {
+    if (gr_release_told(argc, argv, "grayling-worker"))
+        return 0;
     int type = 0;
     socklen_t len = sizeof type;
     if (getsockopt(CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_SEQPACKET) {
