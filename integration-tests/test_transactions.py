@@ -1,5 +1,7 @@
 """What was written together goes together, and nothing else does: transactions of etcd, files of a directory, several rollouts at once."""
+import contextlib
 import json
+import signal
 
 from harness import MODULES, Traffic
 
@@ -104,6 +106,43 @@ def test_a_newer_key_for_one_of_a_batch_leaves_the_other_wanted(grayling):
     assert phase(g, "echo", batch, "Superseded")
     assert g.call(CHARGE)[1]["x-grayling-version"] == "1.3.0" and g.call(CALL_ECHO)[1]["x-grayling-version"] == "1.0.1"
     assert modules_of(history(g, "echo")[newer]) == ["echo", "pay"]
+
+
+@contextlib.contextmanager
+def looking_away(g):
+    """What is written meanwhile reaches the supervisor together."""
+    g.process.send_signal(signal.SIGSTOP)
+    since = g.etcd.revision()
+    yield
+    told = g.etcd.watch(g.key("pay"), since + 1)  # etcd has told those who watch
+    next(told), next(told)
+    told.close()
+    g.process.send_signal(signal.SIGCONT)
+
+
+def test_a_transaction_that_is_overwritten_in_part_before_the_host_looks_is_whole(grayling):
+    g = grayling
+    healthy(g, "pay", g.want({"pay": g.document(PAY), "echo": g.document(ECHO)}))
+    with looking_away(g):
+        batch = g.want({"pay": g.document(MODULES / "pay-1.1.0.so"), "echo": g.document(MODULES / "echo-1.0.1.so")})
+        newer = g.want({"pay": g.document(MODULES / "pay-1.3.0.so")})
+    healthy(g, "pay", newer)
+    assert g.call(CHARGE)[1]["x-grayling-version"] == "1.3.0" and g.call(CALL_ECHO)[1]["x-grayling-version"] == "1.0.1"
+    rows = history(g, "echo")
+    assert modules_of(rows[newer]) == modules_of(rows[batch]) == ["echo", "pay"] and rows[batch]["phase"] == "Superseded", rows
+
+
+def test_the_rest_of_a_bad_transaction_is_not_carried_out(grayling):
+    """Though the newer one replaces what was bad of it before the host looks."""
+    g = grayling
+    healthy(g, "pay", g.want({"pay": g.document(PAY), "echo": g.document(ECHO)}))
+    with looking_away(g):
+        bad = g.want({"pay": {**g.document(MODULES / "pay-1.1.0.so"), "size": -1}, "echo": g.document(MODULES / "echo-1.0.1.so")})
+        good = g.want({"pay": g.document(MODULES / "pay-1.3.0.so")})
+    healthy(g, "pay", good)
+    phase(g, "echo", bad, "Rejected")
+    assert g.call(CHARGE)[1]["x-grayling-version"] == "1.3.0" and g.call(CALL_ECHO)[1]["x-grayling-version"] == "1.0.0"
+    assert modules_of(history(g, "pay")[good]) == ["pay"]
 
 
 def test_a_wish_that_is_taken_back_is_not_carried_out(grayling):

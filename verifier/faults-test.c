@@ -95,9 +95,23 @@ static void faults_leave_nothing_half(void **state)
     }
 }
 
+// What a killed writer left in the store is taken only when it is sure to survive a power cut. What
+// serves already is not refused for that.
+static void what_is_found_has_to_last(void **state)
+{
+    (void)state;
+    test_bench_init(&bench);
+    assert_int_equal(run(""), PASSED);
+    assert_int_equal(run("store.settle:1:error:EIO"), PASSED); // at the opening
+    assert_int_equal(run("store.settle:2:error:EIO"), REFUSED_RETRYABLE);
+    assert_int_equal(run(""), PASSED);
+    test_bench_done(&bench);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(faults_leave_nothing_half)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(faults_leave_nothing_half),
+                                       cmocka_unit_test(what_is_found_has_to_last)};
     if (!GR_FAULT_POINTS)
         return 77; // this build has none
     return cmocka_run_group_tests(tests, NULL, NULL);

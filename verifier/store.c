@@ -3,6 +3,7 @@
 #include "base/fault.h"
 #include "base/fs.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "verifier/store-internal.h"
 #include <dirent.h>
 #include <errno.h>
@@ -41,6 +42,19 @@ static int sweep(int dir_fd)
     return r;
 }
 
+// A process that was killed may have made the directory, or a name in it, and not have come to its
+// sync: what is found and taken for durable has to be so. What cannot be synced is served all the
+// same; taking it for a new release syncs again, and fails with the reason.
+static void make_lasting(const struct gr_store *s)
+{
+    GR_AUTO_CLOSE int parent = openat(s->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = gr_store_settle(s), k = parent < 0 ? 0 : gr_fs_sync_dir(parent);
+    r = r < 0 ? r : k;
+    if (r < 0 && r != -EROFS)
+        gr_log(GR_LOG_WARNING, "what is in the store may not survive a power cut: %s",
+               strerror(-r));
+}
+
 int gr_store_open(const char *dir, struct gr_store **ret, struct gr_error *e)
 {
     struct gr_store *s = calloc(1, sizeof *s);
@@ -52,6 +66,8 @@ int gr_store_open(const char *dir, struct gr_store **ret, struct gr_error *e)
         r = gr_fs_open_dir(dir, &s->dir_fd);
     if (r == 0)
         r = sweep(s->dir_fd);
+    if (r == 0)
+        make_lasting(s);
     if (r < 0) {
         gr_store_close(s);
         return gr_error_set(e, r, GR_REASON_INTERNAL,
@@ -92,6 +108,12 @@ int gr_store_get(const struct gr_store *s, const struct gr_store_key *k, int *re
         return -errno;
     *ret_fd = fd;
     return 0;
+}
+
+int gr_store_settle(const struct gr_store *s)
+{
+    int r = GR_FAULT("store.settle");
+    return r < 0 ? r : gr_fs_sync_dir(s->dir_fd);
 }
 
 int gr_store_set_aside(const struct gr_store *s, const struct gr_store_key *k)

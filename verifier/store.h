@@ -29,6 +29,8 @@ GR_MUST_CHECK int gr_store_get(const struct gr_store *s, const struct gr_store_k
 // half-written stays.
 GR_MUST_CHECK int gr_store_put(const struct gr_store *s, const struct gr_store_key *k,
                                const struct gr_bytes *b, int *ret_fd, struct gr_error *e);
+// What was found there lasts from then on, whoever wrote it. Fails: errno.
+GR_MUST_CHECK int gr_store_settle(const struct gr_store *s);
 // Keeps a damaged file as evidence (".damaged" after its name) and frees the name. Fails: errno.
 GR_MUST_CHECK int gr_store_set_aside(const struct gr_store *s, const struct gr_store_key *k);
 // See gr_verifier_collect().

@@ -280,6 +280,23 @@ static void drop_stored(struct gr_verification *v)
     v->store_fd = -1;
 }
 
+// What is about to be put in force has to survive a power cut, also when the process that wrote it
+// was killed before its sync.
+static void take_stored(struct gr_verification *v)
+{
+    struct gr_error e;
+    int r = gr_store_settle(v->verifier->store);
+    if (r == 0) {
+        proceed(v);
+        return;
+    }
+    gr_error_set_retryable(&e, r, GR_REASON_INTERNAL,
+                           "the store's directory could not be synced: %s; it is not known that "
+                           "the file would survive a power cut",
+                           strerror(-r));
+    refuse(v, &e);
+}
+
 // The store's copy was read. A damaged one is set aside, and the sources are asked as if it had
 // never been there.
 static void on_stored(void *userdata, const struct gr_error *why)
@@ -290,7 +307,7 @@ static void on_stored(void *userdata, const struct gr_error *why)
     gr_file_attempt_cancel(gr_steal(v->reading));
     if (!why && gr_bytes_seal(v->bytes) == 0 &&
         gr_digest_equal(gr_bytes_digest(v->bytes), &v->digest)) {
-        proceed(v);
+        take_stored(v);
         return;
     }
     drop_stored(v);

@@ -40,10 +40,11 @@ void gr_etcd_complaint_parse(const char *bytes, size_t len, struct gr_etcd_compl
 // The token is missing, unknown or older than the last change of users: log in again.
 bool gr_etcd_complaint_wants_login(long http_status, const struct gr_etcd_complaint *c);
 
-struct gr_etcd_deletion {
-    char *key; // NUL-terminated after key_len bytes
+struct gr_etcd_event { // which key, and when; what is in it is read
+    char *key;         // NUL-terminated after key_len bytes
     size_t key_len;
     int64_t mod_revision;
+    bool deleted;
 };
 struct gr_etcd_watch_line { // one message of a watch
     uint64_t cluster_id;
@@ -52,9 +53,8 @@ struct gr_etcd_watch_line { // one message of a watch
     bool failed; // in-band error: the stream is over
     int64_t compact_revision;
     size_t n_events;
+    struct gr_etcd_event *events; // in the order of their revisions
     int64_t max_mod_revision;
-    size_t n_deleted; // of the events
-    struct gr_etcd_deletion *deleted;
     struct gr_etcd_complaint complaint; // of canceled and failed
 };
 // Owns: *ret is filled on success and given back with gr_etcd_watch_line_done. Fails: -EINVAL,

@@ -175,9 +175,10 @@ static void every_kind_of_watch_line_is_told_apart(void **state)
     assert_int_equal(l.n_events, 2);
     assert_int_equal(l.max_mod_revision, 5); // and not the header's 11
     assert_true(l.fragment);
-    assert_int_equal(l.n_deleted, 1);
-    assert_string_equal(l.deleted[0].key, "k1");
-    assert_int_equal(l.deleted[0].mod_revision, 5);
+    assert_true(!l.events[0].deleted && l.events[1].deleted);
+    assert_string_equal(l.events[1].key, "k1");
+    assert_int_equal(l.events[0].mod_revision, 4);
+    assert_int_equal(l.events[1].mod_revision, 5);
     gr_etcd_watch_line_done(&l);
     l = line("{\"result\":{" H "}}"); // progress
     assert_true(!l.created && l.n_events == 0 && l.revision == 11);

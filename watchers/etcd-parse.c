@@ -268,11 +268,11 @@ bool gr_etcd_complaint_wants_login(long http_status, const struct gr_etcd_compla
 
 void gr_etcd_watch_line_done(struct gr_etcd_watch_line *l)
 {
-    for (size_t i = 0; i < l->n_deleted; i++)
-        free(l->deleted[i].key);
-    free(l->deleted);
-    l->deleted = NULL;
-    l->n_deleted = 0;
+    for (size_t i = 0; i < l->n_events; i++)
+        free(l->events[i].key);
+    free(l->events);
+    l->events = NULL;
+    l->n_events = 0;
 }
 
 // PUT is what an absent type means.
@@ -282,19 +282,12 @@ static bool is_deletion(const cJSON *event)
     return cJSON_IsString(type) && strcmp(type->valuestring, "DELETE") == 0;
 }
 
-static int take_deletion(const cJSON *kv, int64_t mod, struct gr_etcd_watch_line *ret,
-                         struct gr_error *e)
+static int take_event(const cJSON *item, struct gr_etcd_event *ret, struct gr_error *e)
 {
-    struct gr_etcd_deletion *more =
-        reallocarray(ret->deleted, ret->n_deleted + 1, sizeof *ret->deleted);
-    if (!more)
-        return gr_error_set_retryable(e, -ENOMEM, GR_REASON_INTERNAL, "Out of memory.");
-    ret->deleted = more;
-    struct gr_etcd_deletion *d = &more[ret->n_deleted];
-    *d = (struct gr_etcd_deletion){.mod_revision = mod};
-    int r = take_bytes(kv, "key", &d->key, &d->key_len, e);
-    ret->n_deleted += r >= 0;
-    return r;
+    const cJSON *kv = gr_json_get(item, "kv");
+    *ret = (struct gr_etcd_event){.deleted = is_deletion(item)};
+    int r = take_int(kv, "mod_revision", &ret->mod_revision, e);
+    return r < 0 ? r : take_bytes(kv, "key", &ret->key, &ret->key_len, e);
 }
 
 static int take_events(const cJSON *o, struct gr_etcd_watch_line *ret, struct gr_error *e)
@@ -303,18 +296,18 @@ static int take_events(const cJSON *o, struct gr_etcd_watch_line *ret, struct gr
     int r = take_array(o, "events", &list, e);
     if (r < 0 || !list)
         return r;
+    ret->events = calloc((size_t)cJSON_GetArraySize(list) + 1, sizeof *ret->events);
+    if (!ret->events)
+        return gr_error_set_retryable(e, -ENOMEM, GR_REASON_INTERNAL, "Out of memory.");
     cJSON_ArrayForEach(item, list)
     {
-        int64_t mod = 0;
-        const cJSON *kv = gr_json_get(item, "kv");
-        r = take_int(kv, "mod_revision", &mod, e);
-        if (r >= 0 && is_deletion(item))
-            r = take_deletion(kv, mod, ret, e);
+        struct gr_etcd_event *ev = &ret->events[ret->n_events];
+        r = take_event(item, ev, e);
         if (r < 0)
             return r;
         ret->n_events++;
-        if (mod > ret->max_mod_revision)
-            ret->max_mod_revision = mod;
+        if (ev->mod_revision > ret->max_mod_revision)
+            ret->max_mod_revision = ev->mod_revision;
     }
     return 0;
 }

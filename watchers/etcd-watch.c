@@ -87,9 +87,9 @@ static int on_created(struct gr_etcd_watch *w, const struct gr_etcd_watch_line *
 
 static void tell_events(struct gr_etcd_watch *w, const struct gr_etcd_watch_line *line)
 {
-    for (size_t i = 0; w->cb.deleted && i < line->n_deleted; i++) {
-        const struct gr_etcd_deletion *d = &line->deleted[i];
-        w->cb.deleted(w->cb.userdata, gr_bytes(d->key, d->key_len), d->mod_revision);
+    for (size_t i = 0; i < line->n_events; i++) {
+        const struct gr_etcd_event *ev = &line->events[i];
+        w->cb.event(w->cb.userdata, gr_bytes(ev->key, ev->key_len), ev->mod_revision, ev->deleted);
     }
     if (line->n_events)
         w->cb.changed(w->cb.userdata, line->max_mod_revision);

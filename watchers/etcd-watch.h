@@ -1,6 +1,6 @@
 // One watch of a prefix on one endpoint, from its opening to its end. Tells that something changed,
-// never what: the truth is read (etcd-read.h). The one thing that no read can show is told beside
-// it: which revision deleted a key.
+// never what: the truth is read (etcd-read.h). What no read can show is told beside it: which
+// revision changed a key that was changed again since, or deleted.
 #pragma once
 #include "watchers/etcd-client.h"
 #include "watchers/source.h"
@@ -10,8 +10,8 @@ struct gr_etcd_watch_callbacks { // created and changed may come from inside cur
                                  // close the watch
     void (*created)(void *userdata);
     void (*changed)(void *userdata, int64_t mod_revision); // newest of a message
-    // Before `changed` of the same message. NULL: not wanted.
-    void (*deleted)(void *userdata, struct gr_bytes key, int64_t mod_revision);
+    // Each of a message, before its `changed`.
+    void (*event)(void *userdata, struct gr_bytes key, int64_t mod_revision, bool deleted);
     // Exactly once and last. The watch is gone when it is called.
     void (*ended)(void *userdata, enum gr_watch_restart why, const struct gr_error *e);
     void *userdata;

@@ -12,7 +12,7 @@ static int on_object(void *userdata, const char *text, size_t len)
     uint64_t *seen = userdata;
     *seen = *seen * 31 + len;
     if (gr_etcd_watch_line_parse(text, len, &line, NULL) >= 0)
-        *seen = *seen * 31 + line.n_events + line.n_deleted;
+        *seen = *seen * 31 + line.n_events + (line.n_events && line.events[0].deleted);
     return 0;
 }
 

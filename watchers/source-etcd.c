@@ -5,15 +5,17 @@
 //   any --failure--> WAITING for a random while, then the next endpoint
 //   any --revision backwards, other cluster--> HELD --operator, or known cluster back--> READING
 //
-// The watch only wakes us; what counts is a linearizable read of all documents at one revision. A
-// probe on the same endpoint every few seconds finds peers that are frozen (no answer) and members
-// that are stale (the watch did not tell).
+// The watch only wakes us; what counts is a linearizable read of all documents at one revision: the
+// newest that was told of, and before it that of a transaction which the newest would show in part.
+// A probe on the same endpoint every few seconds finds peers that are frozen (no answer) and
+// members that are stale (the watch did not tell).
 #include "base/clock.h"
 #include "base/fault.h"
 #include "watchers/backoff.h"
 #include "watchers/etcd-entry.h"
 #include "watchers/etcd-read.h"
 #include "watchers/etcd-watch.h"
+#include "watchers/unseen.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -33,9 +35,9 @@ struct etcd_source {
     int64_t processed;            // revision of the last read; 0: all must be read again
     int64_t keys;                 // below the prefix at that read
     int64_t told;                 // newest mod_revision that the watch told of
+    struct gr_unseen unseen;      // ... and of which documents
     struct gr_snapshot notes;     // deletions that the watch told of; nothing else is in it
     enum gr_resync read_cause;    // of the next or present whole read
-    bool read_again;              // something changed while a read was under way
     bool settled;                 // the present watch has been probed since it was created
     bool suspect; // a probe saw what the watch had not told; another word from it clears this
     bool rewound; // held because the revision went backwards
@@ -68,7 +70,7 @@ static void stop_all(struct etcd_source *s)
     gr_etcd_read_cancel(gr_steal(s->read));
     gr_etcd_watch_close(gr_steal(s->watch));
     gr_etcd_cancel(gr_steal(s->probe));
-    s->read_again = s->suspect = s->settled = false;
+    s->suspect = s->settled = false;
     if (s->timer)
         (void)sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
     if (s->wake)
@@ -155,13 +157,16 @@ static void on_watch_changed(void *userdata, int64_t mod_revision)
     (void)sd_event_source_set_enabled(s->wake, SD_EVENT_ONESHOT);
 }
 
-static void on_watch_deleted(void *userdata, struct gr_bytes key, int64_t mod_revision)
+static void on_watch_event(void *userdata, struct gr_bytes key, int64_t mod_revision, bool deleted)
 {
     struct etcd_source *s = userdata;
     struct gr_etcd_kv kv = {
         .key = (char *)key.data, .key_len = key.len, .mod_revision = mod_revision};
     struct gr_entry entry;
-    if (gr_etcd_entry_from_kv(&s->follows, &kv, &entry) && entry.module.s[0])
+    if (!gr_etcd_entry_from_kv(&s->follows, &kv, &entry) || !entry.module.s[0])
+        return;
+    gr_unseen_note(&s->unseen, &entry.module, mod_revision);
+    if (deleted)
         gr_snapshot_note_gone(&s->notes, &entry.module, mod_revision);
 }
 
@@ -195,11 +200,12 @@ static void open_watch(struct etcd_source *s)
 {
     struct gr_etcd_watch_callbacks cb = {.created = on_watch_created,
                                          .changed = on_watch_changed,
-                                         .deleted = on_watch_deleted,
+                                         .event = on_watch_event,
                                          .ended = on_watch_ended,
                                          .userdata = s};
     struct gr_error e = {0};
     s->state = OPENING;
+    gr_unseen_forget(&s->unseen, INT64_MAX); // it will be told again
     int r = GR_FAULT("watch.open");
     if (r < 0)
         gr_error_set_retryable(&e, r, GR_REASON_SOURCE_UNREACHABLE,
@@ -227,33 +233,32 @@ static void on_read(void *userdata, struct gr_snapshot *snapshot, int64_t keys, 
     if (s->read_cause == GR_RESYNC_EVENT)
         s->base.health.confirmed = gr_wall_now();
     s->processed = snapshot->revision;
+    gr_unseen_forget(&s->unseen, s->processed);
     s->keys = keys;
     gr_snapshot_forget_gone(&s->notes, snapshot);
     gr_snapshot_inherit_gone(snapshot, &s->notes);
     raise_floor(s, snapshot->cluster_id, snapshot->revision);
     gr_source_offer(&s->base, snapshot);
-    if (s->read_again && s->told > s->processed)
-        begin_read(s, GR_RESYNC_EVENT);
-    else if (!s->watch)
+    if (!s->watch)
         open_watch(s);
-    s->read_again = false;
+    else if (s->told > s->processed)
+        begin_read(s, GR_RESYNC_EVENT);
 }
 
 static void begin_read(struct etcd_source *s, enum gr_resync cause)
 {
     struct gr_etcd_read_callbacks cb = {.done = on_read, .userdata = s};
     struct gr_error e = {0};
-    if (s->read) {
-        s->read_again = true;
+    if (s->read) // when it is done, what was told of meanwhile is read
         return;
-    }
     s->read_cause = cause;
     s->read_floor = s->floor;
     if (!s->watch)
         s->state = READING;
     // What the watch told of is read as it was told: a newer state may hold deletions whose
     // revision nobody knows yet.
-    int64_t at = cause == GR_RESYNC_EVENT ? s->told : 0;
+    int64_t torn = gr_unseen_torn(&s->unseen), newest = torn ? torn : s->told;
+    int64_t at = cause == GR_RESYNC_EVENT ? newest : 0;
     int r = GR_FAULT("watch.read");
     if (r < 0)
         gr_error_set_retryable(&e, r, GR_REASON_SOURCE_UNREACHABLE,

@@ -181,12 +181,13 @@ static void mkdir_all_makes_the_whole_path(void **state)
 }
 
 #if GR_FAULT_POINTS
-// Runs "write new over old" in a child whose environment arms one fault; returns its wait status.
-static int write_under_fault(const struct place *p, const char *fault)
+// Runs "write new over old", or "publish new", in a child whose environment arms one fault; returns
+// its wait status.
+static int run_under_fault(const struct place *p, const char *what, const char *fault)
 {
     char variable[96];
     snprintf(variable, sizeof variable, "GRAYLING_FAULT=%s", fault);
-    char *argv[] = {"/proc/self/exe", "write", (char *)p->path, NULL};
+    char *argv[] = {"/proc/self/exe", (char *)what, (char *)p->path, NULL};
     char *envp[] = {variable, NULL};
     struct gr_child child;
     assert_int_equal(gr_child_spawn(argv, envp, NULL, 0, &child, NULL), 0);
@@ -194,6 +195,24 @@ static int write_under_fault(const struct place *p, const char *fault)
     assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
     close(child.pidfd);
     return status;
+}
+
+// A name whose sync failed is not left for somebody who would take it for durable; one that is
+// there already is synced before it is called so.
+static void what_is_published_lasts_or_is_not_there(void **state)
+{
+    struct place *p = *state;
+    int status = run_under_fault(p, "publish", "fs.dirsync:1:error:EIO");
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), EIO);
+    assert_int_equal(faccessat(p->fd, "f", F_OK, 0), -1);
+    assert_int_equal(WEXITSTATUS(run_under_fault(p, "publish", "")), 0);
+    assert_content(p, "f", "new");
+    assert_int_equal(WEXITSTATUS(run_under_fault(p, "publish", "")), EEXIST);
+    assert_int_equal(WEXITSTATUS(run_under_fault(p, "publish", "fs.dirsync:1:error:EIO")), EIO);
+    assert_content(p, "f", "new"); // it was not ours to take away
+    assert_int_equal(unlinkat(p->fd, "f", 0), 0);
+    assert_int_equal(sweep(p), 0);
 }
 
 static const struct {
@@ -210,7 +229,7 @@ static void an_error_at_any_step_leaves_old_or_new(void **state)
         char fault[64];
         assert_int_equal(gr_fs_write_atomic(p->fd, "f", "old", 3, 0600), 0);
         snprintf(fault, sizeof fault, "%s:1:error:ENOSPC", steps[i].point);
-        int status = write_under_fault(p, fault);
+        int status = run_under_fault(p, "write", fault);
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), ENOSPC);
         assert_content(p, "f", steps[i].content_after);
@@ -225,7 +244,7 @@ static void a_kill_at_any_step_leaves_old_or_new(void **state)
         char fault[64];
         assert_int_equal(gr_fs_write_atomic(p->fd, "f", "old", 3, 0600), 0);
         snprintf(fault, sizeof fault, "%s:1:kill", steps[i].point);
-        int status = write_under_fault(p, fault);
+        int status = run_under_fault(p, "write", fault);
         assert_true(WIFSIGNALED(status));
         assert_content(p, "f", steps[i].content_after);
         assert_true(sweep(p) <= 1); // recognisable
@@ -233,18 +252,27 @@ static void a_kill_at_any_step_leaves_old_or_new(void **state)
 }
 #endif
 
-static int child_main(const char *path)
+static int publish_new(int dir_fd)
+{
+    GR_AUTO_CLOSE int from = memfd_create("new", MFD_CLOEXEC);
+    if (from < 0 || write(from, "new", 3) != 3)
+        return -errno;
+    return gr_fs_publish_fd(dir_fd, "f", from, 3, 0600);
+}
+
+static int child_main(const char *what, const char *path)
 {
     int fd, r = gr_fs_open_dir(path, &fd);
     if (r == 0)
-        r = gr_fs_write_atomic(fd, "f", "new", 3, 0600);
+        r = strcmp(what, "write") == 0 ? gr_fs_write_atomic(fd, "f", "new", 3, 0600)
+                                       : publish_new(fd);
     return -r;
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 3)
-        return child_main(argv[2]);
+        return child_main(argv[1], argv[2]);
 #define T(f) cmocka_unit_test_setup_teardown(f, enter_place, leave_place)
     const struct CMUnitTest tests[] = {
         T(writes_replaces_and_sets_the_mode),
@@ -258,6 +286,7 @@ int main(int argc, char **argv)
 #if GR_FAULT_POINTS
         T(an_error_at_any_step_leaves_old_or_new),
         T(a_kill_at_any_step_leaves_old_or_new),
+        T(what_is_published_lasts_or_is_not_there),
 #endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,26 @@
 #define TEMPORARY_MAX 32
 #define CHUNK (64u * 1024)
 
+int gr_fs_sync_dir(int dir_fd)
+{
+    return fsync(dir_fd) < 0 ? -errno : 0;
+}
+
+// The name of what was just made, in its directory. Who may make something there but not read it
+// has to trust the disk.
+static int sync_parent(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    GR_AUTO_FREE char *parent =
+        slash > path ? strndup(path, (size_t)(slash - path)) : strdup(slash ? "/" : ".");
+    if (!parent)
+        return -ENOMEM;
+    GR_AUTO_CLOSE int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EACCES ? 0 : -errno;
+    return gr_fs_sync_dir(fd);
+}
+
 int gr_fs_mkdir_all(const char *path, mode_t mode)
 {
     GR_AUTO_FREE char *prefix = strdup(path);
@@ -26,8 +46,9 @@ int gr_fs_mkdir_all(const char *path, mode_t mode)
             continue;
         char end = *p;
         *p = '\0';
-        if (mkdir(prefix, mode) < 0 && errno != EEXIST)
-            return -errno;
+        int r = mkdir(prefix, mode) < 0 ? -errno : sync_parent(prefix);
+        if (r < 0 && r != -EEXIST)
+            return r;
         if (end == '\0')
             break;
         *p = end;
@@ -55,12 +76,10 @@ static int check_name(const char *name)
     return special || strchr(name, '/') ? -EINVAL : 0;
 }
 
-static int sync_dir(int dir_fd)
+static int sync_change(int dir_fd)
 {
     int r = GR_FAULT("fs.dirsync");
-    if (r < 0)
-        return r;
-    return fsync(dir_fd) < 0 ? -errno : 0;
+    return r < 0 ? r : gr_fs_sync_dir(dir_fd);
 }
 
 // A file that is not visible under its name yet.
@@ -111,7 +130,16 @@ static int temporary_write(const struct temporary *t, const char *bytes, size_t 
     return 0;
 }
 
-// Makes the bytes durable, then the name. With RENAME_NOREPLACE an existing name is -EEXIST.
+// The name is there, but it is not known that it lasts: who finds it later would take it for
+// durable, since the kernel tells of a failed sync only once.
+static int withdraw(const struct temporary *t, const char *name, int why)
+{
+    (void)!unlinkat(t->dir_fd, name, 0);
+    return why;
+}
+
+// Makes the bytes durable, then the name. With RENAME_NOREPLACE an existing name is -EEXIST, and
+// lasts.
 static int temporary_publish(struct temporary *t, const char *name, unsigned rename_flags)
 {
     int r = GR_FAULT("fs.fsync");
@@ -122,10 +150,15 @@ static int temporary_publish(struct temporary *t, const char *name, unsigned ren
     r = GR_FAULT("fs.rename");
     if (r < 0)
         return r;
-    if (renameat2(t->dir_fd, t->name, t->dir_fd, name, rename_flags) < 0)
-        return -errno;
+    bool exclusive = rename_flags & RENAME_NOREPLACE;
+    if (renameat2(t->dir_fd, t->name, t->dir_fd, name, rename_flags) < 0) {
+        int k = -errno;
+        r = exclusive && k == -EEXIST ? sync_change(t->dir_fd) : k;
+        return r < 0 ? r : k;
+    }
     t->name[0] = '\0';
-    return sync_dir(t->dir_fd);
+    r = sync_change(t->dir_fd);
+    return r < 0 && exclusive ? withdraw(t, name, r) : r;
 }
 
 int gr_fs_write_atomic(int dir_fd, const char *name, const void *bytes, size_t len, mode_t mode)
@@ -210,5 +243,5 @@ int gr_fs_unlink(int dir_fd, const char *name)
         return r;
     if (unlinkat(dir_fd, name, 0) < 0)
         return -errno;
-    return sync_dir(dir_fd);
+    return sync_change(dir_fd);
 }

@@ -70,6 +70,8 @@
 #define GR_CHANNEL_FDS_MAX 16
 #define GR_ETCD_LINE_MAX (16u << 20)
 #define GR_ETCD_RANGE_BYTES_MAX (64u << 20)
+// changes between two reads among which torn transactions are looked for
+#define GR_ETCD_UNSEEN_MAX 512
 #define GR_STORE_KEEP_COUNT 8           // per module, besides those in use
 #define GR_STORE_EVIDENCE_MAX 16        // convicted lately, also besides those in use
 #define GR_OLDER_MAX 8                  // releases tried when the committed one cannot be had
