@@ -180,9 +180,9 @@ class Care(Release):
         return self.hopeless()
 
     def whole(self):
-        """It has ended in order and serves nothing, or it was killed; nothing was to change."""
+        """It has ended in order and serves nothing, or it was killed, perhaps at its end; nothing was to change."""
         assert self.bench.journaled() == self.bench.pair
-        return super().whole() if self.g.process.returncode else "new"
+        return super().whole() if self.g.process.returncode and "drains and ends" not in self.g.log() else "new"
 
 
 STORIES = (Release, Gray, Back, GrayBack, Care)
