@@ -10,7 +10,8 @@ static struct gr_config *read_text(const char *text, size_t len, struct gr_error
     struct gr_config *c = calloc(1, sizeof *c);
     if (c)
         *c = (struct gr_config){.breaker = GR_BREAKER_POLICY_DEFAULT,
-                                .call_grace_usec = 1}; // no file may set their times to nothing
+                                .call_grace_usec = 1,
+                                .pool_threads = 1}; // no file may set these to nothing
     if (!c || gr_config_take_text(c, "input", text, len, e) == 0)
         return c;
     gr_config_free(c);
