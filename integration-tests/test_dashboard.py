@@ -192,6 +192,26 @@ def test_orders_from_the_page(make, root, etcd, browser):
     assert TOKEN not in g.log() + json.dumps(g.status()) + json.dumps(g.events())
 
 
+def test_undo_from_the_page(make, root, etcd, browser):
+    """One press for the version before, one for each that was in force; nothing but this host goes back."""
+    g, b = with_token(make, root, etcd), browser
+    for build in (PAY[0], PAY[1]):
+        g.deploy("pay", build)
+    b.open(g, "/#/modules/pay")
+    b.do("click", at="#session button")
+    sign_in(b, TOKEN)
+    b.text(".commands", "grayctl undo pay --to 1.0.0")
+    for press, version, phase in (("Undo", "1.0.0", "Degraded"), ("Undo to 1.1.0", "1.1.0", "Healthy")):
+        b.do("click", at=f".give:text-is('{press}')")
+        b.do("fill", at="dialog input[name=confirm]", text="pay")
+        b.do("click", at="dialog .go")
+        b.text(".facts", version)
+        g.until(lambda v=version: g.call(CHARGE)[1]["x-grayling-version"] == v)
+        b.text("#main .phase", phase)
+    assert_axe(b)
+    b.close()
+
+
 def post(g, path, body="{}", **headers):
     c = http.client.HTTPConnection("127.0.0.1", g.admin, timeout=PATIENCE)
     c.request("POST", path, body, {"Content-Type": "application/json", **headers})

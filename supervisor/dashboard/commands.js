@@ -3,8 +3,8 @@ import {el, setAttribute, setText, sync} from './dom.js';
 import {order, signedIn} from './orders.js';
 import {isInProgress, where} from './words.js';
 
-// {text, words behind grayctl, action}; an order names what was seen, and is refused when that is gone.
-export function commandsFor(module) {
+// {text, words behind grayctl, action}; an order names what was seen, and is refused when that is gone. `good`: versions that were in force before.
+export function commandsFor(module, good) {
   const name = module.module, r = module.rollout, at = `--rollout ${r.id} --step ${r.step}`;
   const about = isInProgress(module) ? `Rollout ${r.id} of ${module.candidate?.version ?? module.stable?.version}: ${where(module)}.` : `In force is ${module.stable?.version}.`;
   const lines = [];
@@ -16,7 +16,10 @@ export function commandsFor(module) {
     else add('pause', 'Pause', r.phase === 'Paused' ? 'Hold it also after this pause' : 'Hold it where it is', `pause ${name} ${at}`, {step: true});
     add('abort', 'Abort', 'Take it back, and keep it there', `abort ${name} --rollout ${r.id}`);
   } else {
-    if (module.stable) add('undo', 'Undo', 'Go back to the last good version', `undo ${name}`);
+    // This host alone, as every order of this page; the line for the terminal asks the fleet.
+    if (module.stable) add('undo', 'Undo', 'Go back to the last good version', `undo ${name}`, {body: {local: true}});
+    for (const version of good)
+      add('undo', `Undo to ${version}`, `Go back to ${version}`, `undo ${name} --to ${version}`, {body: {local: true, to: version}});
     if (['RolledBack', 'Rejected'].includes(r.phase)) add('retry', 'Retry', 'Try the rollout again', `retry ${name} --rollout ${r.id}`);
   }
   lines.push({key: 'get', text: 'Follow it in a terminal', words: `get ${name} -w`}, {key: 'explain', text: 'Why it was decided so', words: `explain ${name}`});
@@ -39,7 +42,7 @@ function row(told, current) {
   button.addEventListener('click', () => copy(code.textContent, code, told));
   give.addEventListener('click', () => order(current(), line.action, (answer) => {
     const drifts = ['abort', 'undo'].includes(line.action.verb);
-    setText(told, [answer.message || `${line.action.title}: done.`, drifts && `The desired state still asks for it: grayctl undo ${current().module} makes this last.`]
+    setText(told, [answer.message || `${line.action.title}: done.`, drifts && `The desired state still asks for it: grayctl ${line.action.verb === 'undo' ? line.words : `undo ${current().module}`} makes this last.`]
       .filter(Boolean).join(' '));
   }));
   return {
@@ -60,9 +63,9 @@ export function commands() {
   let module;
   return {
     node: el('section', {'aria-labelledby': 'commands'}, el('h2', {id: 'commands'}, 'Commands'), list, told),
-    update(now) {
+    update(now, good) {
       module = now;
-      sync(list, commandsFor(module), (line) => line.key, () => row(told, () => module));
+      sync(list, commandsFor(module, good), (line) => line.key, () => row(told, () => module));
     },
   };
 }

@@ -5,7 +5,7 @@ import {el, facts, setAttribute, setText, sync} from './dom.js';
 import {bar, ring, strip} from './list.js';
 import {age, count, duration, interfacesOf, isInProgress, pause, percent, step, versionsOf, weight, where} from './words.js';
 
-const EVENTS_SHOWN = 100, HISTORY_SHOWN = 20;
+const EVENTS_SHOWN = 100, HISTORY_SHOWN = 20, WAYS_BACK_SHOWN = 4;
 
 async function getJson(path) {
   const answer = await fetch(path);
@@ -123,6 +123,13 @@ function past(module, rollouts) {
   });
 }
 
+// The newest versions that were in force, but the one that is.
+function goodOf(m, rollouts) {
+  const mine = rollouts.map((r) => [r.phase, r.modules.find((x) => x.module === m.module)]);
+  const was = mine.map(([phase, x]) => (phase === 'Healthy' ? x.to : x.from)?.version);
+  return [...new Set(was)].filter((v) => v && v !== m.stable?.version).slice(0, WAYS_BACK_SHOWN);
+}
+
 export function detailView(store, name) {
   const circle = ring(), split = bar(), summary = facts(), steps = ladder(), compared = charts(), all = versions(store);
   const history = happened('history', 'History'), events = happened('events', 'Events'), todo = commands();
@@ -135,7 +142,7 @@ export function detailView(store, name) {
 
   // What the stream does not tell: ended rollouts, and the looks before this page was opened.
   async function ask(id) {
-    rollouts = past(name, (await getJson(`/v1/history?module=${encodeURIComponent(name)}&limit=${HISTORY_SHOWN}`)).rollouts);
+    rollouts = (await getJson(`/v1/history?module=${encodeURIComponent(name)}&limit=${HISTORY_SHOWN}`)).rollouts;
     if (id)
       await store.addRecords(name, id, async () => (await getJson(`/v1/rollouts/${id}/verdicts`)).verdicts.filter((v) => v.module === name)
         .map((v) => ({at: Date.parse(v.at), verdict: v.record.verdict.verdict, gates: v.record.verdict})));
@@ -157,10 +164,11 @@ export function detailView(store, name) {
       }
       setText(phase, where(m));
       setText(message, [m.reason, m.message].filter(Boolean).join(': '));
-      for (const part of [circle, split, steps, todo, all]) part.update(m);
+      for (const part of [circle, split, steps, all]) part.update(m);
+      todo.update(m, goodOf(m, rollouts));
       summary.update(summaryOf(m));
       compared.update(store.points(name, m.rollout.id));
-      history.update(rollouts);
+      history.update(past(name, rollouts));
       events.update(store.events.filter((e) => e.module === name).slice(-EVENTS_SHOWN).reverse()
         .map((e) => ({key: e.seq, at: e.at, what: [e.version, e.phase, e.reason].filter(Boolean).join(' '), text: e.message})));
     },

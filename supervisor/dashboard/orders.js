@@ -74,7 +74,7 @@ export function order(module, action, done) {
   const r = module.rollout, name = module.module, body = {...action.body, ...(r.id ? {rollout: r.id} : {}), ...(action.step ? {step: r.step} : {})};
   const {name: actor, token} = signedIn();
   ask({
-    title: `${action.title} ${name}?`, word: action.title, about: [action.about, 'It goes to this host alone, and is refused when something else is in progress by then.'],
+    title: `${name}: ${action.title}?`, word: action.title, about: [action.about, 'It goes to this host alone, and is refused when something else is in progress by then.'],
     fields: [[`Type ${name} to confirm`, {name: 'confirm'}], ['Reason', {name: 'reason', maxlength: 400}]],
     isReady: (typed) => typed === name,
     give: async (_, reason) => done(await post(`/v1/modules/${name}/${action.verb}`, {...body, actor, reason}, token)),
