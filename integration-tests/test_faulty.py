@@ -96,7 +96,8 @@ DEADLY = {  # the worker ends with it; the calls in flight are lost, and only th
 }
 HARMLESS = {"none", "handle-slow", "handle-busy"}  # tried by name below and in the refusals
 OVERDUE = {"handle-hang", "handle-spin"}  # test_overdue.py
-LATER = {"leak-fd", "leak-mem"}  # ResourceLeak: nothing produces this reason yet
+LEAKS = {"leak-fd", "leak-mem", "leak-thread"}  # the drills leak-of-*
+ATTACKS = {"escape", "scribble"}  # test_attacks.py
 
 
 @pytest.mark.parametrize("mode", [*CONTAINED, *DEADLY])
@@ -122,7 +123,7 @@ def test_every_mode_is_named_here_or_in_the_refusals():
     source = (SOURCE / "modules" / "faulty" / "faulty-modes.c").read_text()
     modes = set(re.findall(r'\{"([a-z0-9-]+)", FAULTY_', source))
     named = {m for m in modes if f'"{m}"' in (SOURCE / "integration-tests" / "test_refusals.py").read_text()}
-    assert len(modes) > 20 and modes - named - {*CONTAINED, *DEADLY, "handle-error"} - HARMLESS - OVERDUE - LATER == set()
+    assert len(modes) > 20 and modes - named - {*CONTAINED, *DEADLY, "handle-error"} - HARMLESS - OVERDUE - LEAKS - ATTACKS == set()
 
 
 def test_an_error_rate(bench):

@@ -243,7 +243,7 @@ const struct gr_verb gr_verbs[] = {
     {"profile", "", "Where the worker spends its processor time, as a flame graph",
      "  grayctl profile --seconds 10\n  grayctl profile --module pay --write /tmp/pay\n"
      "  grayctl profile -o json\n",
-     0, 0, profile_options, gr_verb_profile, THERE},
+     0, 0, profile_options, gr_verb_profile, THERE | NONE_SUCH},
     {"freeze", "MODULE... --for DURATION", "Let requests wait", "  grayctl freeze pay --for 30s\n",
      1, GR_ARGS_MAX, freeze_options, gr_verb_freeze, STEER},
     {"thaw", "MODULE...", "Let them run again", "  grayctl thaw pay\n", 1, GR_ARGS_MAX,
