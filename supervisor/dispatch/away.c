@@ -399,6 +399,17 @@ void gr_away_detach(struct gr_instance *i, const struct gr_fault *fault)
     wake_all(i->away, l);
 }
 
+int gr_away_hook(struct gr_away *a, struct gr_state_hook *h)
+{
+    return a->cb.hook ? a->cb.hook(a->cb.userdata, h) : -ENOTCONN;
+}
+
+void gr_away_give_up(struct gr_away *a, const char *why)
+{
+    if (a->cb.give_up)
+        a->cb.give_up(a->cb.userdata, why);
+}
+
 void gr_away_count(struct gr_instance *i, const char *name, uint64_t add)
 {
     gr_stats_count(i->dispatch->stats, i->slot, name, add);

@@ -5,6 +5,7 @@
 // `swapping` makes the exchange a one-at-a-time affair.
 #pragma once
 #include "dispatch/asym.h"
+#include "dispatch/carry.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/guard.h"
 #include "dispatch/ring.h"
@@ -206,6 +207,11 @@ void gr_memory_describe(const struct gr_memory *m, struct grayling_bytes *ret, i
 GR_MUST_CHECK int gr_memory_take(struct gr_instance *from, struct gr_instance *to, int fd,
                                  uint64_t used, struct gr_memory **ret,
                                  char why[GR_HOOK_WHERE_MAX]);
+// The same without a holder: it stays for as long as somebody looks at it. gr_memory_return()
+// follows.
+GR_MUST_CHECK int gr_memory_borrow(struct gr_instance *from, int fd, uint64_t used,
+                                   struct gr_memory **ret, char why[GR_HOOK_WHERE_MAX]);
+void gr_memory_return(struct gr_instance *from, struct gr_memory *m);
 // For everybody who has the mapping. Fails: -ENOMEM.
 GR_MUST_CHECK int gr_memory_protect(const struct gr_memory *m, bool writable);
 
@@ -249,6 +255,12 @@ GR_MUST_CHECK int gr_instance_adopt(struct gr_dispatch *d, const struct gr_load 
 // There is a process that calls can go to.
 bool gr_away_present(struct gr_away *a);
 void gr_away_free(struct gr_away *a); // NULL is nothing
+// Runs a hook of state where the version is. Blocks until it has ended: the budget is the asker's.
+// Fails: -ENOTCONN, nothing was asked; -EPIPE, the process ended meanwhile; -EPROTO, it answered
+// what is none.
+GR_MUST_CHECK int gr_away_hook(struct gr_away *a, struct gr_state_hook *h);
+// What its process holds is good for nothing any more: another one is to take its place.
+void gr_away_give_up(struct gr_away *a, const char *why);
 
 // --- afar.c ------------------------------------------------------------------------------------
 // What a module calls of others here is called where its question came from. As the host's call().

@@ -164,12 +164,10 @@ static bool is_intact(const struct gr_memory *m)
            st.st_dev == m->device && st.st_ino == m->inode;
 }
 
-int gr_memory_take(struct gr_instance *from, struct gr_instance *to, int fd, uint64_t used,
-                   struct gr_memory **ret, char why[GR_HOOK_WHERE_MAX])
+// NULL: `why` says why not.
+static struct gr_memory *find_locked(const struct gr_instance *from, int fd, uint64_t used,
+                                     char why[GR_HOOK_WHERE_MAX])
 {
-    struct gr_dispatch *d = from->dispatch;
-    int r = -EINVAL;
-    pthread_mutex_lock(&d->lock);
     const struct gr_hold *h = from->memory;
     while (h && h->memory->fd != fd)
         h = h->next;
@@ -183,14 +181,49 @@ int gr_memory_take(struct gr_instance *from, struct gr_instance *to, int fd, uin
     else if (used > h->memory->size)
         snprintf(why, GR_HOOK_WHERE_MAX, "says %llu bytes of a memory object that has %llu",
                  (unsigned long long)used, (unsigned long long)h->memory->size);
-    else if ((r = hold_locked(to, h->memory)) < 0)
+    else
+        return h->memory;
+    return NULL;
+}
+
+int gr_memory_take(struct gr_instance *from, struct gr_instance *to, int fd, uint64_t used,
+                   struct gr_memory **ret, char why[GR_HOOK_WHERE_MAX])
+{
+    struct gr_dispatch *d = from->dispatch;
+    pthread_mutex_lock(&d->lock);
+    struct gr_memory *m = find_locked(from, fd, used, why);
+    int r = m ? hold_locked(to, m) : -EINVAL;
+    pthread_mutex_unlock(&d->lock);
+    if (m && r < 0)
         snprintf(why, GR_HOOK_WHERE_MAX,
                  "gave a memory object too many: the next version holds %d already",
                  GR_STATE_OBJECTS_MAX);
-    else
-        *ret = h->memory;
-    pthread_mutex_unlock(&d->lock);
+    if (r == 0)
+        *ret = m;
     return r;
+}
+
+int gr_memory_borrow(struct gr_instance *from, int fd, uint64_t used, struct gr_memory **ret,
+                     char why[GR_HOOK_WHERE_MAX])
+{
+    struct gr_dispatch *d = from->dispatch;
+    pthread_mutex_lock(&d->lock);
+    struct gr_memory *m = find_locked(from, fd, used, why);
+    if (m)
+        m->holders++;
+    pthread_mutex_unlock(&d->lock);
+    *ret = m;
+    return m ? 0 : -EINVAL;
+}
+
+void gr_memory_return(struct gr_instance *from, struct gr_memory *m)
+{
+    struct gr_dispatch *d = from->dispatch;
+    pthread_mutex_lock(&d->lock);
+    bool last = --m->holders == 0;
+    pthread_mutex_unlock(&d->lock);
+    if (last)
+        free_memory(m);
 }
 
 int gr_memory_protect(const struct gr_memory *m, bool writable)
