@@ -66,6 +66,7 @@ struct gr_instance {
     // import_state() was called and no exchange has followed: it answers nothing, and what it holds
     // is good for nothing but another import.
     _Atomic bool unsettled;
+    bool trial;             // of a preflight
     unsigned handing;       // hand-overs whose thread may be in it; under the dispatch lock
     struct gr_hold *memory; // objects that it keeps state in; under the dispatch lock
     void *handle;           // dlopen's

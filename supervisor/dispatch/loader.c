@@ -394,6 +394,7 @@ static struct gr_instance *new_record(struct gr_dispatch *d, const struct gr_loa
         return NULL;
     i->dispatch = d;
     i->slot = l->slot;
+    i->trial = l->preflight;
     i->breaker = &d->stats->seg->slots[l->slot].breaker;
     i->sealed_fd = l->sealed ? fcntl(l->fd, F_DUPFD_CLOEXEC, 3) : -1;
     const char *slash = strrchr(l->path, '/');

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -52,6 +53,24 @@ static int open_memfd(void)
     if (fd < 0 && errno == EINVAL) // before Linux 6.3
         fd = memfd_create("grayling-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     return fd;
+}
+
+// A trial run may make no files of memory, which no limit on its address space would count, and its
+// state goes nowhere: the descriptor names nothing.
+static struct gr_memory *make_trial_memory(uint64_t size)
+{
+    GR_CLEANUP(free_memoryp) struct gr_memory *m = calloc(1, sizeof(*m));
+    if (!m)
+        return NULL;
+    m->fd = eventfd(0, EFD_CLOEXEC);
+    void *data = m->fd < 0 ? MAP_FAILED
+                           : mmap(NULL, size, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (data == MAP_FAILED)
+        return NULL;
+    m->data = data;
+    m->size = size;
+    return gr_steal(m);
 }
 
 static struct gr_memory *make_memory(uint64_t size)
@@ -116,7 +135,8 @@ int gr_memory_new(struct gr_instance *i, uint64_t size, struct gr_memory **ret)
     struct gr_dispatch *d = i->dispatch;
     if (size == 0 || size > GR_STATE_BYTES_MAX)
         return -EINVAL;
-    GR_CLEANUP(free_memoryp) struct gr_memory *m = make_memory(size);
+    GR_CLEANUP(free_memoryp)
+    struct gr_memory *m = i->trial ? make_trial_memory(size) : make_memory(size);
     if (!m)
         return -ENOMEM;
     pthread_mutex_lock(&d->lock);
