@@ -47,7 +47,7 @@ def test_every_way_under_traffic(g):
     with Counting(g) as clients:
         for version in ways:
             before = sum(clients.acknowledged)
-            deploy(g, version)
+            deploy(g, version, one_way=True)  # 1.3.0 does not read what 3.1.0 writes
             g.until(lambda: sum(clients.acknowledged) > before + 3 or clients.failed)
     assert not clients.failed and all(clients.acknowledged), (clients.failed[:3], clients.acknowledged)
     assert count(g) == (sum(clients.acknowledged), "3.1.0")
