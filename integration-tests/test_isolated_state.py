@@ -124,11 +124,12 @@ def test_an_import_that_goes_wrong(g, how, old):
     assert not clients.failed and all(clients.acknowledged), (clients.failed[:3], clients.acknowledged)
     assert count(g) == (sum(clients.acknowledged), old)
     assert (worker(g), stable(g).get("pid")) == before
-    deploy(g, "1.3.0" if old == "1.0.0" else "1.1.0")  # the next one finds nothing in its way
-    assert count(g)[0] == sum(clients.acknowledged)
     if how == "die":
+        g.until(lambda: g.module("counter")["fault"], lambda: "no fault is told")
         fault = g.module("counter")["fault"]
         assert fault["kind"] == "signal" and fault["method"].endswith("import_state()"), fault
+    deploy(g, "1.3.0" if old == "1.0.0" else "1.1.0")  # the next one finds nothing in its way
+    assert count(g)[0] == sum(clients.acknowledged)
 
 
 def test_a_process_takes_its_state_along(g):
@@ -143,3 +144,20 @@ def test_a_process_takes_its_state_along(g):
     assert count(g, INCREMENT) == (1, "1.3.1")
     assert worker(g) == before
     assert any("the state of counter began anew with another process" in e["message"] for e in g.events()), g.log()
+
+
+@pytest.mark.parametrize("old", ["1.0.0", "1.3.0"])
+def test_a_process_that_dies_in_the_bake(g, old):
+    """It takes along what it counted. What it had been given is still there, and the version before goes on with it."""
+    deploy(g, old)
+    before = worker(g), stable(g).get("pid")
+    with Counting(g, bears=(500, 503)) as clients:
+        g.until(lambda: sum(clients.acknowledged) > 3 or clients.failed)
+        ev = release(g, "1.3.1", config={"call": "die"}, strategy={"bake": "10m"})
+        assert (ev["phase"], ev["reason"]) == ("RolledBack", "Crashed"), ev
+        served = sum(clients.acknowledged)
+        g.until(lambda: sum(clients.acknowledged) > served + 3 or clients.failed)
+    assert not clients.failed and all(clients.acknowledged), (clients.failed[:3], clients.acknowledged)
+    assert count(g) == (sum(clients.acknowledged), old)
+    assert (worker(g), stable(g).get("pid")) == before
+    assert "it goes on with the state that it gave to 1.3.1, whose process has ended since" in g.log()

@@ -251,6 +251,68 @@ static void an_import_that_hangs_costs_its_process(void **state)
     strike_scene(s);
 }
 
+// --- a process that ends -----------------------------------------------------------------------
+
+// As far as the version is concerned: a ring that was attached is detached.
+static void lose_process(struct fixture *f, struct elsewhere *e)
+{
+    struct gr_ring *ring;
+    int fd;
+    assert_int_equal(gr_ring_new(gr_away_slots(f->d), &ring, &fd), 0);
+    close(fd);
+    assert_int_equal(gr_away_attach(e->here, ring), 0);
+    gr_away_detach(e->here, NULL);
+}
+
+static void who_gave_the_state_goes_on_with_it(void **state)
+{
+    struct fixture *f = *state;
+    struct setting *s = &scene;
+    struct gr_swap_result result;
+    set_scene(f, s, false);
+    must_exchange(f, "keeper", s->away[0].here);
+    lose_process(f, &s->away[0]);
+    unsigned exports = s->away[0].orders.exports;
+    assert_int_equal(exchange(f, "keeper", s->here[0], &result), 0); // the way back
+    assert_int_equal(result.handed, 0);
+    assert_non_null(strstr(f->last_log, "it goes on with the state that it gave to 1.0.0"));
+    assert_int_equal(number_of(f, KEEPER, "Add"), 4);
+    // there again: what the process took along before does not count any more
+    must_exchange(f, "keeper", s->away[0].here);
+    must_exchange(f, "keeper", s->here[0]);
+    assert_int_equal(s->away[0].orders.exports, exports + 1);
+    // forward there is nobody who has more
+    must_exchange(f, "keeper", s->away[0].here);
+    lose_process(f, &s->away[0]);
+    must_exchange(f, "keeper", s->here[1]);
+    assert_int_equal(s->away[0].orders.exports, exports + 2);
+    assert_int_equal(s->orders[1].imports, 1);
+    strike_scene(s);
+}
+
+// The one that would go on has lost it too, or holds what an import left half-done.
+static void who_has_nothing_more_takes_what_there_is(void **state)
+{
+    struct fixture *f = *state;
+    struct setting *s = &scene;
+    struct gr_swap_result result;
+    set_scene(f, s, false);
+    must_exchange(f, "keeper", s->away[0].here);
+    must_exchange(f, "keeper", s->away[1].here);
+    lose_process(f, &s->away[0]);
+    lose_process(f, &s->away[1]);
+    assert_int_equal(exchange(f, "keeper", s->away[0].here, &result), 0);
+    assert_int_equal(result.handed, 1);
+    must_exchange(f, "keeper", s->here[0]);
+    must_exchange(f, "keeper", s->away[0].here);
+    atomic_store(&s->orders[0].on_import, KEEPER_FAIL);
+    must_not_exchange(f, s->here[0], "returned code 14");
+    lose_process(f, &s->away[0]);
+    assert_int_equal(exchange(f, "keeper", s->here[0], &result), 0);
+    assert_int_equal(result.handed, 1);
+    strike_scene(s);
+}
+
 // --- lies --------------------------------------------------------------------------------------
 
 static int says_too_much(struct elsewhere *e, struct gr_state_hook *h)
@@ -330,8 +392,12 @@ int main(void)
 {
 #define WITH_FIXTURE(t) cmocka_unit_test_setup_teardown(t, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        WITH_FIXTURE(it_goes_every_way),   WITH_FIXTURE(an_object_stays_an_object),
-        WITH_FIXTURE(the_old_one_goes_on), WITH_FIXTURE(an_import_that_hangs_costs_its_process),
+        WITH_FIXTURE(it_goes_every_way),
+        WITH_FIXTURE(an_object_stays_an_object),
+        WITH_FIXTURE(the_old_one_goes_on),
+        WITH_FIXTURE(an_import_that_hangs_costs_its_process),
+        WITH_FIXTURE(who_gave_the_state_goes_on_with_it),
+        WITH_FIXTURE(who_has_nothing_more_takes_what_there_is),
         WITH_FIXTURE(no_lie_is_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -394,6 +394,7 @@ void gr_away_detach(struct gr_instance *i, const struct gr_fault *fault)
         gr_breakers_fault(i, probe, gr_mono_now().usec);
     if (!l)
         return;
+    atomic_store(&i->lost, i->contract->has_state);
     l->blamed = fault != NULL;
     l->kind = fault ? fault->kind : GR_FAULT_EXIT;
     wake_all(i->away, l);

@@ -66,7 +66,11 @@ struct gr_instance {
     // import_state() was called and no exchange has followed: it answers nothing, and what it holds
     // is good for nothing but another import.
     _Atomic bool unsettled;
-    bool trial;             // of a preflight
+    bool trial; // of a preflight
+    // Its process has ended since it began, or took state over: it holds what began anew.
+    _Atomic bool lost;
+    uint64_t number;        // no other instance has or had it
+    uint64_t took_from;     // of the version whose state it took over; 0: of none
     unsigned handing;       // hand-overs whose thread may be in it; under the dispatch lock
     struct gr_hold *memory; // objects that it keeps state in; under the dispatch lock
     void *handle;           // dlopen's
@@ -131,6 +135,8 @@ struct gr_plan { // zeroed but for the changes
     size_t n_changes;
     struct gr_pass passes[GR_MODULES_MAX]; // in the order of the changes
     size_t n_passes;
+    struct gr_pass left[GR_MODULES_MAX]; // not handed back: `from` has lost what it got of `to`
+    size_t n_left;
     struct gr_gates gates; // of the changed modules
     struct gr_member members[GR_MODULES_MAX];
     size_t n_members;

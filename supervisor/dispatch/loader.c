@@ -393,6 +393,8 @@ static struct gr_instance *new_record(struct gr_dispatch *d, const struct gr_loa
     if (!i)
         return NULL;
     i->dispatch = d;
+    static _Atomic uint64_t numbers;
+    i->number = atomic_fetch_add(&numbers, 1) + 1;
     i->slot = l->slot;
     i->trial = l->preflight;
     i->breaker = &d->stats->seg->slots[l->slot].breaker;

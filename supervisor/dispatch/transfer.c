@@ -69,8 +69,10 @@ static bool announce(struct gr_transfer *t, const char *hook, struct gr_instance
     pthread_mutex_lock(&t->lock);
     t->hook = hook;
     bool wanted = !t->abandoned;
-    if (wanted && unsettles)
+    if (wanted && unsettles) {
         atomic_store(&unsettles->unsettled, true);
+        atomic_store(&unsettles->lost, false); // unless its process ends from here on
+    }
     pthread_mutex_unlock(&t->lock);
     return wanted;
 }
@@ -454,8 +456,11 @@ void gr_transfer_settle(struct gr_transfer *t, bool committed)
     if (!t)
         return;
     make_writable(t);
-    for (size_t i = 0; committed && i < t->n; i++)
-        atomic_store(&t->passing[i].pass.to->unsettled, false);
+    for (size_t i = 0; committed && i < t->n; i++) {
+        const struct gr_pass *p = &t->passing[i].pass;
+        atomic_store(&p->to->unsettled, false);
+        p->to->took_from = p->from->number;
+    }
 }
 
 void gr_transfer_free(struct gr_transfer *t)

@@ -17,7 +17,7 @@ struct counter {
     struct kept own;
     int32_t memory;                  // descriptor of that object
     uint64_t chance, permille;       // of defect-hooks.c, defect-calls.c
-    uint64_t odd_export, odd_import; // of defect-odd.c
+    uint64_t odd_export, odd_import, odd_call; // of defect-odd.c
     _Atomic uint64_t calls;
 };
 
