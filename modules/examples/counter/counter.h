@@ -15,8 +15,8 @@ struct counter {
     const struct grayling_host *host;
     struct kept *kept; // in `own`, or in a memory object of the host's
     struct kept own;
-    int32_t memory;                  // descriptor of that object
-    uint64_t chance, permille;       // of defect-hooks.c, defect-calls.c
+    int32_t memory;                            // descriptor of that object
+    uint64_t chance, permille;                 // of defect-hooks.c, defect-calls.c
     uint64_t odd_export, odd_import, odd_call; // of defect-odd.c
     _Atomic uint64_t calls;
 };
