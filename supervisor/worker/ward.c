@@ -162,6 +162,8 @@ void gr_ward_spawned(struct ward *w, pid_t pid, int pidfd)
 {
     w->pid = pid;
     w->pidfd = pidfd;
+    if (w->settled)
+        gr_ward_bind_peers(w);
     const int fds[] = {w->ring_fd, w->stats_fd, w->file_fd};
     if (w->ending || gr_channel_send(w->channel, w->order, fds, GR_COUNT(fds)) < 0)
         gr_ward_kill(w);

@@ -97,6 +97,11 @@ GR_MUST_CHECK int gr_ward_hook(struct ward *w, struct gr_state_hook *h);
 void gr_ward_hooked(struct ward *w, const cJSON *m); // its process says so
 void gr_ward_hook_lost(struct ward *w);              // its process is gone
 
+// --- ward-peers.c
+// ------------------------------------------------------------------------------------------------
+// Before another process gets the order. A version that no table names keeps what it was told.
+void gr_ward_bind_peers(struct ward *w);
+
 // --- ward-fault.c
 // ------------------------------------------------------------------------------------------------
 struct ward_fault { // a fault and what it points into
