@@ -26,13 +26,14 @@ def g(tmp_path):
     assert g.stop() == 0, g.log()
 
 
+@pytest.mark.parametrize("new", ["1.1.0", "1.3.0"])  # in the worker, and in a process of its own
 @pytest.mark.parametrize("point", POINTS)
-def test_an_error_at_a_step(g, point):
+def test_an_error_at_a_step(g, point, new):
     """The first hand-over fails at it, and the old version goes on with its count; the next one passes."""
     g.start(env={"GRAYLING_FAULT": f"{point}:1:error:EIO"})
     g.deploy("counter", MODULES / "counter-1.0.0.so")
     assert increment(g) == (1, "1.0.0")
-    g.want({"counter": g.document(MODULES / "counter-1.1.0.so", strategy=PATIENT)})
+    g.want({"counter": g.document(MODULES / f"counter-{new}.so", strategy=PATIENT)})
     ev = g.wait_phase("counter", "RolledBack", "Rejected")
     m = g.module("counter")
     assert m["reason"] == "StateHandoverFailed" and m["stable"]["version"] == "1.0.0", (ev, m)
