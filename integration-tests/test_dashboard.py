@@ -1,8 +1,11 @@
 """The dashboard in a real browser, against a real graylingd and a real etcd; and its doors from the outside."""
+import gzip
+import hashlib
 import http.client
 import json
 import re
 import shlex
+import signal
 import subprocess
 
 import pytest
@@ -212,6 +215,55 @@ def test_undo_from_the_page(make, root, etcd, browser):
     b.close()
 
 
+def tab_to(b, has):
+    """Forward with Tab until what has the focus says so; every stop on the way is one that a person passes too."""
+    stops = []
+    while not (stops and has in stops[-1]):
+        assert len(stops) < 60, stops
+        b.press("Tab")
+        stops.append(focus(b))
+    return stops
+
+
+def test_undo_by_keyboard_alone(make, root, etcd, browser):
+    """At 360 px: sign in, look at the question and leave it, go back to a version; the focus is never lost."""
+    g, b = with_token(make, root, etcd), browser
+    for build in (PAY[0], PAY[1]):
+        g.deploy("pay", build)
+    b.open(g, "/#/modules/pay", width=360, height=740)
+    b.text(".commands", "grayctl undo pay --to 1.0.0")
+    tab_to(b, "BUTTON Sign in")
+    b.press("Enter", *"dora", "Tab", *TOKEN, "Enter")
+    b.text("#session", "Sign out dora")
+    assert focus(b) == "BUTTON Sign out dora"
+    width = "Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('dialog, .commands button')].map(e => Math.ceil(e.getBoundingClientRect().right)))"
+    for press in ("Undo", "Undo to 1.0.0"):
+        stops = tab_to(b, f"BUTTON {press}")
+        assert stops[-1] == f"BUTTON {press}", stops
+        assert b.do("eval", js="getComputedStyle(document.activeElement).outlineStyle") != "none", "one sees where one is"
+        b.press("Enter")
+        b.text("dialog[open] h2", f"pay: {press}?")
+        assert b.do("eval", js="document.activeElement.name") == "confirm"
+        assert b.do("eval", js=width) <= 360
+        assert_axe(b)
+        b.press(*"auth", "Enter")
+        assert b.do("eval", js="document.querySelector('dialog .go').disabled"), "Enter orders nothing before the name stands there"
+        b.press("Escape")
+        b.do("gone", at="dialog")
+        assert focus(b) == f"BUTTON {press}"
+        b.text("h1", "pay")  # Escape closed the question and not the module
+    b.press("Enter", *"pay", "Tab", *"old", "Enter")
+    b.do("gone", at="dialog")
+    g.until(lambda: g.call(CHARGE)[1]["x-grayling-version"] == "1.0.0")
+    b.text("#main .phase", "Degraded")
+    b.text(".told", "makes this last")
+    assert focus(b).split()[0] in ("BUTTON", "H2"), "the focus stays with the commands"
+    assert "dora" in json.dumps(g.events())
+    assert b.do("eval", js=width) <= 360
+    assert_axe(b)
+    b.close()
+
+
 def post(g, path, body="{}", **headers):
     c = http.client.HTTPConnection("127.0.0.1", g.admin, timeout=PATIENCE)
     c.request("POST", path, body, {"Content-Type": "application/json", **headers})
@@ -246,6 +298,45 @@ def test_who_may_give_orders(make, root):
     (root / "token").write_text("short")
     with pytest.raises(AssertionError, match="does not hold a token"):
         make(sets=[f"Admin.TokenFile={root}/token"]).start()
+
+
+def test_another_token_without_a_restart(make, root, browser):
+    g, b = with_token(make, root), browser
+    g.deploy("pay", PAY[0])
+    b.open(g, "/#/modules/pay", quiet="status of 401")
+    b.do("click", at="#session button")
+    sign_in(b, TOKEN)
+    b.text("#session", "Sign out dora")
+    other = {"Authorization": "Bearer another-one-for-the-tests"}
+
+    def reload(said, text):
+        (root / "token").write_text(text)
+        before = g.log().count(said)
+        g.process.send_signal(signal.SIGHUP)
+        g.until(lambda: g.log().count(said) > before)
+
+    for bad in ("short", "two lines of it\nare no token\n", ""):
+        reload("the token for orders was not reloaded, the old one stays in force", bad)
+        assert post(g, "/v1/token", Authorization=f"Bearer {TOKEN}")[0] == 200
+    assert "does not hold a token; expected one line" in g.log()
+    with get(g, "/v1/stream", Authorization=f"Bearer {TOKEN}") as stream:
+        tellings = told(stream)
+        next(tellings)
+        reload("the one before is refused now", "another-one-for-the-tests\n")
+        assert post(g, "/v1/token", Authorization=f"Bearer {TOKEN}")[0] == 401
+        assert post(g, "/v1/token", **other)[0] == 200
+        g.want({"pay": None})
+        assert any(name == "host" and data["modules"] == [] for _, name, data in tellings), "it reads as anybody may"
+    g.deploy("pay", PAY[0])
+    b.text("#main .phase", "Healthy")
+    b.do("click", at=".give:text-is('Undo')")
+    b.do("fill", at="dialog input[name=confirm]", text="pay")
+    b.do("click", at="dialog .go")
+    b.text("dialog .wrong", "The token of this host was changed")
+    b.press("Escape")
+    b.text("#session", "Sign in")
+    b.close()
+    assert g.log().count("was reloaded; the one before") == 1 and "another-one" not in g.log() and TOKEN not in g.log()
 
 
 def get(g, path, **headers):
@@ -309,6 +400,56 @@ def test_a_foreign_name_is_not_answered(make):
     files = re.findall(r'"(/dashboard/[^"]+)"', page.read().decode())
     assert len(files) > 3 and all(get(g, f).status == 200 for f in files)
     assert get(g, "/dashboard/secret").status == 404
+
+
+def curl(g, path, *more):
+    """What curl was answered: status, fields by small names, the body's bytes as they came."""
+    r = subprocess.run(["curl", "-sS", "-i", "--max-time", str(PATIENCE), *more, f"http://127.0.0.1:{g.admin}{path}"], capture_output=True, check=True)
+    head, _, body = r.stdout.partition(b"\r\n\r\n")
+    status, *fields = head.decode().split("\r\n")
+    return int(status.split()[1]), {k.lower(): v for k, v in (f.split(": ", 1) for f in fields)}, body
+
+
+def test_what_a_client_has_is_not_sent_again(make):
+    g, gzip_please = make().start(), ("-H", "Accept-Encoding: br, gzip;q=0.5")
+    tags = set()
+    for path, file in (("/", "index.html"), ("/dashboard/uPlot.iife.min.js", "vendor/uPlot.iife.min.js"), ("/dashboard/style.css", "style.css")):
+        text = (SOURCE / "supervisor/dashboard" / file).read_bytes()
+        status, plain, body = curl(g, path)
+        assert (status, body, plain["etag"]) == (200, text, f'"{hashlib.sha256(text).hexdigest()}"') and "content-encoding" not in plain
+        status, packed, body = curl(g, path, *gzip_please)
+        assert (status, packed["content-encoding"], gzip.decompress(body)) == (200, "gzip", text)
+        assert len(body) == int(packed["content-length"]) < len(text)
+        assert packed["content-type"] == plain["content-type"] and packed["etag"] != plain["etag"]
+        for seen in (plain, packed):
+            assert (seen["cache-control"], seen["vary"]) == ("no-cache", "Accept-Encoding")
+            tags.add(seen["etag"])
+        for more in (("-H", "Accept-Encoding: gzip;q=0"), ("-H", "Accept-Encoding: gzip;q=0, *")):
+            assert curl(g, path, *more)[2] == text
+        for tag, more in ((plain["etag"], ()), ("W/" + plain["etag"], ()), ("*", ()), (f'"x", {packed["etag"]}', gzip_please)):
+            status, fields, body = curl(g, path, "-H", f"If-None-Match: {tag}", *more)
+            assert (status, body, fields["etag"]) == (304, b"", (packed if more else plain)["etag"])
+            assert (fields["cache-control"], fields["vary"]) == ("no-cache", "Accept-Encoding") and "default-src" in fields["content-security-policy"]
+        assert curl(g, path, "-H", f"If-None-Match: {packed['etag']}")[0] == 200, "of other bytes than the client may be given"
+    assert len(tags) == 6
+    for path in ("/v1/status", "/v1/modules", "/metrics", "/-/healthy", "/dashboard/secret"):
+        status, fields, body = curl(g, path, "-H", "If-None-Match: *", *gzip_please)
+        assert fields["cache-control"] == "no-store" and not {"etag", "content-encoding"} & set(fields) and body
+
+
+def test_a_browser_asks_and_does_not_fetch_again(make, browser):
+    g, b = make().start(), browser
+    b.open(g)
+    b.text("main", "No module yet")
+    files = "performance.getEntriesByType('resource').filter(r => r.name.includes('/dashboard/'))"
+    assert b.do("eval", js=f"{files}.every(r => r.encodedBodySize && r.encodedBodySize < r.decodedBodySize)"), "each came compressed"
+    n = b.do("eval", js=f"{files}.length")
+    b.do("eval", js="location.reload()")
+    b.text("main", "No module yet")
+    assert b.do("eval", js=f"{files}.length") == n
+    kept = "[...performance.getEntriesByType('navigation'), ..." + files + "].map(r => r.responseStatus + ' ' + (r.transferSize < 1000))"
+    assert set(b.do("eval", js=kept)) == {"304 true"}
+    b.close()
 
 
 def test_what_is_vendored_is_what_npm_has(chromium, tmp_path):

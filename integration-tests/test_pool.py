@@ -1,11 +1,12 @@
 """`execution: pool`: calls that block wait for each other, and for nobody else does anybody wait."""
 import http.client
 import json
+import subprocess
 import threading
 
 import pytest
 
-from harness import MODULES, PATIENCE, Grayling, Traffic
+from harness import BUILD, MODULES, PATIENCE, Grayling, Traffic
 
 POKE = "com.example.faulty.FaultyService/Poke"
 ECHO = "com.example.echo.EchoService/Echo"
@@ -145,7 +146,7 @@ def test_releases_while_calls_wait(make):
 def test_a_freeze_waits_for_what_runs_and_keeps_what_waits(make):
     """A release meets two calls at work and three that wait: the calls end in the old version, those that waited in the new one."""
     g = make(FOREVER, "Dispatch.PoolThreads=2")
-    g.deploy("faulty", POOL, config={"mode": "handle-slow", "usec": 3000000, "worker_only": True})
+    g.deploy("faulty", POOL, config={**SLOW, "usec": 8000000})  # longer than a release takes on a busy machine
     calls = Calls(g, 5)
     at_work(g, "1.3.0", 2, 3)
     g.deploy("faulty", NEXT, strategy={"freeze_budget": "10s"})
@@ -197,3 +198,40 @@ def test_a_candidate_that_blocks_takes_its_own_threads(make):
     g.want({"faulty": g.document(POOL)})  # the rollout is over; who still waits is stable's
     roles = sorted(a[1]["x-grayling-role"] for a in calls.wait())
     assert calls.codes() == [200] * 10 and roles == ["candidate"] + ["stable"] * 9, roles
+
+
+def warned(g, *words):
+    """The warnings of a verb that refuses nothing."""
+    control = g.run / "control.sock" if g else "/nowhere/control.sock"
+    r = subprocess.run([BUILD / "grayctl", "--control", control, *words], capture_output=True, text=True)
+    assert r.returncode == 0, r
+    return [line for line in r.stderr.splitlines() if "execution: pool" in line]
+
+
+def test_who_is_run_there_unasked_is_told(make, tmp_path):
+    g, files = make(), {}
+    for so in ("auth-1.0.0", "auth-1.1.0", "pay-1.0.0", "pay-1.1.0"):
+        files[so] = tmp_path / so / f"{so.partition('-')[0]}.json"
+        files[so].parent.mkdir()
+        files[so].write_text(json.dumps(g.document(MODULES / f"{so}.so")))
+    pay, auth = files["pay-1.1.0"], files["auth-1.1.0"]
+    said = ("warning: pay: pay 1.1.0 declares execution: inline and can call com.example.auth.TokenValidator of auth 1.1.0, which declares execution: pool: "
+            "each request to pay, whether it makes that call or not, is handed to the pool's threads")
+    # no host answers: by the files alone
+    assert warned(None, "lint", pay) == warned(None, "lint", auth) == warned(None, "verify", MODULES / "pay-1.1.0.so") == []
+    alone = warned(None, "lint", pay, auth)
+    assert [line.split(": ")[1] for line in alone] == ["pay", "auth"] and all(said.partition("pay: ")[2] in line for line in alone)
+    # a host does: by what it serves
+    for words in (("lint", pay), ("plan", "-f", pay), ("verify", MODULES / "pay-1.1.0.so")):
+        assert warned(g, *words) == []
+    g.deploy("auth", MODULES / "auth-1.1.0.so")
+    for words in (("lint", pay), ("plan", "-f", pay), ("verify", MODULES / "pay-1.1.0.so")):
+        line, = warned(g, *words)
+        assert line.startswith(said) and "Let pay declare execution: pool" in line
+    for words in (("lint", files["pay-1.0.0"]), ("lint", pay, files["auth-1.0.0"]), ("plan", "-f", auth)):
+        assert warned(g, *words) == []
+    g.deploy("auth", MODULES / "auth-1.0.0.so")
+    g.deploy("pay", MODULES / "pay-1.1.0.so")
+    for words in (("lint", auth), ("plan", "-f", auth), ("verify", MODULES / "auth-1.1.0.so")):
+        line, = warned(g, *words)
+        assert line.startswith("warning: auth: pay 1.1.0 declares execution: inline")

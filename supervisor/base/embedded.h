@@ -4,4 +4,8 @@
 
 struct gr_embedded_file {
     const char *name, *text; // text: as it was in the tree, NUL-terminated
+    size_t len;              // of the text
+    const char *sha256;      // of the text, 64 hex digits
+    const char *gzip;        // the text compressed; NULL: the table was made without
+    size_t gzip_len;
 };

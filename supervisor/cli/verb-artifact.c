@@ -2,10 +2,13 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/artifact.h"
+#include "cli/local-artifact.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "cli/want.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 static bool is_foreign(const struct gr_inspection *i)
@@ -91,6 +94,20 @@ static bool is_expected(const struct gr_args *args, const struct gr_inspection *
     return false;
 }
 
+// As if its document were written here.
+static void warn_of_pooling(struct gr_cli *cli, const char *file, const struct gr_inspection *i)
+{
+    char real[PATH_MAX], source[PATH_MAX + 16];
+    const char *const sources[] = {source};
+    if (!realpath(file, real))
+        return;
+    snprintf(source, sizeof source, "file://%s", real);
+    GR_AUTO_JSON cJSON *json = gr_local_document(i, sources, 1);
+    struct gr_document one = {.module = i->contract->module, .json = json};
+    if (json)
+        gr_want_warn_of_pooling(cli, &(struct gr_documents){.items = &one, .n = 1});
+}
+
 enum gr_exit gr_verb_verify(struct gr_cli *cli, const struct gr_args *args)
 {
     GR_CLEANUP(gr_inspection_done) struct gr_inspection i = {0};
@@ -105,6 +122,7 @@ enum gr_exit gr_verb_verify(struct gr_cli *cli, const struct gr_args *args)
         gr_cli_fail(cli, &i.verdict);
         return GR_EXIT_REFUSED;
     }
+    warn_of_pooling(cli, args->words[0], &i);
     gr_cli_say(cli, "admissible on this host; next: grayctl publish %s", args->words[0]);
     return GR_EXIT_OK;
 }

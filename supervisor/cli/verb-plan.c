@@ -112,29 +112,6 @@ static void print_harm(struct gr_cli *cli, const cJSON *rows)
 // --- documents
 // ------------------------------------------------------------------------------------
 
-// What the file declares, when it is here: the daemon may not have it yet.
-static void add_contract(cJSON *contracts, const struct gr_document *one)
-{
-    GR_CLEANUP(gr_desired_freep) struct gr_desired *d = NULL;
-    GR_CLEANUP(gr_inspection_done) struct gr_inspection file = {0};
-    struct gr_error e = {0};
-    if (parse_document(one, &d, &e) == 0 && gr_local_artifact(d, &file))
-        cJSON_AddItemToObject(contracts, one->module.s, cJSON_Parse(file.contract->json));
-}
-
-static cJSON *plan_question(const struct gr_documents *d)
-{
-    cJSON *question = cJSON_CreateObject(),
-          *documents = cJSON_AddObjectToObject(question, "documents"),
-          *contracts = cJSON_AddObjectToObject(question, "contracts");
-    for (size_t i = 0; i < d->n; i++) {
-        cJSON_AddItemToObject(documents, d->items[i].module.s,
-                              cJSON_Duplicate(d->items[i].json, true));
-        add_contract(contracts, &d->items[i]);
-    }
-    return question;
-}
-
 static void print_passages(struct gr_cli *cli, const cJSON *items)
 {
     const cJSON *it;
@@ -176,7 +153,7 @@ static enum gr_exit plan_documents(struct gr_cli *cli, const struct gr_documents
         {"TO", "to.version", GR_CELL_TEXT, false},   {"REASON", "reason", GR_CELL_TEXT, false},
         {"MESSAGE", "message", GR_CELL_TEXT, false},
     };
-    GR_AUTO_JSON cJSON *question = plan_question(d), *plan = NULL;
+    GR_AUTO_JSON cJSON *question = gr_want_question(d), *plan = NULL;
     struct gr_error e = {0};
     if (gr_cli_request(cli, "POST", "/v1/plan", question, 0, &plan, &e) < 0)
         return gr_cli_fail(cli, &e);
@@ -190,6 +167,7 @@ static enum gr_exit plan_documents(struct gr_cli *cli, const struct gr_documents
         gr_output_json(cli, plan);
     else
         gr_output_list(cli, items, columns, GR_COUNT(columns), "module");
+    gr_want_print_warnings(cli, plan);
     if (for_people)
         print_waits(cli, plan);
     if (for_people && !refused)

@@ -125,7 +125,7 @@ static void print_warnings(struct gr_cli *cli, const struct gr_document *one,
                     file.own_verdict.message);
     }
     for (size_t i = 0; i < w.n; i++)
-        fprintf(cli->err, "warning: %s: %s\n", one->module.s, w.text[i]);
+        gr_want_warn(cli, one->module.s, w.text[i]);
 }
 
 enum gr_exit gr_verb_lint(struct gr_cli *cli, const struct gr_args *args)
@@ -149,6 +149,7 @@ enum gr_exit gr_verb_lint(struct gr_cli *cli, const struct gr_args *args)
         cJSON_AddStringToObject(row, "version", one->version.text);
         cJSON_AddItemToArray(rows, row);
     }
+    gr_want_warn_of_pooling(cli, &d);
     if (!for_people)
         gr_output_list(cli, rows, NULL, 0, "module");
     return GR_EXIT_OK;

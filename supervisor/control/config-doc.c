@@ -68,7 +68,7 @@ static const struct gr_config_doc docs[] = {
      "/metrics and probes answer to any."},
     {"Admin", "TokenFile", CREDENTIAL_VALUE, "",
      "File with one line of 16 to 256 visible characters. Whoever has it may give orders there, as "
-     "the dashboard does. Empty: nobody may."},
+     "the dashboard does. SIGHUP reads the file anew. Empty: nobody may."},
     {"Artifacts", "AllowSchemes", "https, http, file, separated by spaces", "https file",
      "How artifacts may be fetched."},
     {"Artifacts", "AllowHosts", "host names, addresses and ranges, separated by spaces", "",

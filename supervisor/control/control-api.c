@@ -79,6 +79,9 @@ static int start_admin(struct gr_control *c, sd_event *event,
         r = gr_admin_token_load(config->admin_token_file, &c->admin_token, e);
     if (r < 0)
         return r;
+    if (config->admin_token_file && !(c->admin_token_file = strdup(config->admin_token_file)))
+        return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL,
+                            "cannot open the admin address: out of memory");
     r = gr_listener_open_one(config->admin_listen, &fd, &c->admin_address, e);
     return r < 0 ? r : gr_http_server_new(event, fd, gr_admin_handle, c, &c->admin, e);
 }
@@ -115,8 +118,23 @@ void gr_control_free(struct gr_control *c)
     free(c->socket_path);
     free(c->admin_address);
     free(c->admin_hosts);
+    free(c->admin_token_file);
     gr_admin_token_free(c->admin_token);
     free(c);
+}
+
+// Nothing that is open has to be ended: streams only read, as anybody may, and an order is compared
+// when it is complete.
+int gr_control_reload_token(struct gr_control *c, struct gr_error *e)
+{
+    char *fresh = NULL;
+    int k = c->admin_token_file ? gr_admin_token_load(c->admin_token_file, &fresh, e) : 0;
+    if (k < 0 || !fresh)
+        return k;
+    bool other = strcmp(fresh, c->admin_token) != 0;
+    gr_admin_token_free(c->admin_token);
+    c->admin_token = fresh;
+    return other;
 }
 
 void gr_control_notify(struct gr_control *c)

@@ -78,6 +78,10 @@ static inline void gr_control_freep(struct gr_control **c)
 {
     gr_control_free(*c);
 }
+// Reads the token's file anew. 1: from now on another token is the right one, and the one before is
+// refused; 0: the same, or none is configured. Fails: as gr_admin_token_load(); the old one stays
+// in force then.
+GR_MUST_CHECK int gr_control_reload_token(struct gr_control *c, struct gr_error *e);
 // Something happened (a row of events was journaled, the view changed): answers those who wait for
 // it. Safe inside an operation.
 void gr_control_notify(struct gr_control *c);

@@ -4,6 +4,7 @@
 #include "control/http-server.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "control/http-negotiate.h"
 #include <errno.h>
 #include <microhttpd.h>
 #include <poll.h>
@@ -155,6 +156,9 @@ static struct MHD_Response *make_response(struct exchange *x, struct gr_http_rep
         return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, on_read, x,
                                                  NULL);
     }
+    if (reply->fixed) // never written: the server's type has no const
+        return MHD_create_response_from_buffer(reply->body_len, (void *)(uintptr_t)reply->fixed,
+                                               MHD_RESPMEM_PERSISTENT);
     struct MHD_Response *response = MHD_create_response_from_buffer(
         reply->body ? reply->body_len : 0, reply->body, MHD_RESPMEM_MUST_FREE);
     if (!response)
@@ -162,15 +166,34 @@ static struct MHD_Response *make_response(struct exchange *x, struct gr_http_rep
     return response;
 }
 
+// What the client has already it is not sent again (RFC 9110 §13.1.2).
+static void spare(struct exchange *x, struct gr_http_reply *reply)
+{
+    const char *has =
+        MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    if (reply->status != MHD_HTTP_OK || !*reply->etag || !gr_http_has_etag(has, reply->etag))
+        return;
+    reply->status = MHD_HTTP_NOT_MODIFIED;
+    free(gr_steal(reply->body));
+    reply->fixed = reply->content_type = reply->coding = NULL;
+    reply->body_len = 0;
+}
+
 static enum MHD_Result queue(struct exchange *x, struct gr_http_reply *reply)
 {
+    spare(x, reply);
     struct MHD_Response *response = make_response(x, reply);
     if (!response)
         return MHD_NO;
-    if (reply->content_type)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    const struct gr_http_field fields[] = {
+        {MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type},
+        {MHD_HTTP_HEADER_CONTENT_ENCODING, reply->coding},
+        {MHD_HTTP_HEADER_ETAG, *reply->etag ? reply->etag : NULL},
+        {MHD_HTTP_HEADER_CACHE_CONTROL, *reply->etag ? "no-cache" : "no-store"},
+        {"X-Content-Type-Options", "nosniff"}};
+    for (size_t i = 0; i < GR_COUNT(fields); i++)
+        if (fields[i].value)
+            MHD_add_response_header(response, fields[i].name, fields[i].value);
     for (size_t i = 0; i < reply->n_fields; i++)
         MHD_add_response_header(response, reply->fields[i].name, reply->fields[i].value);
     enum MHD_Result r = MHD_queue_response(x->connection, reply->status, response);

@@ -35,7 +35,12 @@ struct gr_http_reply {
     uint64_t wait_usec;       // with status 0: at most so long, counted from the first "not yet"
     const char *content_type; // static storage
     char *body;               // malloc'ed, taken
-    size_t body_len;
+    const char *fixed;        // instead of `body`: static storage
+    size_t body_len;          // of either
+    char etag[80];            // of the body, with its quotes. A client that has it gets 304 and no
+                              // body; it may keep the body, but asks again each time. "": nobody
+                              // keeps it
+    const char *coding;       // that the body is in: "gzip"; NULL: none. Static storage
     const struct gr_http_field *fields; // more header fields, static storage
     size_t n_fields;
     struct gr_http_stream stream; // with `next`: instead of the body

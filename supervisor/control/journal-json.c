@@ -98,17 +98,27 @@ static cJSON *rollout(const struct gr_plan *p, size_t group)
     return gr_json_whole(o, ok);
 }
 
+static cJSON *warning(const struct gr_plan_warning *w)
+{
+    cJSON *o = cJSON_CreateObject();
+    return gr_json_whole(o, o && cJSON_AddStringToObject(o, "module", w->module.s) &&
+                                cJSON_AddStringToObject(o, "message", w->text));
+}
+
 cJSON *gr_plans_to_json(const struct gr_plans *p)
 {
     GR_AUTO_FREE char *text = gr_plans_format(p);
-    cJSON *o = cJSON_CreateObject(), *rollouts = NULL, *items = NULL;
+    cJSON *o = cJSON_CreateObject(), *rollouts = NULL, *items = NULL, *warnings = NULL;
     bool refused = false;
     for (size_t i = 0; i < p->n; i++)
         refused |= p->plans[i].refused;
     bool ok = o && cJSON_AddBoolToObject(o, "refused", refused) &&
               gr_json_add_text(o, "text", text) &&
               (rollouts = cJSON_AddArrayToObject(o, "rollouts")) &&
-              (items = cJSON_AddArrayToObject(o, "items"));
+              (items = cJSON_AddArrayToObject(o, "items")) &&
+              (warnings = cJSON_AddArrayToObject(o, "warnings"));
+    for (size_t i = 0; ok && i < p->n_warnings; i++)
+        ok = gr_json_push(warnings, warning(&p->warnings[i]));
     for (size_t i = 0; ok && i < p->n; i++) {
         ok = gr_json_push(rollouts, rollout(&p->plans[i], i + 1));
         for (size_t k = 0; ok && k < p->plans[i].n; k++)

@@ -51,6 +51,7 @@ static int op_plan(void *u, const struct gr_wishes *wishes, struct gr_plans **re
     if (r == 0) {
         gr_manager_note_passages(m, &mixed, *ret);
         gr_manager_note_locks(m, &mixed, *ret);
+        r = gr_manager_note_pooling(m, wishes, &mixed, *ret);
     }
     return r < 0 ? gr_error_set(e, r, GR_REASON_INTERNAL, "the plan could not be made: %s",
                                 strerror(-r))

@@ -212,6 +212,9 @@ int64_t gr_manager_next_id(const struct gr_manager *m, int64_t newest);
 // manager-passage.c
 void gr_manager_note_passages(struct gr_manager *m, const struct gr_wishes *now,
                               struct gr_plans *p);
+// manager-pooling.c: warnings about the documents `asked`, which are part of `now`. Fails: -ENOMEM.
+GR_MUST_CHECK int gr_manager_note_pooling(struct gr_manager *m, const struct gr_wishes *asked,
+                                          const struct gr_wishes *now, struct gr_plans *p);
 // Begins a rollout. `salt` 0: a fresh one. Fails: as gr_rollout_new(); -EBUSY: too many.
 GR_MUST_CHECK int gr_manager_begin(struct gr_manager *m, const struct gr_plan *p, uint64_t salt,
                                    struct gr_error *e);

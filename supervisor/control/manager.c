@@ -490,9 +490,23 @@ void gr_manager_free(struct gr_manager *m)
     free(m);
 }
 
+// By itself: what is wrong in the configuration must not keep a token alive that leaked.
+static void reload_token(struct gr_manager *m)
+{
+    struct gr_error e = {0};
+    int k = gr_control_reload_token(m->control, &e);
+    if (k < 0)
+        gr_log(GR_LOG_ERROR,
+               "the token for orders was not reloaded, the old one stays in force: %s",
+               *e.message ? e.message : strerror(-k));
+    else if (k > 0)
+        gr_log(GR_LOG_NOTICE, "the token for orders was reloaded; the one before is refused now");
+}
+
 void gr_manager_reload(struct gr_manager *m)
 {
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, gr_mono_now().usec);
+    reload_token(m);
     struct gr_config *fresh GR_CLEANUP(gr_config_freep) = NULL;
     struct gr_error e = {0};
     int k = GR_FAULT("config.reload");

@@ -60,12 +60,15 @@ function row(told, current) {
 
 export function commands() {
   const list = el('ul', {class: 'commands'}), told = el('p', {class: 'quiet told', role: 'status'});
+  const heading = el('h2', {id: 'commands', tabindex: '-1'}, 'Commands');
   let module;
   return {
-    node: el('section', {'aria-labelledby': 'commands'}, el('h2', {id: 'commands'}, 'Commands'), list, told),
+    node: el('section', {'aria-labelledby': 'commands'}, heading, list, told),
     update(now, good) {
       module = now;
+      const wasHere = list.contains(document.activeElement);
       sync(list, commandsFor(module, good), (line) => line.key, () => row(told, () => module));
+      if (wasHere && !list.contains(document.activeElement)) heading.focus(); // what had the focus cannot be done any more
     },
   };
 }

@@ -16,7 +16,7 @@ function keep(values) {
 async function post(path, body, token) {
   const answer = await fetch(path, {method: 'POST', headers: {'Content-Type': 'application/json', Authorization: `Bearer ${token}`}, body: JSON.stringify(body)});
   const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(said.message ?? `the host answered ${answer.status}`);
+  if (!answer.ok) throw Object.assign(new Error(said.message ?? `the host answered ${answer.status}`), {status: answer.status});
   return said;
 }
 
@@ -69,15 +69,26 @@ export function signIn() {
 
 export const signOut = () => keep(null);
 
-// [verb, title, fields of the order beside what was seen]
+// The token was another one when this tab signed in: what it keeps is of no more use.
+async function postSigned(path, body) {
+  const {name: actor, token} = signedIn() ?? {};
+  if (!token) throw new Error('Nobody is signed in here any more. Close this, and sign in again.');
+  try {
+    return await post(path, {...body, actor}, token);
+  } catch (error) {
+    if (error.status !== 401) throw error;
+    signOut();
+    throw new Error('The token of this host was changed since you signed in: nothing was ordered. Close this, and sign in again.');
+  }
+}
+
 export function order(module, action, done) {
   const r = module.rollout, name = module.module, body = {...action.body, ...(r.id ? {rollout: r.id} : {}), ...(action.step ? {step: r.step} : {})};
-  const {name: actor, token} = signedIn();
   ask({
     title: `${name}: ${action.title}?`, word: action.title, about: [action.about, 'It goes to this host alone, and is refused when something else is in progress by then.'],
     fields: [[`Type ${name} to confirm`, {name: 'confirm'}], ['Reason', {name: 'reason', maxlength: 400}]],
     isReady: (typed) => typed === name,
-    give: async (_, reason) => done(await post(`/v1/modules/${name}/${action.verb}`, {...body, actor, reason}, token)),
+    give: async (_, reason) => done(await postSigned(`/v1/modules/${name}/${action.verb}`, {...body, reason})),
   });
 }
 

@@ -157,6 +157,58 @@ static void test_a_batch_is_never_mixed(void **state)
     assert_int_equal(f->faults, 3); // none of it ran what is broken
 }
 
+static bool has_room(void *userdata, unsigned slot)
+{
+    unsigned *asked = userdata;
+    *asked = slot;
+    return true;
+}
+
+// Calls for the pool: in the share of the version that answers, and nowhere when none does.
+static void test_a_call_for_the_pool_does_not_wait_to_be_refused(void **state)
+{
+    struct fixture *f = fixture_with(state, BACKOFF_USEC);
+    struct gr_instance *next = load_module(f, "peer-7.0.0"), *before = load_module(f, "peer-1.0.0");
+    unsigned asked = 0;
+    struct gr_place p = {.reserve = has_room, .userdata = &asked};
+    struct grayling_request q = request_to(PEER, "Version", "", 0);
+    struct gr_response r;
+    struct gr_counters c;
+    route(f, "peer", next, before);
+    assert_int_equal(gr_dispatch_place(f->t, &q, &p, &r), GR_CALL_PLACED);
+    assert_int_equal(asked, gr_instance_slot(next));
+    break_it(f, PEER);
+    assert_int_equal(gr_dispatch_place(f->t, &q, &p, &r), GR_CALL_PLACED);
+    assert_int_equal(asked, gr_instance_slot(before));
+    assert_int_equal(gr_dispatch_call_placed(f->t, &q, &p, &r), GR_CALL_DONE);
+    assert_true(r.code == GRAYLING_OK && r.rescued);
+    gr_response_done(f->d, &r);
+    route(f, "peer", next, NULL); // nobody is left
+    asked = 0;
+    assert_int_equal(gr_dispatch_place(f->t, &q, &p, &r), GR_CALL_DONE);
+    assert_true(r.code == GRAYLING_UNAVAILABLE && strstr(r.message, "breaker is open"));
+    assert_string_equal(r.version, "7.0.0");
+    gr_response_done(f->d, &r);
+    gr_stats_read(f->stats, gr_instance_slot(next), &c);
+    assert_true(asked == 0 && c.requests[GRAYLING_UNAVAILABLE] == 2); // its own, and the rescued
+}
+
+static void test_a_probe_of_the_pool_has_room(void **state)
+{
+    struct fixture *f = fixture_with(state, 0);
+    unsigned asked = 0;
+    struct gr_place p = {.reserve = has_room, .userdata = &asked};
+    struct grayling_request q = request_to(PEER, "Version", "", 0);
+    struct gr_response r;
+    route(f, "peer", load_module(f, "peer-7.0.0"), NULL);
+    break_it(f, PEER); // half-open at once
+    assert_int_equal(gr_dispatch_place(f->t, &q, &p, &r), GR_CALL_PLACED);
+    assert_int_equal(told.n, 1);
+    assert_int_equal(gr_dispatch_call_placed(f->t, &q, &p, &r), GR_CALL_DONE);
+    assert_true(r.code == GRAYLING_OK && told.n == 2 && told.state == GR_BREAKER_CLOSED);
+    gr_response_done(f->d, &r);
+}
+
 static void test_a_probe_closes_it(void **state)
 {
     struct fixture *f = fixture_with(state, 0);
@@ -237,6 +289,8 @@ int main(void)
         WITH_FIXTURE(test_callers_meet_the_callees_breaker),
         WITH_FIXTURE(test_the_version_before_answers),
         WITH_FIXTURE(test_a_batch_is_never_mixed),
+        WITH_FIXTURE(test_a_call_for_the_pool_does_not_wait_to_be_refused),
+        WITH_FIXTURE(test_a_probe_of_the_pool_has_room),
         WITH_FIXTURE(test_a_probe_closes_it),
         WITH_FIXTURE(test_one_probe_at_a_time),
         WITH_FIXTURE(test_the_next_worker_takes_it_up),

@@ -6,13 +6,26 @@
 
 // --- in a call ---------------------------------------------------------------------------------
 
+// As one would find it that is not asked yet: whoever is told no is the probe no more than others.
+static bool refuses(const struct gr_breaker *b, uint64_t now_usec)
+{
+    return b->open && (b->probe || gr_breaker_state(b, now_usec) == GR_BREAKER_OPEN);
+}
+
+bool gr_breakers_refuse(const struct gr_instance *i, uint64_t now_usec)
+{
+    struct gr_breaker b;
+    gr_stats_breaker_read(i->breaker, &b);
+    return refuses(&b, now_usec);
+}
+
 bool gr_breakers_admit(struct gr_instance *i, uint64_t now_usec, bool *ret_probe)
 {
     struct gr_dispatch *d = i->dispatch;
     struct gr_breaker b;
     gr_stats_breaker_read(i->breaker, &b);
     // Only a call that could be the probe takes the lock.
-    if (b.open && (b.probe || gr_breaker_state(&b, now_usec) == GR_BREAKER_OPEN))
+    if (refuses(&b, now_usec))
         return false;
     pthread_mutex_lock(&d->breakers_lock);
     gr_stats_breaker_read(i->breaker, &b);

@@ -167,7 +167,7 @@ static __attribute__((noinline)) bool refuse_broken(struct attempt *a, struct gr
     if (!t->shadow)
         gr_stats_code(&t->dispatch->stats->seg->rows[by->slot][t->row], GRAYLING_UNAVAILABLE,
                       a->call.depth > 0);
-    say(a->call.message, "the module failed too often: its breaker is open, try again later");
+    say(a->call.message, GR_BREAKER_SENTENCE);
     return true;
 }
 

@@ -217,8 +217,9 @@ struct gr_place { // where such a call is to run
 };
 // As gr_dispatch_call(), for a thread that others wait for: a call that can reach a version with
 // `execution: pool` is not run, but gets room there (GR_CALL_PLACED), or without room the answer
-// RESOURCE_EXHAUSTED in the name of its version. What has room holds nothing of the table: it sees
-// whatever is in force when it runs.
+// RESOURCE_EXHAUSTED in the name of its version. A version whose breaker is open is passed over for
+// the one that answers in its place; without one the answer is UNAVAILABLE, at once. What has room
+// holds nothing of the table: it sees whatever is in force when it runs.
 enum gr_call_result gr_dispatch_place(struct gr_thread *t, const struct grayling_request *request,
                                       struct gr_place *place, struct gr_response *ret);
 // Runs it, on a thread that may wait; may park. Never GR_CALL_PLACED.

@@ -292,6 +292,9 @@ static inline bool gr_breakers_closed(const struct gr_instance *i)
 // It is not closed: may a call go through all the same? Then *ret_probe says whether its end
 // decides, and must be told.
 bool gr_breakers_admit(struct gr_instance *i, uint64_t now_usec, bool *ret_probe);
+// Would it say no now? Decides nothing: no probe is begun.
+bool gr_breakers_refuse(const struct gr_instance *i, uint64_t now_usec);
+#define GR_BREAKER_SENTENCE "the module failed too often: its breaker is open, try again later"
 void gr_breakers_fault(struct gr_instance *i, bool probe, uint64_t now_usec);
 void gr_breakers_probe_ended(struct gr_instance *i, uint64_t now_usec);
 
@@ -371,7 +374,8 @@ void gr_response_fill(struct gr_response *r, const struct gr_served *served);
 // --- place.c -----------------------------------------------------------------------------------
 // After gr_cohorts_begin(): what was decided when the call was placed.
 void gr_place_recall(struct gr_thread *t, const struct gr_record *r, const struct gr_place *place);
-// Finds room for a call whose record is pooled. GR_CALL_DONE: there is none, and *ret says so.
+// Finds room for a call whose record is pooled. GR_CALL_DONE: there is none, or the breakers of all
+// who may answer are open, and *ret says so.
 // false: it may run here, since no version will.
 GR_MUST_CHECK bool gr_place_find(struct gr_thread *t, const struct gr_route *route,
                                  struct gr_place *place, struct gr_response *ret,

@@ -11,16 +11,29 @@ void gr_place_recall(struct gr_thread *t, const struct gr_record *r, const struc
             place->candidate ? GR_COHORT_DECIDED | GR_COHORT_CANDIDATE : GR_COHORT_DECIDED;
 }
 
-static void refuse(struct gr_thread *t, struct gr_instance *by, bool candidate,
-                   struct gr_response *ret)
+static void refuse(struct gr_thread *t, struct gr_instance *by, bool candidate, int32_t code,
+                   const char *sentence, struct gr_response *ret)
 {
-    gr_stats_code(&t->dispatch->stats->seg->rows[by->slot][t->row], GRAYLING_RESOURCE_EXHAUSTED,
-                  false);
-    gr_response_fill(
-        ret,
-        &(struct gr_served){.code = GRAYLING_RESOURCE_EXHAUSTED, .by = by, .candidate = candidate});
-    snprintf(ret->message, sizeof(ret->message),
-             "all threads of the module are busy, and no more calls may wait for them: try again");
+    gr_stats_code(&t->dispatch->stats->seg->rows[by->slot][t->row], code, false);
+    gr_response_fill(ret, &(struct gr_served){.code = code, .by = by, .candidate = candidate});
+    snprintf(ret->message, sizeof ret->message, "%s", sentence);
+}
+
+// Of those who may answer, one after the other, the first whose breaker lets a call through: where
+// the threads of the others are stuck, nothing has to wait for them to be refused. NULL: none.
+static struct gr_instance *first_asked(const struct gr_route *route, bool candidate)
+{
+    const struct gr_member *m = &route->record->member;
+    struct gr_instance *const in_turn[] = {
+        candidate ? m->candidate : NULL,
+        route->method != GR_METHOD_NONE ? m->stable : NULL,
+        route->rescue_method != GR_METHOD_NONE ? m->rescue : NULL,
+    };
+    for (size_t i = 0; i < GR_COUNT(in_turn); i++)
+        if (in_turn[i] && (gr_breakers_closed(in_turn[i]) ||
+                           !gr_breakers_refuse(in_turn[i], gr_now_nsec() / 1000)))
+            return in_turn[i];
+    return NULL;
 }
 
 bool gr_place_find(struct gr_thread *t, const struct gr_route *route, struct gr_place *place,
@@ -34,13 +47,19 @@ bool gr_place_find(struct gr_thread *t, const struct gr_route *route, struct gr_
     }
     if (!candidate && route->method == GR_METHOD_NONE)
         return false; // nobody answers
-    struct gr_instance *by = candidate ? m->candidate : m->stable;
-    place->slot = by->slot;
-    if (place->reserve(place->userdata, by->slot)) {
-        *ret_result = GR_CALL_PLACED;
+    struct gr_instance *by = first_asked(route, candidate);
+    *ret_result = GR_CALL_DONE;
+    if (!by) {
+        refuse(t, candidate ? m->candidate : m->stable, candidate, GRAYLING_UNAVAILABLE,
+               GR_BREAKER_SENTENCE, ret);
         return true;
     }
-    refuse(t, by, candidate, ret);
-    *ret_result = GR_CALL_DONE;
+    place->slot = by->slot;
+    if (place->reserve(place->userdata, by->slot))
+        *ret_result = GR_CALL_PLACED;
+    else
+        refuse(t, by, by == m->candidate, GRAYLING_RESOURCE_EXHAUSTED,
+               "all threads of the module are busy, and no more calls may wait for them: try again",
+               ret);
     return true;
 }

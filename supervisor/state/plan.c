@@ -340,6 +340,7 @@ void gr_plans_free(struct gr_plans *p)
         return;
     for (size_t i = 0; i < p->n; i++)
         free(p->plans[i].waits);
+    free(p->warnings);
     free(p->items);
     free(p->plans);
     free(p);

@@ -33,10 +33,16 @@ struct gr_plan {
     struct gr_plan_item *items; // sorted by module
     char *waits; // what its upgrade locks lack or take along, as far as known; NULL: nothing; owned
 };
+struct gr_plan_warning { // nothing hinders it, but it is probably not meant
+    struct gr_name module;
+    char text[GR_MESSAGE_MAX];
+};
 struct gr_plans { // oldest transaction first; no module is in two of them
     size_t n;
     struct gr_plan *plans;
-    struct gr_plan_item *items; // of all plans, one behind the other
+    size_t n_warnings;
+    struct gr_plan_warning *warnings; // of a question, by the host that is asked; owned
+    struct gr_plan_item *items;       // of all plans, one behind the other
 };
 
 // What a snapshot says of one module: a parsed document, or why it could not be parsed.

@@ -168,6 +168,7 @@ int gr_door_open(const struct gr_door_options *o, struct gr_door **ret, struct g
                                                   .work = gr_errand_work,
                                                   .done = gr_errand_done,
                                                   .late = gr_errand_late,
+                                                  .sent_back = gr_errand_sent_back,
                                                   .userdata = &d->service},
                         &d->service.pool);
     if (r == 0)
@@ -223,6 +224,11 @@ void gr_door_count(struct gr_door *d, uint64_t *ret_open, uint64_t *ret_busy)
     uint64_t open, total;
     gr_visitors_count(&d->service.visitors, &open, &total, ret_busy);
     *ret_open = atomic_load(&d->open);
+}
+
+void gr_door_note_broken(struct gr_door *d, unsigned slot)
+{
+    gr_pool_send_back(d->service.pool, slot);
 }
 
 bool gr_door_is_astray(struct gr_door *d)

@@ -25,6 +25,9 @@ void gr_door_drain(struct gr_door *d);
 // Once a second.
 void gr_door_tick(struct gr_door *d);
 void gr_door_count(struct gr_door *d, uint64_t *ret_open, uint64_t *ret_busy);
+// The breaker of the version in that slot opened: what waits for its threads is answered now. Any
+// thread.
+void gr_door_note_broken(struct gr_door *d, unsigned slot);
 // A thread of it is inside of a call that lasts: the door cannot be closed.
 bool gr_door_is_astray(struct gr_door *d);
 // Closes every connection and joins the threads; no request may be parked. NULL is nothing.

@@ -92,3 +92,12 @@ void gr_errand_late(void *service, struct gr_task *t)
     free(e);
     gr_lane_resume(x);
 }
+
+void gr_errand_sent_back(void *service, struct gr_task *t)
+{
+    struct gr_errand *e = errand_of(t);
+    struct gr_exchange *x = e->exchange;
+    (void)service;
+    free(e);
+    gr_lane_resume(x);
+}

@@ -16,4 +16,5 @@ void gr_errand_send(struct gr_errand *e);
 void gr_errand_work(void *service, struct gr_thread *seat, struct gr_task *t);
 void gr_errand_done(void *service, struct gr_thread *seat, struct gr_task *t, bool given_up);
 void gr_errand_late(void *service, struct gr_task *t);
+void gr_errand_sent_back(void *service, struct gr_task *t); // its lane finds it another place
 struct gr_exchange *gr_errand_exchange(struct gr_task *t);

@@ -48,6 +48,10 @@ static void on_breaker(void *userdata, unsigned slot, enum gr_breaker_state stat
     if (!whole)
         cJSON_Delete(m);
     gr_wire_send(&w->wire, whole ? m : NULL);
+    pthread_mutex_lock(&w->door_lock);
+    if (state == GR_BREAKER_OPEN && w->door)
+        gr_door_note_broken(w->door, slot);
+    pthread_mutex_unlock(&w->door_lock);
 }
 
 static void on_harm(void *userdata, const struct gr_harm *harm)

@@ -44,6 +44,7 @@ static int on_serve(struct gr_worker *w, const cJSON *m, uint64_t id, int *fds, 
 {
     (void)m, (void)fds, (void)n_fds;
     struct gr_error e = {0};
+    struct gr_door *door = NULL;
     int r = GR_FAULT("worker.serve");
     if (r < 0)
         gr_error_set(&e, r, GR_REASON_INTERNAL, "the front door could not be opened: %s",
@@ -60,7 +61,9 @@ static int on_serve(struct gr_worker *w, const cJSON *m, uint64_t id, int *fds, 
                                                    .listeners = w->listeners,
                                                    .n_listeners = w->n_listeners,
                                                    .changed_fd = w->changed_fd},
-                         &w->door, &e);
+                         &door, &e);
+    if (door)
+        gr_worker_set_door(w, door);
     gr_wire_send(&w->wire, r < 0 ? gr_wire_failure(id, &e) : gr_wire_answer("serving", id));
     return 0;
 }

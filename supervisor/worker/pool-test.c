@@ -2,6 +2,7 @@
 // pool's real threads and stay there until the test lets them go on.
 #include "worker/pool.h"
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +21,7 @@ struct job {
     sem_t go;
     struct gr_thread *_Atomic seat;
     _Atomic int given_up; // -1: not done
-    _Atomic bool late;
+    _Atomic bool late, sent_back;
 };
 
 struct world {
@@ -57,6 +58,13 @@ static void late(void *userdata, struct gr_task *t)
     sem_post(&w->ended);
 }
 
+static void sent_back(void *userdata, struct gr_task *t)
+{
+    struct world *w = userdata;
+    atomic_store(&((struct job *)(void *)t)->sent_back, true);
+    sem_post(&w->ended);
+}
+
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof *w);
@@ -72,6 +80,7 @@ static int setup(void **state)
                                                            .work = work,
                                                            .done = done,
                                                            .late = late,
+                                                           .sent_back = sent_back,
                                                            .userdata = w},
                                  &w->pool),
                      0);
@@ -224,6 +233,90 @@ static void what_is_given_up_gives_its_place_back(void **state)
     assert_int_equal(gr_pool_astray(w->pool), 0);
 }
 
+// All threads are stuck, in this version and in others: nothing of it has to wait for one of them.
+static void what_waits_is_sent_back(void **state)
+{
+    struct world *w = *state;
+    for (unsigned i = 0; i < GR_POOL_THREADS_MAX; i++)
+        assert_true(put(w, i, 100 + i / THREADS, 0));
+    await(&w->began, GR_POOL_THREADS_MAX);
+    const unsigned stuck = 100, n = THREADS + QUEUE; // whose threads are at work
+    for (unsigned i = 40; i < 40 + QUEUE; i++)
+        assert_true(put(w, i, stuck, 0));
+    for (unsigned i = 50; i < 50 + n; i++) // no thread was left for it
+        assert_true(put(w, i, SHARE_A, 0));
+    gr_pool_send_back(w->pool, stuck);
+    await(&w->ended, QUEUE);
+    for (unsigned i = 40; i < 40 + QUEUE; i++)
+        assert_true(atomic_load(&w->jobs[i].sent_back));
+    assert_int_equal(gauges(w).pool_waiting, n);
+    assert_true(gr_pool_reserve(w->pool, SHARE_B)); // before, and put after
+    w->jobs[60].task = (struct gr_task){.slot = SHARE_B};
+    gr_pool_send_back(w->pool, SHARE_B);
+    gr_pool_put(w->pool, &w->jobs[60].task);
+    await(&w->ended, 1);
+    assert_true(atomic_load(&w->jobs[60].sent_back));
+    gr_pool_cancel(w->pool, (assert_true(gr_pool_reserve(w->pool, SHARE_B)), SHARE_B));
+    gr_pool_send_back(w->pool, SHARE_A);
+    await(&w->ended, n);
+    assert_int_equal(gauges(w).pool_waiting, 0);
+    for (unsigned i = 0; i < QUEUE; i++) // no room is lost, and none was won
+        assert_true(put(w, 40 + i, stuck, 0));
+    assert_false(put(w, 49, stuck, 0));
+    for (unsigned i = 0; i < n; i++)
+        assert_true(put(w, 50 + i, SHARE_A, 0));
+    assert_false(put(w, 59, SHARE_A, 0));
+    for (unsigned i = 0; i < MOST; i++)
+        sem_post(&w->jobs[i].go);
+    await(&w->ended, GR_POOL_THREADS_MAX + QUEUE + n);
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(atomic_load(&w->jobs[50 + i].given_up), 0);
+}
+
+// Puts and openings at the same time: each task ends once, in one of the two ways.
+struct opener {
+    struct world *w;
+    _Atomic bool stop;
+};
+
+static void *open_often(void *arg)
+{
+    struct opener *o = arg;
+    while (!atomic_load(&o->stop))
+        gr_pool_send_back(o->w->pool, SHARE_A);
+    return NULL;
+}
+
+static void each_ends_once(void **state)
+{
+    struct world *w = *state;
+    struct opener o = {.w = w};
+    pthread_t t;
+    unsigned worked = 0, back = 0;
+    assert_int_equal(pthread_create(&t, NULL, open_often, &o), 0);
+    for (unsigned i = 0; i < MOST; i++) {
+        sem_post(&w->jobs[i].go);
+        assert_true(put(w, i, SHARE_A, 0));
+        await(&w->ended, 1);
+        assert_int_equal(sem_trywait(&w->ended), -1);
+        back += atomic_load(&w->jobs[i].sent_back);
+    }
+    atomic_store(&o.stop, true);
+    pthread_join(t, NULL);
+    for (unsigned i = 0; i < MOST; i++)
+        worked += atomic_load(&w->jobs[i].given_up) == 0;
+    assert_int_equal(worked + back, MOST);
+    for (unsigned i = 0; i < MOST; i++)
+        sem_init(&w->jobs[i].go, 0, 0);
+    for (unsigned i = 0; i < THREADS + QUEUE; i++)
+        while (!put(w, i, SHARE_A, 0)) // the last one has ended, but not yet left
+            sched_yield();
+    assert_false(put(w, MOST - 1, SHARE_A, 0));
+    for (unsigned i = 0; i < THREADS + QUEUE; i++)
+        sem_post(&w->jobs[i].go);
+    await(&w->ended, THREADS + QUEUE);
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -232,6 +325,8 @@ int main(void)
         TEST(all_shares_together_have_so_many_threads),
         TEST(what_is_late_is_not_begun),
         TEST(what_is_given_up_gives_its_place_back),
+        TEST(what_waits_is_sent_back),
+        TEST(each_ends_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,8 @@ struct share { // one version's
     struct gr_task *first, **end;
     unsigned kept;  // room: reserved, waiting and at work
     unsigned works; // of them: at work
+    unsigned waits; // of them: in the queue
+    unsigned owed;  // of the rest: reserved before all was sent back, so that it is not wanted
     bool ready;     // in the ring
     struct share *next_ready;
 };
@@ -71,6 +73,7 @@ static struct gr_task *take_locked(struct gr_pool *p)
     if (!s->first)
         s->end = &s->first;
     s->works++;
+    s->waits--;
     count_waiting_locked(p, -1);
     make_ready_locked(p, s);
     return t;
@@ -198,8 +201,10 @@ bool gr_pool_reserve(struct gr_pool *p, unsigned slot)
 
 void gr_pool_cancel(struct gr_pool *p, unsigned slot)
 {
+    struct share *s = &p->shares[slot];
     pthread_mutex_lock(&p->lock);
-    p->shares[slot].kept--;
+    s->kept--;
+    s->owed -= s->owed > 0;
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -208,12 +213,39 @@ void gr_pool_put(struct gr_pool *p, struct gr_task *t)
     struct share *s = &p->shares[t->slot];
     t->next = NULL;
     pthread_mutex_lock(&p->lock);
-    *s->end = t;
-    s->end = &t->next;
-    count_waiting_locked(p, 1);
-    make_ready_locked(p, s);
-    rouse_locked(p);
+    bool unwanted = s->owed > 0; // which one of those with room does not matter
+    if (unwanted) {
+        s->owed--;
+        s->kept--;
+    } else {
+        *s->end = t;
+        s->end = &t->next;
+        s->waits++;
+        count_waiting_locked(p, 1);
+        make_ready_locked(p, s);
+        rouse_locked(p);
+    }
     pthread_mutex_unlock(&p->lock);
+    if (unwanted)
+        p->options.sent_back(p->options.userdata, t);
+}
+
+void gr_pool_send_back(struct gr_pool *p, unsigned slot)
+{
+    struct share *s = &p->shares[slot];
+    pthread_mutex_lock(&p->lock);
+    struct gr_task *t = s->first; // the ring may keep the share: it finds nothing in it
+    s->first = NULL;
+    s->end = &s->first;
+    count_waiting_locked(p, -(int)s->waits);
+    s->kept -= s->waits;
+    s->waits = 0;
+    s->owed = s->kept - s->works;
+    pthread_mutex_unlock(&p->lock);
+    for (struct gr_task *next; t; t = next) {
+        next = t->next;
+        p->options.sent_back(p->options.userdata, t);
+    }
 }
 
 // Adds those of the share to `late`.
@@ -228,6 +260,7 @@ static void take_late_locked(struct gr_pool *p, struct share *s, struct gr_task 
         }
         *at = t->next;
         s->kept--;
+        s->waits--;
         count_waiting_locked(p, -1);
         t->next = *late;
         *late = t;

@@ -20,8 +20,10 @@ struct gr_pool_options {
     // After work, on the same thread: the task is its owner's again. given_up: its client has been
     // answered.
     void (*done)(void *userdata, struct gr_thread *seat, struct gr_task *t, bool given_up);
-    // Instead of both: its time had passed before it began. Any thread.
+    // Instead of both, on any thread, maybe under dispatch's lock: its time had passed before it
+    // began; or it waited when gr_pool_send_back() came, and is its owner's again.
     void (*late)(void *userdata, struct gr_task *t);
+    void (*sent_back)(void *userdata, struct gr_task *t);
     void *userdata;
 };
 GR_MUST_CHECK int gr_pool_new(const struct gr_pool_options *o, struct gr_pool **ret);
@@ -31,6 +33,9 @@ bool gr_pool_reserve(struct gr_pool *p, unsigned slot);
 void gr_pool_cancel(struct gr_pool *p, unsigned slot);
 // Takes a task for which there is room.
 void gr_pool_put(struct gr_pool *p, struct gr_task *t);
+// Nobody is to wait in that share any more: gives back all that waits in it, and what had room
+// there and is put later. Costs what waits, and the others nothing. Any thread.
+void gr_pool_send_back(struct gr_pool *p, unsigned slot);
 // From time to time: ends the tasks that wait and whose time has passed.
 void gr_pool_look(struct gr_pool *p);
 // The call of that seat is overdue. true: nobody waits for it any more, after `tell` was called for

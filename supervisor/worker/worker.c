@@ -193,6 +193,13 @@ static int turn(struct loop *l)
     return 0;
 }
 
+void gr_worker_set_door(struct gr_worker *w, struct gr_door *door)
+{
+    pthread_mutex_lock(&w->door_lock);
+    w->door = door;
+    pthread_mutex_unlock(&w->door_lock);
+}
+
 // A request or shadow that still runs, or a load or hook that does not return, must not keep the
 // process: then its memory is left to the kernel.
 static void close_worker(struct gr_worker *w, int status)
@@ -205,7 +212,9 @@ static void close_worker(struct gr_worker *w, int status)
         (w->loader && !gr_loader_idle(w->loader)) ||
         (w->dispatch && gr_dispatch_is_astray(w->dispatch)))
         _exit(status);
-    gr_door_close(w->door);
+    struct gr_door *door = w->door;
+    gr_worker_set_door(w, NULL);
+    gr_door_close(door);
     gr_profile_free(w->profile);
     gr_spans_free(w->spans);
     gr_shadow_stop(w->shadow);
@@ -220,6 +229,7 @@ static void close_worker(struct gr_worker *w, int status)
     gr_closep(&w->adopt_fd);
     gr_closep(&w->changed_fd);
     gr_wire_attach(&w->wire, -1);
+    pthread_mutex_destroy(&w->door_lock);
     free(w);
 }
 
@@ -231,6 +241,7 @@ int gr_worker_run(int channel)
     struct loop l = {.w = w, .signal_fd = -1, .tick_fd = -1, .status = -1};
     w->adopt_fd = w->changed_fd = w->harms_fd = -1;
     w->orphan_usec = GR_ORPHAN_DEFAULT_USEC;
+    pthread_mutex_init(&w->door_lock, NULL);
     gr_wire_init(&w->wire, channel);
     gr_inventory_init(&w->inventory);
     int r = open_loop(&l);

@@ -19,7 +19,8 @@ struct gr_worker {
     struct gr_shadow *shadow;
     struct gr_spans *spans;     // NULL: none are recorded
     struct gr_profile *profile; // NULL: none is being taken
-    struct gr_door *door;       // NULL before serve
+    struct gr_door *door;       // NULL before serve; set under door_lock, since others look too
+    pthread_mutex_t door_lock;  // taken under dispatch's lock
     int listeners[GR_CHANNEL_FDS_MAX];
     size_t n_listeners;
     unsigned threads, pool_threads, pool_queue;
@@ -34,6 +35,10 @@ struct gr_worker {
 
 // Runs until it has drained. `channel` is taken. Returns the exit status.
 GR_MUST_CHECK int gr_worker_run(int channel);
+
+// --- worker.c
+// ------------------------------------------------------------------------------------------------
+void gr_worker_set_door(struct gr_worker *w, struct gr_door *door); // the main thread's
 
 // --- orders.c
 // ------------------------------------------------------------------------------------------------
