@@ -1,5 +1,6 @@
 // A verdict in sentences, for a person who was woken by it. Must say nothing that the record does
 // not hold.
+#include "rollout/analysis-internal.h"
 #include "rollout/analysis-record.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -106,11 +107,14 @@ static int say_p99(const struct gr_gate_verdict *g, struct gr_buf *text)
         snprintf(high.s, sizeof high.s, "not bounded yet");
     else
         snprintf(high.s, sizeof high.s, "%.2f", g->high);
-    return gr_buf_printf(text,
-                         "p99 %s in %" PRIu64 " requests beside stable's %s in %" PRIu64
-                         ": ratio %.2f (%.2f to %s), %.2f allowed",
-                         span(g->candidate).s, g->candidate_n, span(g->stable).s, g->stable_n,
-                         g->estimate, g->low, high.s, g->limit);
+    int k = gr_buf_printf(text,
+                          "p99 %s in %" PRIu64 " requests beside stable's %s in %" PRIu64
+                          ": ratio %.2f (%.2f to %s), %.2f allowed",
+                          span(g->candidate).s, g->candidate_n, span(g->stable).s, g->stable_n,
+                          g->estimate, g->low, high.s, g->limit);
+    if (k == 0 && g->verdict == GR_VERDICT_INCONCLUSIVE && g->stable_n < GR_P99_REQUESTS_MIN)
+        k = gr_buf_printf(text, ", compared from %d requests of stable on", GR_P99_REQUESTS_MIN);
+    return k;
 }
 
 static int say_shape(const struct gr_gate_verdict *g, struct gr_buf *text)
