@@ -22,7 +22,7 @@ import time
 
 FENCE = re.compile(r"^```(.*)\n((?:(?!```).*\n)*)```$", re.M)
 READY_WORDS = "serves at"  # of what does not tell the service manager
-PATIENCE = 180.0
+PATIENCE = 420.0  # longer than any timeout in a document, so that the command itself says what it waited for
 
 
 class Block:
@@ -58,8 +58,12 @@ class Shell:
 
     def run(self, block):
         at = time.monotonic()
-        r = subprocess.run(["bash", "-c", self.script(block)], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                           stdin=subprocess.DEVNULL, timeout=self.patience)
+        command = ["bash", "-c", self.script(block)]
+        try:
+            r = subprocess.run(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL,
+                               timeout=self.patience)
+        except subprocess.TimeoutExpired as e:
+            raise AssertionError(f"{block} did not end within {self.patience:.0f} s:\n{block.text}\n{(e.output or b'').decode()}{self.said()}") from None
         with contextlib.suppress(FileNotFoundError):
             os.replace(self.state.name + ".new", self.state.name)
         assert r.returncode == 0, f"{block} ended with {r.returncode}:\n{block.text}\n{r.stdout}{self.said()}"
@@ -95,9 +99,9 @@ class Shell:
 
     def said(self):
         text = ""
-        for block, _, log, _ in self.beside:
+        for block, p, log, _ in self.beside:
             log.seek(0)
-            text += f"\n{block} said:\n" + log.read()[-3000:]
+            text += f"\n{block} said{'' if p.poll() is None else f', ended with {p.returncode}'}:\n" + log.read()[-3000:]
         return text
 
     def end(self):

@@ -1,5 +1,6 @@
 // A verdict in sentences, for a person who was woken by it. Must say nothing that the record does
 // not hold.
+#include "rollout/analysis-internal.h"
 #include "rollout/analysis-record.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -106,11 +107,14 @@ static int say_p99(const struct gr_gate_verdict *g, struct gr_buf *text)
         snprintf(bounds.s, sizeof bounds.s, "at least %.2f", g->low);
     else
         snprintf(bounds.s, sizeof bounds.s, "%.2f to %.2f", g->low, g->high);
-    return gr_buf_printf(text,
-                         "p99 %s in %" PRIu64 " requests beside stable's %s in %" PRIu64
-                         ": ratio %.2f (%s), %.2f allowed",
-                         span(g->candidate).s, g->candidate_n, span(g->stable).s, g->stable_n,
-                         g->estimate, bounds.s, g->limit);
+    int k = gr_buf_printf(text,
+                          "p99 %s in %" PRIu64 " requests beside stable's %s in %" PRIu64
+                          ": ratio %.2f (%s), %.2f allowed",
+                          span(g->candidate).s, g->candidate_n, span(g->stable).s, g->stable_n,
+                          g->estimate, bounds.s, g->limit);
+    if (k == 0 && g->verdict == GR_VERDICT_INCONCLUSIVE && g->stable_n < GR_P99_REQUESTS_MIN)
+        k = gr_buf_printf(text, ", compared from %d requests of stable on", GR_P99_REQUESTS_MIN);
+    return k;
 }
 
 static int say_shape(const struct gr_gate_verdict *g, struct gr_buf *text)

@@ -59,6 +59,10 @@ void gr_latency_p99_interval(const struct gr_histogram *h, double alpha, uint64_
 // all x, and the time-uniform radius of both empirical distributions together.
 void gr_latency_excess(const struct gr_histogram *slow, const struct gr_histogram *fast,
                        double ratio, double alpha, double *ret_excess, double *ret_radius);
+// So many latencies of the version it is compared with have to lie beyond a quantile before that
+// quantile is compared; for a p99 that makes GR_P99_REQUESTS_MIN requests.
+#define GR_TAIL_BEYOND_MIN 3
+#define GR_P99_REQUESTS_MIN (GR_TAIL_BEYOND_MIN * 100)
 // How many surely exceed the limit.
 uint64_t gr_latency_beyond(const struct gr_histogram *h, double limit_nsec);
 

@@ -96,7 +96,7 @@ static bool choose(const struct gr_latency_sums *known, double level, double rat
                    uint64_t *ret_bucket, double *ret_share)
 {
     double total = (double)known->from[0], least = 0;
-    if (total < KNOWN_MIN || total * level < 3)
+    if (total < KNOWN_MIN || total * level < GR_TAIL_BEYOND_MIN)
         return false;
     uint64_t best = bucket_with(known, level * total);
     bool found = false;

@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
-static struct gr_verdict_record record_of(double candidate_errors, unsigned looks)
+// `stable`: its requests in each look, of which the candidate gets 20.
+static struct gr_verdict_record record_beside(double candidate_errors, unsigned looks,
+                                              uint64_t stable)
 {
     struct gr_verdict_record r;
     struct gr_analysis_state s;
@@ -25,10 +27,15 @@ static struct gr_verdict_record record_of(double candidate_errors, unsigned look
         owed += 20 * candidate_errors;
         fixture_serve(&in.candidate, 20, (uint64_t)owed, 10.3);
         owed -= floor(owed);
-        fixture_serve(&in.stable, 80, i % 3 == 0, 10);
+        fixture_serve(&in.stable, stable, i % 3 == 0, 10);
         gr_verdict_record_make(&s, &in, &r);
     }
     return r;
+}
+
+static struct gr_verdict_record record_of(double candidate_errors, unsigned looks)
+{
+    return record_beside(candidate_errors, looks, 80);
 }
 
 static char *text_of(const struct gr_verdict_record *r)
@@ -165,6 +172,10 @@ static void sentences_name_the_numbers(void **state)
                               "sla_errors: ", "sla_p99: ", "grayling-sequential version 1", NULL});
     r = record_of(0, 5);
     assert_says(&r, false, (const char *const[]){"Inconclusive: 100 of 200 requests", NULL});
+    r = record_beside(0, 12, 20); // enough for the strategy, too few for a p99
+    assert_says(&r, false,
+                (const char *const[]){"Inconclusive: latency_p99: ",
+                                      "compared from 300 requests of stable on", NULL});
     r.verdict.gates[GR_GATE_LATENCY_P99].candidate_n = 0; // and not a p99 of nothing
     assert_says(&r, true, (const char *const[]){"latency_p99: no request of the candidate", NULL});
     r = record_of(0.004, 200);
