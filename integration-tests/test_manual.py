@@ -151,12 +151,12 @@ def variables(*directories):
     for directory in directories:
         for path in (SOURCE / directory).rglob("*.c"):
             if not path.stem.endswith("-test") and path.parent.name not in ("live", "testing"):
-                found |= set(re.findall(r'\bgetenv\("(\w+)"\)', path.read_text())) | set(re.findall(r'"(GRAYLING_(?:CONFIG|CONTROL)|\w+_DIRECTORY)"', path.read_text()))
+                found |= set(re.findall(r'getenv\("(\w+)"\)', path.read_text())) | set(re.findall(r'"(GRAYLING_(?:CONFIG|CONTROL)|\w+_DIRECTORY)"', path.read_text()))
     return found - FOR_TESTS
 
 
 def told_variables(page):
-    return {v for line in re.findall(r"^\.It Ev (.*)$", page.read_text(), re.M) for v in line.split(" , ")}
+    return {v for line in re.findall(r"^\.It Ev (.*)$", page.read_text(), re.M) for v in re.split(r" ,(?: Ev)? ", line)}
 
 
 def test_pages_have_each_variable_of_the_environment_and_no_other():

@@ -68,11 +68,11 @@ class GuestEtcd(Etcd):
         self.rig, self.port, self.url, self.process = rig, 2379, "http://127.0.0.1:2379", None
 
     def start(self):
-        self.rig.run("systemd-run", "--quiet", "--collect", "--unit=etcd", "--service-type=notify", "etcd", "--data-dir", "/run/etcd", "--unsafe-no-fsync",
+        self.rig.run("systemd-run", "--quiet", "--collect", "--unit=beside", "--service-type=notify", "etcd", "--data-dir", "/run/etcd", "--unsafe-no-fsync",
                      "--logger", "zap", "--log-level", "error")
 
     def stop(self):
-        self.rig.run("systemctl", "stop", "etcd.service")
+        self.rig.run("systemctl", "stop", "beside.service")
 
     def replace(self):
         """Another cluster answers under the same address."""
@@ -99,9 +99,9 @@ def version_of(so):
 
 def in_force(g, so):
     """Whatever was before: this version, Healthy."""
-    g.want({"pay": g.document(so, reason=f"{so.name} {g.etcd.revision()}")})
+    revision = g.want({"pay": g.document(so, reason=f"{so.name} {g.etcd.revision()}")})
     g.until(lambda: (m := g.module("pay")) and m["phase"] == "Healthy" and m["stable"]["version"] == version_of(so) and
-            m["rollout"]["phase"] == "Healthy", lambda: g.module("pay"))
+            m["observed_revision"] >= revision, lambda: g.module("pay"))
     g.seen = max((e["seq"] for e in g.events()), default=0)
 
 
