@@ -9,6 +9,7 @@ from test_state import Counting, count, counter, wait
 
 INCREMENT = "com.example.counter.Counter/Increment"
 ENDS = ("Healthy", "RolledBack", "Rejected", "Superseded")
+BUDGET = ["10s", "2s"]  # the second one ends in the hook, and not before it on a busy machine
 APART = {"1.3.0", "1.3.1", "3.1.0"}
 
 
@@ -89,10 +90,7 @@ def test_an_export_that_goes_wrong(g, how, new):
     before = worker(g), stable(g)["pid"]
     with Counting(g) as clients:
         g.until(lambda: sum(clients.acknowledged) > 3 or clients.failed)
-        budget = {"freeze_budget": "200ms" if how == "hang" else "10s"}
-        ev = release(g, new, strategy=budget)
-        if ev["reason"] == "FreezeTimeout":  # a call did not end in time: once more, nothing was asked of the hook
-            pytest.skip("the machine is too busy for a budget of 200 ms")
+        ev = release(g, new, strategy={"freeze_budget": BUDGET[how == "hang"]})
         assert (ev["phase"], ev["reason"]) == ("RolledBack", "StateHandoverFailed") and re.search(WRONG_EXPORTS[how], ev["message"]), ev
         served = sum(clients.acknowledged)
         g.until(lambda: sum(clients.acknowledged) > served + 3 or clients.failed)
@@ -104,7 +102,7 @@ def test_an_export_that_goes_wrong(g, how, new):
 WRONG_IMPORTS = {
     "crash": r"import_state\(\) of the new version crashed with signal 11 at counter-1\.3\.1-[0-9a-f]+\.so\+0x",
     "hang": r"import_state\(\) of the new version was still running at the end of the freeze budget, and its process is replaced",
-    "die": r"import_state\(\) of the new version did not return: its process ended|import_state",
+    "die": r"import_state\(\) of the new version did not return: its process ended",
 }
 
 
@@ -116,14 +114,13 @@ def test_an_import_that_goes_wrong(g, how, old):
     before = worker(g), stable(g).get("pid")
     with Counting(g) as clients:
         g.until(lambda: sum(clients.acknowledged) > 3 or clients.failed)
-        ev = release(g, "1.3.1", config={"import": how}, strategy={"freeze_budget": "200ms" if how == "hang" else "10s"})
-        reasons = ("StateHandoverFailed", "Crashed") if how == "die" else ("StateHandoverFailed",)
-        assert ev["phase"] == "RolledBack" and ev["reason"] in reasons and re.search(WRONG_IMPORTS[how], ev["message"]), ev
+        ev = release(g, "1.3.1", config={"import": how}, strategy={"freeze_budget": BUDGET[how == "hang"]})
+        assert (ev["phase"], ev["reason"]) == ("RolledBack", "StateHandoverFailed") and re.search(WRONG_IMPORTS[how], ev["message"]), ev
         served = sum(clients.acknowledged)
         g.until(lambda: sum(clients.acknowledged) > served + 3 or clients.failed)
     assert not clients.failed and all(clients.acknowledged), (clients.failed[:3], clients.acknowledged)
     assert count(g) == (sum(clients.acknowledged), old)
-    assert (worker(g), stable(g).get("pid")) == before
+    assert (worker(g), stable(g).get("pid")) == before and g.status()["quarantine"] == []
     if how == "die":
         g.until(lambda: g.module("counter")["fault"], lambda: "no fault is told")
         fault = g.module("counter")["fault"]
