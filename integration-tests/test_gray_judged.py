@@ -391,6 +391,18 @@ def test_raising_the_weight_only_adds_users(g):
     assert members(g) == set(range(USERS))
 
 
+def test_lowering_the_weight_leaves_who_came_first(g):
+    """Who joined last leaves first, and a share that is raised again has the same users."""
+    g.want({"pay": release(g, "pay", "1.1.0", {"weight": 10}, GATE, {"weight": 50}, GATE, {"weight": 10}, GATE, {"weight": 50}, GATE, **STICKY)})
+    seen = []
+    for step in (2, 4, 6, 8):
+        wait_step(g, f"step {step} of 9")
+        seen.append(members(g))
+        order(g, "promote" if step < 8 else "abort", rollout=rollout(g)["id"], **({"step": step - 1} if step < 8 else {}))
+    g.wait_phase("pay", "RolledBack")
+    assert seen[0] == seen[2] < seen[1] == seen[3]
+
+
 def test_two_rollouts_choose_their_users_independently(g):
     g.deploy("echo", MODULES / "echo-1.0.0.so")
     g.want({"pay": release(g, "pay", "1.1.0", {"weight": 50}, GATE, **STICKY)})
