@@ -100,8 +100,8 @@ def version_of(so):
 def in_force(g, so):
     """Whatever was before: this version, Healthy."""
     revision = g.want({"pay": g.document(so, reason=f"{so.name} {g.etcd.revision()}")})
-    g.until(lambda: (m := g.module("pay")) and m["phase"] == "Healthy" and m["stable"]["version"] == version_of(so) and
-            m["observed_revision"] >= revision, lambda: g.module("pay"))
+    g.until(lambda: g.status()["source_revision"] >= revision and (m := g.module("pay")) and m["phase"] == "Healthy" and
+            m["stable"]["version"] == version_of(so), lambda: g.module("pay"))
     g.seen = max((e["seq"] for e in g.events()), default=0)
 
 
@@ -207,7 +207,7 @@ TYPED = {
     "GraylingEtcdUnreachable": {
         "grayctl status": (0, "did not answer", nothing),
         "grayctl doctor": (4, "did not answer", nothing),
-        "grayctl events": (0, "did not answer", nothing),
+        "grayctl events": (0, "SourceUnreachable", nothing),
         "etcdctl --endpoints http://127.0.0.1:2379 endpoint health": (1, "unhealthy", nothing),
         "grayctl undo pay --local --reason 'etcd is away'": (0, "1.1.0 -> 1.0.0", nothing),
     },
@@ -235,7 +235,7 @@ TYPED = {
     "GraylingWatchStalled": {
         "grayctl status": (0, "accept-rewind", nothing),
         "curl -s http://127.0.0.1:9464/metrics | grep grayling_etcd": (0, "grayling_etcd_watch_restarts_total", nothing),
-        "etcdctl --endpoints http://127.0.0.1:2379 endpoint status --cluster -w table": (0, "http://127.0.0.1:2379", nothing),
+        "etcdctl --endpoints http://127.0.0.1:2379 endpoint status --cluster -w table": (0, "IS LEADER", nothing),
         "grayctl source accept-rewind --reason 'restored from the backup of this morning'": (0, "is followed again", nothing),
     },
 }

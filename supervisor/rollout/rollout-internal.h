@@ -67,6 +67,8 @@ struct gr_rollout {
 
 // --- rollout.c ---
 struct gr_mono gr_rollout_now(const struct gr_rollout *r);
+// Of its members, whose longest one counts; the default where none names one.
+uint64_t gr_rollout_longest_deadline(const struct gr_rollout_row *row);
 // Look up, journal the intent, report. The effect is the caller's next line. Fails only where going
 // on without a journaled intent would be wrong.
 int gr_rollout_set_phase(struct gr_rollout *r, enum gr_rollout_event ev);

@@ -1026,6 +1026,9 @@ static void the_deadline_ends_every_phase(void **state)
     later(3600 * SEC);
     answer(BACK);
     assert_ended(GR_PHASE_ROLLED_BACK, GR_REASON_DEADLINE_EXCEEDED);
+    const char *message = gr_rollout_row(w.r)->message; // for how long, and for what
+    assert_non_null(strstr(message, "was still Paused at its deadline, after 1h"));
+    assert_non_null(strstr(message, "step 2 of 3: a gate: grayctl promote opens it"));
 }
 
 static void a_newer_one_replaces_it(void **state)

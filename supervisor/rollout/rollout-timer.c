@@ -64,7 +64,7 @@ static void deadline_passed(struct gr_rollout *r)
     enum gr_hold hold = r->row.gray.hold;
     bool undecided_step = gr_rollout_is_stepping(r) && (size_t)r->row.step < r->ladder->n_steps &&
                           r->ladder->steps[r->row.step].kind == GR_STEP_ANALYSIS;
-    char undecided[512] = "";
+    char undecided[512] = "", after[32];
     struct gr_error e = {0};
     if (hold == GR_HOLD_NONE && undecided_step)
         hold = GR_HOLD_UNDECIDED;
@@ -90,11 +90,15 @@ static void deadline_passed(struct gr_rollout *r)
                      "then promote --one-way",
                      r->row.id, r->row.gray.door_why);
     } else {
+        const char *where = r->row.message;
         gr_error_set(&e, -ETIME, GR_REASON_DEADLINE_EXCEEDED,
-                     "rollout %" PRId64 " was still %s at its deadline; expected it to serve by "
-                     "then. The version before stays in force: write the key again, or raise "
-                     "strategy.deadline",
-                     r->row.id, gr_phase_name(r->row.phase));
+                     "rollout %" PRId64
+                     " was still %s at its deadline, after %s%s%.500s%s; expected "
+                     "it to serve by then. The version before stays in force: write the key again, "
+                     "or raise strategy.deadline",
+                     r->row.id, gr_phase_name(r->row.phase),
+                     gr_duration_format(gr_rollout_longest_deadline(&r->row), after),
+                     *where ? " (" : "", where, *where ? ")" : "");
     }
     size_t culprit = 0; // a failure has one; the deadline's own has none
     while (culprit < r->row.n && (hold != GR_HOLD_FAILURE || !r->row.members[culprit].reason))

@@ -158,7 +158,7 @@ static int rollout_alloc(const struct gr_rollout_env *env, size_t n, struct gr_r
     return 0;
 }
 
-static uint64_t longest_deadline(const struct gr_rollout_row *row)
+uint64_t gr_rollout_longest_deadline(const struct gr_rollout_row *row)
 {
     uint64_t d = 0;
     for (size_t i = 0; i < row->n; i++)
@@ -231,7 +231,8 @@ int gr_rollout_new(const struct gr_rollout_env *env, const struct gr_plan *plan,
         if (plan->undo)
             note_undo(&r->row.gray.order, plan->undo);
         r->ladder = gr_rollout_find_ladder(&r->row);
-        r->deadline = (struct gr_mono){gr_rollout_now(r).usec + longest_deadline(&r->row)};
+        r->deadline =
+            (struct gr_mono){gr_rollout_now(r).usec + gr_rollout_longest_deadline(&r->row)};
         k = gr_rollout_write(r, e);
     }
     if (k < 0) {
@@ -286,7 +287,7 @@ int gr_rollout_resume(const struct gr_rollout_env *env, struct gr_rollout_row *t
     for (size_t i = 0; i < r->row.n; i++)
         take_up_record(r, i);
     uint64_t now = gr_rollout_now(r).usec, left = r->row.gray.deadline_left_usec;
-    r->deadline = (struct gr_mono){now + (left ? left : longest_deadline(&r->row))};
+    r->deadline = (struct gr_mono){now + (left ? left : gr_rollout_longest_deadline(&r->row))};
     r->bake_end = (struct gr_mono){now + r->row.bake_left_usec};
     r->pause_end = (struct gr_mono){now + r->row.gray.pause_left_usec};
     r->checkpointed.usec = now;
