@@ -6,7 +6,7 @@ set -eu
 build="build-essential cmake ninja-build pkg-config libcurl4-openssl-dev libcjson-dev libssl-dev libsystemd-dev libsqlite3-dev
   libpcre2-dev libmicrohttpd-dev libseccomp-dev libelf-dev libxxhash-dev libyaml-dev libcmocka-dev python3 etcd-server etcd-client curl openssl ca-certificates"
 test="chromium debhelper fakeroot fish groff-base man-db mandoc python3-jsonschema zsh clang clang-format e2fsprogs libclang-rt-dev lintian llvm protobuf-compiler libprotobuf-dev python3-pytest systemd systemd-container gcc-aarch64-linux-gnu libc6-dev-arm64-cross prometheus strace procps iproute2 git"
-bench="nginx libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc"
+bench="nginx haproxy libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc"
 # Other distributions of Node.js bring npm along, and refuse Debian's.
 command -v node >/dev/null || test="$test nodejs"
 command -v npm >/dev/null || test="$test npm"

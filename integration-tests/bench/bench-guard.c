@@ -1,9 +1,11 @@
 // What the fault guard costs a call that does not fault, in nanoseconds, beside the same call bare
-// and beside what else could bring a thread back: sigsetjmp() with the signal mask, and the mask
-// taken by hand. Prints a table; asserts nothing about time.
+// and beside what else could bring a thread back: sigsetjmp() with the signal mask, the mask taken
+// by hand, and C++'s exceptions (which a fault is none of). Prints a table; asserts nothing about
+// time.
 //
 //   bench-guard
 #include "dispatch/guard.h"
+#include "try-catch.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +57,16 @@ static int32_t with_mask_and_back(void *arg)
     return code;
 }
 
+static int32_t with_try(void *arg)
+{
+    return bench_try(call, arg);
+}
+
+static int32_t with_throw(void *arg)
+{
+    return bench_try(bench_throw, arg) == -1 ? 0 : -1;
+}
+
 static double now_nsec(void)
 {
     struct timespec t;
@@ -80,6 +92,8 @@ int main(void)
         {"sigsetjmp() without mask alone", with_jump, CALLS},
         {"sigsetjmp() with the mask", with_mask, CALLS_SYSTEM},
         {"the mask taken and put back by hand", with_mask_and_back, CALLS_SYSTEM},
+        {"C++ try and catch, nothing thrown", with_try, CALLS},
+        {"C++ try and catch, an int thrown", with_throw, CALLS_SYSTEM},
     };
     double nsec[GR_COUNT(ways)][ROUNDS];
     int32_t zero = 0;

@@ -1,7 +1,7 @@
 // Open-loop HTTP/1.1 load at a fixed rate. Prints one JSON object.
 //
 //   bench-http --port N --path /p --rate N --seconds N [--connections N] [--data TEXT]
-//              [--interest HEADER] [--users N] [--control]
+//              [--header LINE] [--interest HEADER] [--users N] [--control]
 //
 // --interest: a line "answer VALUE NSEC LAST RUN" (CLOCK_MONOTONIC) on stdout whenever that header
 // of an answer differs from the answer before; the value before came last at LAST, and RUN times in
@@ -21,7 +21,7 @@
 
 struct arguments {
     unsigned port;
-    const char *path, *data, *interest;
+    const char *path, *data, *header, *interest;
     unsigned rate, seconds, connections, users;
     bool control;
 };
@@ -39,11 +39,17 @@ static bool read_number(const char *text, unsigned least, unsigned most, unsigne
 static bool read_arguments(int argc, char **argv, struct arguments *a)
 {
     static const struct option options[] = {
-        {"port", required_argument, NULL, 'p'},     {"path", required_argument, NULL, 'u'},
-        {"rate", required_argument, NULL, 'r'},     {"seconds", required_argument, NULL, 's'},
-        {"data", required_argument, NULL, 'd'},     {"connections", required_argument, NULL, 'c'},
-        {"interest", required_argument, NULL, 'i'}, {"users", required_argument, NULL, 'n'},
-        {"control", no_argument, NULL, 'w'},        {NULL, 0, NULL, 0},
+        {"port", required_argument, NULL, 'p'},
+        {"path", required_argument, NULL, 'u'},
+        {"rate", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'},
+        {"data", required_argument, NULL, 'd'},
+        {"connections", required_argument, NULL, 'c'},
+        {"interest", required_argument, NULL, 'i'},
+        {"users", required_argument, NULL, 'n'},
+        {"control", no_argument, NULL, 'w'},
+        {"header", required_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     bool ok = true;
     for (int o; ok && (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -61,6 +67,8 @@ static bool read_arguments(int argc, char **argv, struct arguments *a)
             a->data = optarg;
         else if (o == 'n')
             ok = read_number(optarg, 1, USERS_MAX, &a->users);
+        else if (o == 'h')
+            a->header = optarg;
         else if (o == 'i')
             a->interest = optarg;
         else if (o == 'w')
@@ -90,8 +98,9 @@ static int run(const struct arguments *a)
     char request[OPEN_LOOP_REQUEST_MAX];
     int n = snprintf(request, sizeof request,
                      "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                     "Content-Length: %zu\r\n%s\r\n%s",
-                     a->path, strlen(a->data), a->users ? USER_HEADER "00000000\r\n" : "", a->data);
+                     "Content-Length: %zu\r\n%s%s%s\r\n%s",
+                     a->path, strlen(a->data), a->header, *a->header ? "\r\n" : "",
+                     a->users ? USER_HEADER "00000000\r\n" : "", a->data);
     if (n < 0 || (size_t)n >= sizeof request)
         return -E2BIG;
     struct open_loop_options o = {
@@ -126,12 +135,13 @@ int main(int argc, char **argv)
     struct arguments a = {
         .path = "/",
         .connections = 64,
+        .header = "",
         .data = "\"01234567890123456789012345678901234567890123456789012345678901\"",
     };
     if (!read_arguments(argc, argv, &a)) {
         fprintf(stderr, "usage: bench-http --port N --path /p --rate N --seconds N "
-                        "[--connections N] [--data TEXT] [--interest HEADER] [--users N] "
-                        "[--control]\n");
+                        "[--connections N] [--data TEXT] [--header LINE] [--interest HEADER] "
+                        "[--users N] [--control]\n");
         return 2;
     }
     int k = run(&a);

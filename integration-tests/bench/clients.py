@@ -15,8 +15,9 @@ CHARGE = "/com.example.pay.PayService/Charge"
 BODY = {CHARGE: json.dumps({"amount_cents": 1250, "currency": "EUR"})}  # else 64 bytes of JSON
 
 
-def http_arguments(port, path, rate, seconds):
+def http_arguments(port, path, rate, seconds, header=None):
     data = ["--data", BODY[path]] if path in BODY else []
+    data += ["--header", header] if header else []
     return [str(BUILD / "bench/bench-http"), "--port", str(port), "--path", path, "--rate", str(rate), "--seconds", str(seconds),
             "--connections", str(CONNECTIONS), *data]
 
@@ -28,8 +29,8 @@ def finish(argv):
     return json.loads(run.stdout)
 
 
-def http(port, path, rate, seconds):
-    return finish(http_arguments(port, path, rate, seconds))
+def http(port, path, rate, seconds, header=None):
+    return finish(http_arguments(port, path, rate, seconds, header))
 
 
 def grpc(port, rate, seconds):

@@ -1,10 +1,11 @@
-"""What Grayling is measured beside: nginx and gRPC C++, each with its own configuration as its users would write it, on free ports of
+"""What Grayling is measured beside: nginx, HAProxy and gRPC C++, each with its own configuration as its users would write it, on free ports of
 loopback, ended by pid. A peer that is not installed is left out with the reason."""
 import contextlib
 import ctypes
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -57,33 +58,55 @@ http {{
 """
 
 
-class Nginx:
-    """nginx that answers every request with 64 bytes by `return 200`."""
+HAPROXY = """\
+global
+    nbthread {threads}
+    maxconn 4096
+    hard-stop-after 60s
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    timeout http-keep-alive 60s
+frontend all
+    bind 127.0.0.1:{port}
+    http-request return status 200 content-type application/json hdr x-version {version} string "\\"01234567890123456789012345678901234567890123456789012345678901\\""
+"""
+
+
+class Reloadable:
+    """A server with a master that a signal reloads. `text` is its configuration; it answers every request with 64 bytes and x-version."""
+    name, text, signal = None, None, None
 
     def __init__(self, root):
-        if not shutil.which("nginx"):
-            raise Missing("nginx is not installed (package nginx)")
+        program = shutil.which(self.name, path=os.environ.get("PATH", "") + ":/usr/sbin")
+        if not program:
+            raise Missing(f"{self.name} is not installed (package {self.name})")
         self.root, self.port = pathlib.Path(root), free_port()
+        self.configuration = self.root / f"{self.name}.conf"
         self.configure("1")
-        log = open(self.root / "nginx.log", "ab")
-        self.process = subprocess.Popen(["nginx", "-c", self.root / "nginx.conf", "-e", self.root / "error.log"], stdout=log, stderr=log)
-        log.close()
+        with open(self.root / "error.log", "ab") as log:
+            self.process = subprocess.Popen([program, *self.arguments()], stdout=log, stderr=log)
         self._wait_for_listener()
 
     def _wait_for_listener(self):
-        """nginx has no readiness event: a refused connection is tried again after it could have come further."""
+        """It has no readiness event: a refused connection is tried again after it could have come further."""
         deadline = time.monotonic() + PATIENCE
         while True:
             with socket.socket() as s:
                 if s.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             if time.monotonic() > deadline or self.process.poll() is not None:
-                raise Missing("nginx did not start: " + (self.root / "error.log").read_text()[-300:])
+                raise Missing(f"{self.name} did not start: " + (self.root / "error.log").read_text()[-300:])
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.02)
 
     def configure(self, version):
-        (self.root / "nginx.conf").write_text(CONFIGURATION.format(threads=THREADS, root=self.root, port=self.port, version=version))
+        self.configuration.write_text(self.text.format(threads=THREADS, root=self.root, port=self.port, version=version))
+
+    def reload(self):
+        self.process.send_signal(self.signal)
 
     def pids(self):
         return children(self.process.pid)
@@ -91,6 +114,22 @@ class Nginx:
     def stop(self):
         self.process.terminate()
         self.process.wait(PATIENCE)
+
+
+class Nginx(Reloadable):
+    """By `return 200`."""
+    name, text, signal = "nginx", CONFIGURATION, signal.SIGHUP
+
+    def arguments(self):
+        return ["-c", self.configuration, "-e", self.root / "error.log"]
+
+
+class Haproxy(Reloadable):
+    """By `http-request return`; its master hands the listening sockets to the next worker."""
+    name, text, signal = "haproxy", HAPROXY, signal.SIGUSR2
+
+    def arguments(self):
+        return ["-W", "-db", "-f", self.configuration]
 
 
 class GrpcEcho:

@@ -7,6 +7,7 @@ Two supervisors are asked in turn in interleaved rounds. Prints Markdown. Fails 
 The whole takes about half a minute."""
 import argparse
 import contextlib
+import os
 import pathlib
 import sys
 import tempfile
@@ -49,14 +50,14 @@ def measure(servers, rounds, seconds):
 
 def main():
     a = arguments()
-    noise = Noise()
+    noise, load = Noise(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="grayling-bench-") as d, contextlib.ExitStack() as stack:
         root = pathlib.Path(d)
         root.chmod(0o755)
         servers = [stack.enter_context(supervisor(root, name)) for name in VERSIONS]
         say(f"pool: {a.rounds} rounds at {', '.join(map(str, RATES))} requests/s")
         found = measure(servers, a.rounds, a.seconds)
-    text = (f"Medians of {a.rounds} interleaved rounds of {a.seconds} s; others used {100 * noise.share():.0f} % of the processors.\n\n"
+    text = (f"{report.command()}\n\n{report.machine(load, noise.share())}\n\nMedians of {a.rounds} interleaved rounds of {a.seconds} s.\n\n"
             + report.latencies(found, RATES) + "\n")
     a.output.parent.mkdir(exist_ok=True)
     a.output.write_text(f"## A call in the pool\n\n{text}")

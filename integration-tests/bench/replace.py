@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Replacements of the worker under load, by SIGUSR2 and by grayctl in turn, beside reloads of nginx under the same load.
+"""Replacements of the worker under load, by SIGUSR2 and by grayctl in turn, beside reloads of nginx and of HAProxy under the same load.
 
     replace.py [--rate N] [--times N] [--output FILE]
 
-Prints Markdown. Fails when a request failed or got lost in Grayling's replacements; no time is asserted. The whole takes about a minute."""
+Prints Markdown. Fails when a request failed or got lost in Grayling's replacements; no time is asserted. The whole takes about two minutes."""
 import argparse
+import os
 import pathlib
 import signal
 import subprocess
@@ -17,8 +18,8 @@ from harness import BUILD, MODULES  # noqa: E402
 
 import clients  # noqa: E402
 import report  # noqa: E402
-from peers import Missing, Nginx  # noqa: E402
-from service import Noise, say, supervisor  # noqa: E402
+from peers import Haproxy, Missing, Nginx  # noqa: E402
+from service import Noise, supervisor  # noqa: E402
 from swaps import wait_for_exit  # noqa: E402
 
 EVERY = 1.0  # seconds from one to the next
@@ -57,38 +58,42 @@ def measure_grayling(g, rate, times):
     return load.result
 
 
-def measure_nginx(root, rate, times):
-    nginx = Nginx(root)  # raises Missing
+def measure_peer(make, root, rate, times):
+    """A window reaches until the worker before is gone; for each reload the next version has been seen."""
+    peer = make(root)  # raises Missing
     try:
         schedule = clients.Schedule(EVERY)
-        with clients.Load(nginx.port, "/", rate, "x-version") as load:
+        with clients.Load(peer.port, "/", rate, "x-version") as load:
             for i in range(times):
                 schedule.wait()
-                old = nginx.pids()
-                nginx.configure(str(i + 2))
+                old = peer.pids()
+                peer.configure(str(i + 2))
                 begin = time.monotonic()
-                nginx.process.send_signal(signal.SIGHUP)
+                peer.reload()
+                load.first_answer(str(i + 2), begin)
                 wait_for_exit(old)
                 load.window(begin, time.monotonic())
     finally:
-        nginx.stop()
+        peer.stop()
     return load.result
 
 
 def main():
     a = arguments()
-    noise = Noise()
+    noise, load = Noise(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="grayling-bench-") as d:
         root = pathlib.Path(d)
         with supervisor(root, "replace") as g:
             ours = measure_grayling(g, a.rate, a.times)
         rows = [report.load_row("Grayling, worker replaced", ours, a.times, "")]
-        try:
-            rows.append(report.load_row("nginx, reloaded", measure_nginx(root, a.rate, a.times), a.times, ""))
-        except Missing as e:
-            say(f"nginx: {e}")
-    text = (f"### The worker replaced at {a.rate:,} requests/s\n\n{report.table(report.CHANGE_HEAD, rows)}\n\n"
-            f"Others used {noise.share():.0%} of the processors.\n")
+        missing = ""
+        for make in (Nginx, Haproxy):
+            try:
+                rows.append(report.load_row(f"{make.name}, reloaded", measure_peer(make, root, a.rate, a.times), a.times, ""))
+            except Missing as e:
+                missing += f"\n\nLeft out: {e}."
+    text = (f"## The worker replaced under load\n\n{report.command()}\n\n{report.machine(load, noise.share())}\n\n"
+            f"{a.times} replacements at {a.rate:,} requests/s.\n\n{report.table(report.CHANGE_HEAD, rows)}{missing}\n")
     a.output.parent.mkdir(parents=True, exist_ok=True)
     a.output.write_text(text)
     print(text)

@@ -1,11 +1,13 @@
 """Turns what was measured into Markdown that can be pasted into docs/BENCHMARKS.md. Reports and judges nothing but the one claim."""
 import os
+import pathlib
 import platform
 import subprocess
+import sys
 
 from clients import failed
 from front_door import GRPC, RATES, median
-from harness import BUILD
+from harness import BUILD, SOURCE
 from swaps import quantile
 
 CLAIM = 62  # percent under gRPC's p99
@@ -32,9 +34,15 @@ def package_version(package):
     return run.stdout if run.returncode == 0 else "absent"
 
 
+def command():
+    """The line that this run was, for whoever wants the same."""
+    words = [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]]
+    return f"`GRAYLING_BUILD={os.path.relpath(BUILD, SOURCE)} integration-tests/bench/{' '.join(words)}`"
+
+
 def machine(load_before, others):
     cpu = next((line.split(": ", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
-    versions = ", ".join(f"{p} {package_version(p)}" for p in ("nginx", "libgrpc++1.51", "etcd-server", "libmicrohttpd12"))
+    versions = ", ".join(f"{p} {package_version(p)}" for p in ("nginx", "haproxy", "libgrpc++1.51", "etcd-server", "libmicrohttpd12"))
     return (f"{len(os.sched_getaffinity(0))} processors ({cpu}), Linux {platform.release()}; {versions}. "
             f"Load average before {load_before:.2f}, after {os.getloadavg()[0]:.2f}; other processes used {100 * others:.0f} % of the "
             f"processors during the run; scheduled as {SCHEDULERS.get(os.sched_getscheduler(0), '?')}.")

@@ -57,10 +57,10 @@ class Noise:
 
 
 @contextlib.contextmanager
-def supervisor(root, name, etcd=None):
+def supervisor(root, name, etcd=None, sets=()):
     sub = root / name
     sub.mkdir()
-    g = Grayling(sub, etcd, sets=[f"Dispatch.Threads={peers.THREADS}"])
+    g = Grayling(sub, etcd, sets=[f"Dispatch.Threads={peers.THREADS}", *sets])
     try:
         yield g.start()
     finally:

@@ -52,7 +52,7 @@ def wait_for_exit(pids):
             continue
         try:
             if not select.select([fd], [], [], max(0, deadline - time.monotonic()))[0]:
-                raise RuntimeError(f"nginx's old worker {pid} did not end")
+                raise RuntimeError(f"the old worker {pid} did not end")
         finally:
             os.close(fd)
 

@@ -116,7 +116,11 @@ static void a_terminal_gets_a_line_that_cannot_steer_it(void **state)
 {
     (void)state;
     GR_AUTO_CLOSE int outside = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    assert_true(outside >= 0 && grantpt(outside) == 0 && unlockpt(outside) == 0);
+    if (outside < 0) { // no /dev/pts, as in a bare chroot
+        print_message("skipped: no pseudo-terminal: %s\n", strerror(errno));
+        skip();
+    }
+    assert_true(grantpt(outside) == 0 && unlockpt(outside) == 0);
     GR_AUTO_CLOSE int inside = open(ptsname(outside), O_RDWR | O_NOCTTY | O_CLOEXEC);
     assert_true(inside >= 0);
     redirect_stderr(inside);

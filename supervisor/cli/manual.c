@@ -203,12 +203,12 @@ void gr_manual_config(FILE *to)
              "the drop-ins in the order of their names, then --set of the command line; a later "
              "value replaces an earlier one. Unknown keys and bad values are refused with file and "
              "line. Durations are written like 30s, 5m or 1h30m.");
-    fputs(
-        ".Pp\n.Ql grayctl config check\nsays whether it is good,\n.Ql grayctl config cat\n"
-        "shows the merge and where each value is from.\n"
-        "A reload\n.Pq Dv SIGHUP\ntakes over what [Artifacts] says; other keys take effect at the "
-        "next start.\n",
-        to);
+    fputs(".Pp\n.Ql grayctl config check\nsays whether it is good,\n.Ql grayctl config cat\n"
+          "shows the merge and where each value is from.\n"
+          "A reload\n.Pq Dv SIGHUP\ntakes over what [Artifacts] says and reads the file of "
+          "TokenFile= "
+          "again; other keys take effect at the next start.\n",
+          to);
     for (size_t i = 0; (doc = gr_config_doc(i)); i++) {
         if (strcmp(section, doc->section))
             fprintf(to, "%s.Sh [%s]\n.Bl -tag -width Ds\n", *section ? ".El\n" : "", doc->section);

@@ -230,7 +230,8 @@ static void what_is_given_up_gives_its_place_back(void **state)
     for (unsigned i = 10; i < 10 + THREADS + QUEUE; i++) // no place is lost, and none was won
         assert_true(put(w, i, SHARE_B, 0));
     await(&w->ended, THREADS + QUEUE);
-    assert_int_equal(gr_pool_astray(w->pool), 0);
+    while (gr_pool_astray(w->pool) > 0) // its task has ended before it says that it is back
+        sched_yield();
 }
 
 // All threads are stuck, in this version and in others: nothing of it has to wait for one of them.
