@@ -22,6 +22,7 @@ boot() {
     mount -t tmpfs -o mode=755 rig /run
     mkdir -p $root /run/rig/up /run/rig/work /run/systemd
     mount -t overlay rig -o lowerdir=/,upperdir=/run/rig/up,workdir=/run/rig/work $root
+    mount -t tmpfs rig /sys/fs/cgroup # where cgroup2 is mounted there already, it cannot be once more
     mount -t cgroup2 rig /sys/fs/cgroup
     mkdir "$group"
     rm -rf $root/etc/systemd/system/*.wants $root/etc/systemd/system/*.requires $root/etc/fstab $root/etc/machine-id

@@ -15,7 +15,7 @@ class Service(Grayling):
 
     def __init__(self, rig):
         self.rig, self.service, self.etcd, self.seen = rig, "order", None, 0
-        self.port, self.run = 8080, rig.path("/run/grayling")
+        self.port, self.admin, self.run = 8080, 9464, rig.path("/run/grayling")
         self.directory, self.incoming = rig.path("/etc/grayling/modules.d"), rig.path("/etc/grayling/incoming")
         self.drop_ins = rig.path("/etc/grayling/grayling.conf.d")
 
@@ -70,6 +70,13 @@ class Load:
     def __exit__(self, *_):
         for k in self.kinds:
             k.__exit__()
+
+    def clients(self):
+        return sum(len(k.threads) for k in self.kinds)
+
+    def await_turns(self, n):
+        for k in self.kinds:
+            k.await_turns(n)
 
     def lost(self):
         return [x for k in self.kinds for x in k.lost]

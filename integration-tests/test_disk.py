@@ -1,5 +1,6 @@
 """A state directory on a disk that is really full, read-only, or failing: what serves goes on, nothing is left half-done, and each refusal
 says what it was."""
+import errno
 import json
 import os
 import pathlib
@@ -55,8 +56,17 @@ class Disk:
         stat = os.statvfs(self.path())
         assert stat.f_bavail == 0
 
+    def fill_names(self):
+        """Until there is no inode for one more name."""
+        try:
+            while True:
+                os.close(os.open(self.path(f"name-{len(os.listdir(self.path()))}"), os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        except OSError as e:
+            assert e.errno == errno.ENOSPC
+
     def make_room(self):
-        self.path("filler").unlink()
+        for p in [self.path("filler"), *self.path().glob("name-*")]:
+            p.unlink(missing_ok=True)
 
     def store(self):
         return sorted(p.name for p in self.path("store").iterdir())
@@ -253,3 +263,74 @@ def test_a_disk_that_fails_under_way_does_not_end_the_service(on_disk, root):
         g.call(CHARGE)
     assert set(t.codes) == {200} and set(t.versions) == {"1.0.0"}
     assert g.process.poll() is None and version_served(g) == "1.0.0"
+
+
+# --- the runtime directory ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def g(make, etcd):
+    """Its runtime directory is a tmpfs of its own, which has room for very little."""
+    g = make(etcd)
+    g.disk = Disk(g.run, "tmpfs", "tmpfs", "-o", "size=64k,nr_inodes=12")
+    g.wrapper, g.run = g.disk.wrapper, g.disk.path()
+    yield g
+    g.stop()
+    g.disk.close()
+
+
+def test_a_full_runtime_directory_hinders_nothing(g):
+    """No release, no way back, no new worker, no new supervisor: nothing that is needed is written there."""
+    g.start()
+    g.deploy("pay", MODULES / "pay-1.0.0.so")
+    with Traffic(g, CHARGE) as t:
+        g.disk.fill()
+        g.disk.fill_names()
+        g.deploy("pay", MODULES / "pay-1.1.0.so")
+        g.want({"pay": g.document(MODULES / "pay-1.2.0.so", strategy={"bake": "10m"})})
+        assert g.wait_phase("pay", "RolledBack")["reason"] == "Crashed"
+        g.process.kill()
+        g.process.wait()
+        g.start()
+        t.await_turns(2)
+        assert version_served(g) == "1.1.0" and g.status()["phase"] == "Degraded"  # by the conviction, and by nothing else
+        assert g.status()["message"] in ("", None)
+    assert t.lost == [] and set(t.codes) == {200}, (t.lost, t.codes)
+
+
+def test_a_start_without_room_for_the_control_socket_serves(g, etcd):
+    """It says so where it can, follows etcd, and opens the socket as soon as there is room."""
+    g.start()
+    g.deploy("pay", MODULES / "pay-1.0.0.so")
+    assert g.stop() == 0
+    g.disk.fill()
+    g.disk.fill_names()
+    revision = etcd.revision() + 1
+    g.start()
+    assert version_served(g) == "1.0.0"
+    with pytest.raises(FileNotFoundError):
+        g.status()
+    key = f"/grayling/v1/{g.service}/instances/host-1"
+    seen = etcd.watch(key, revision)
+    told = next(v for v in seen if v and json.loads(v)["phase"] != "Starting")
+    assert json.loads(told)["phase"] == "Degraded", told
+    assert "there is no control socket" in g.log() and "the socket is tried again by itself" in g.log()
+    g.want({"pay": g.document(MODULES / "pay-1.1.0.so")})
+    for v in etcd.watch(g.status_key("pay"), revision):
+        if v and (m := json.loads(v))["phase"] == "Healthy" and m["stable"]["version"] == "1.1.0":
+            break
+    assert version_served(g) == "1.1.0"
+    g.disk.make_room()
+    assert any(v and json.loads(v)["phase"] == "Serving" for v in seen)
+    assert g.status()["message"] in ("", None) and g.module("pay")["stable"]["version"] == "1.1.0"
+
+
+def test_a_second_daemon_is_refused_also_without_room(g):
+    g.start()
+    g.disk.fill()
+    g.disk.fill_names()
+    first = g.process
+    g.start(wait=False)
+    assert g.process.wait(PATIENCE) == 1, g.log()
+    g.process = first
+    assert g.status()["phase"] in ("Serving", "Degraded")

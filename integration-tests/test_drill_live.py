@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from harness import BUILD, MODULES, SOURCE, Traffic
+from output_schema import check
 
 CHARGE = "com.example.pay.PayService/Charge"
 DRILLS = SOURCE / "integration-tests" / "drills"
@@ -29,6 +30,7 @@ def drill(g, *words):
 
 def report(g):
     r = drill(g, "report", "-o", "json")
+    check(json.loads(r.stdout), "drill")
     return r.returncode, {d["drill"]: d for d in json.loads(r.stdout)["items"]}
 
 

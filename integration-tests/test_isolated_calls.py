@@ -1,6 +1,8 @@
 """Modules in processes of their own that call others: one request sees one set of versions through all processes, what faults below is the callee's,
 and a chain is no deeper than any. The modules are modules/members: m00 <- m01 <- ... ; versions 1.3.0 and 1.4.0 of m01 and m02 are isolated."""
 import json
+import os
+import signal
 import tempfile
 
 import pytest
@@ -65,6 +67,17 @@ def test_a_request_goes_through_all_of_them(g):
     status, _, body = g.call(f"{FACE}M02/Peers", {})
     assert (status, json.loads(body)) == (200, {"peers": {f"{FACE}M01": "1.3.0"}})
     assert 'grayling_requests_total{module="m01",version="1.3.0",code="ok"}' in g.metrics()
+
+
+def test_a_process_that_takes_anothers_place_is_told_its_peers(g):
+    """Not those of the first load."""
+    release(g, {"m01": member(g, "m01", "1.4.0", strategy={"bake": "1ms", "freeze_budget": "10s"})})
+    pid = process(g, "m02")
+    os.kill(pid, signal.SIGKILL)
+    g.until(lambda: process(g, "m02") not in (0, pid))
+    status, _, body = g.call(f"{FACE}M02/Peers", {})
+    assert (status, json.loads(body)) == (200, {"peers": {f"{FACE}M01": "1.4.0"}})
+    release(g, {"m01": member(g, "m01", "1.3.0", strategy={"bake": "1ms", "freeze_budget": "10s"})})
 
 
 def test_one_request_sees_one_set(g):

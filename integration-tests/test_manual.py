@@ -137,3 +137,63 @@ def test_references_lead_to_pages():
     for page in PAGES:
         for name, section in re.findall(r"^\.(?:It )?Xr (\S+) (\d)", page.read_text(), re.M):
             assert (name, section) in known or name.startswith("systemd"), f"{page.name}: {name}({section})"
+
+
+# --- pages written by hand, against what they tell of ---------------------------------------------------------------
+
+FOR_TESTS = {"GRAYLING_FAULT", "GRAYLING_FAULT_TRACE", "GRAYLING_BOOT_ID", "GRAYLING_BUILD"}
+BY_SYSTEMD = {"NOTIFY_SOCKET", "LISTEN_FDS", "WATCHDOG_USEC"}  # read by libsystemd
+
+
+def variables(*directories):
+    """Of the environment, as the sources of a program ask for them."""
+    found = set()
+    for directory in directories:
+        for path in (SOURCE / directory).rglob("*.c"):
+            if not path.stem.endswith("-test") and path.parent.name not in ("live", "testing"):
+                found |= set(re.findall(r'getenv\("(\w+)"\)', path.read_text())) | set(re.findall(r'"(GRAYLING_(?:CONFIG|CONTROL)|\w+_DIRECTORY)"', path.read_text()))
+    return found - FOR_TESTS
+
+
+def told_variables(page):
+    return {v for line in re.findall(r"^\.It Ev (.*)$", page.read_text(), re.M) for v in re.split(r" ,(?: Ev)? ", line)}
+
+
+def test_pages_have_each_variable_of_the_environment_and_no_other():
+    daemon = variables("supervisor/base", "supervisor/control", "supervisor/state", "supervisor/rollout", "watchers", "verifier") | BY_SYSTEMD
+    assert told_variables(SOURCE / "docs/man/graylingd.8") == daemon
+    shown_otherwise = {"LC_ALL", "LC_CTYPE", "LANG", "XDG_STATE_HOME", "GRAYLING_LIBEXEC"}
+    assert told_variables(BUILD / "man/grayctl.1") == variables("supervisor/cli") | shown_otherwise
+
+
+def test_graylingd_8_has_each_option_and_signal():
+    page = (SOURCE / "docs/man/graylingd.8").read_text()
+    usage = subprocess.run([BUILD / "graylingd", "--help"], capture_output=True, text=True, check=True).stdout
+    main = (SOURCE / "supervisor/control/graylingd-main.c").read_text()
+    told = set(re.findall(r"Fl \\-([a-z\\-]+)", page))
+    options = set(re.findall(r'^        \{"([a-z-]+)", ', main, re.M))
+    assert {o.replace("\\", "") for o in told} == options == set(re.findall(r"--([a-z-]+)", usage))
+    signals = set(re.findall(r"SIG\w+", re.search(r"signals\[\] = \{(.*?)\}", main)[1]))
+    assert signals and set(re.findall(r"Dv (SIG\w+)|, Dv (SIG\w+)", page)) and all(f"Dv {s}" in page for s in signals), signals
+
+
+def test_grayling_module_3_has_each_hook_function_and_code():
+    header = (SOURCE / "modules/include/grayling/module.h").read_text()
+    page = (SOURCE / "docs/man/grayling-module.3").read_text()
+    names = re.findall(r"\(\*(\w+)\)\(", header)
+    names = [n for n in names if not n.endswith("_fn")]
+    assert len(names) > 15
+    for name in names:
+        assert re.search(rf"\.(?:It )?Fn {name}\b|, Fn {name}\b", page), name
+    constants = re.findall(r"#define (GRAYLING_(?!MAGIC|ABI|EXPORT|HAS|MODULE_H)\w+)", header)
+    assert len(constants) > 20
+    for name in constants:
+        assert f".Dv {name}" in page or f" {name}" in page, name
+    request = re.search(r"struct grayling_request \{(.*?)\n\};", header, re.S)[1]
+    for field in re.findall(r"(\w+);", re.sub(r"/\*.*?\*/", "", request, flags=re.S)):
+        assert field in page, field
+
+
+def test_statuses_are_all_there():
+    page = (BUILD / "man/grayctl.1").read_text()
+    assert re.findall(r"^\.It (\d+)$", page, re.M) == ["0", "1", "2", "3", "4", "5", "6", "7", "130"]

@@ -157,6 +157,36 @@ def test_lost_before_the_worker_is_replaced(grayling, way, reachable):
     is_whole(g)
 
 
+@reach
+def test_a_way_back_to_what_was_lost(grayling, reachable):
+    """Lost in the bake, from the disk and with the worker that had it in memory: the newer version serves until it can be had again."""
+    g = grayling
+    g.deploy("pay", OLD)
+    g.want({"pay": g.document(NEW, strategy={"bake": "10m"})})
+    g.wait_phase("pay", "Baking")
+    source = g.incoming / OLD.name
+    source.rename(g.root / "away.so")
+    spoil(g, "1.0.0", "deleted")
+    worker = g.status()["worker"]["pid"]
+    os.kill(worker, signal.SIGKILL)
+    g.until(lambda: (g.status()["worker"] or {}).get("pid") not in (None, worker))
+    if reachable:
+        (g.root / "away.so").rename(source)
+    with Traffic(g, CHARGE, BODY) as t:
+        status, answer = g.control("/v1/modules/pay/undo", "POST", {"reason": "drill"})
+        assert status == 200, answer
+        assert g.wait_phase("pay", "RolledBack")["reason"] == "OperatorAbort"
+        if not reachable:
+            t.assert_served("1.1.0")
+            assert g.module("pay")["phase"] == "Degraded", g.module("pay")
+            (g.root / "away.so").rename(source)
+        g.until(lambda: version(g) == "1.0.0", lambda: g.module("pay"))
+        codes, by, lost = t.take()
+        assert lost == [] and set(codes) == {200} and set(by) <= {"1.0.0", "1.1.0"}, (codes, by, lost)
+        t.assert_served("1.0.0")
+    assert sorted(p.name.rsplit("-", 1)[0] for p in (g.state / "store").iterdir()) == ["pay-1.0.0", "pay-1.1.0"]
+
+
 def test_a_release_is_not_held_up(grayling):
     """While the bytes of one module cannot be had, another module is released as ever, and so is a new version of this one."""
     g = grayling

@@ -8,6 +8,7 @@ import urllib.request
 
 import pytest
 
+from documents import blocks
 from harness import BUILD, MODULES, PATIENCE, SOURCE, Traffic, free_port
 
 CHARGE = "com.example.pay.PayService/Charge"
@@ -165,8 +166,9 @@ def test_a_real_prometheus_scrapes_it_and_alerts_fire(grayling):
 def commands():
     """Each line of a runbook's blocks that begins with grayctl."""
     for page in sorted((SOURCE / "docs/runbooks").glob("*.md")):
-        for line in re.findall(r"^ +(grayctl .*)$", page.read_text(), re.M):
-            yield page.stem, line
+        for line in "".join(b.text for b in blocks(page) if b.language == "sh").splitlines():
+            if line.startswith("grayctl "):
+                yield page.stem, line
 
 
 def test_the_commands_of_the_runbooks_are_commands(busy):
@@ -175,7 +177,9 @@ def test_the_commands_of_the_runbooks_are_commands(busy):
     digest = g.control("/v1/quarantine")[1]["quarantine"][0]["hash"]
     g.config.write_text(f"[Service]\nName={g.service}\n[Source]\nEtcd={g.etcd.url}\n")
     env = {"PATH": f"{BUILD}:/usr/bin:/bin", "GRAYLING_CONTROL": str(g.run / "control.sock"), "GRAYLING_CONFIG": str(g.config), "LANG": "C.UTF-8"}
-    for page, line in commands():
+    found = list(commands())
+    assert len(found) > 20, found
+    for page, line in found:
         line = line.replace("SHA256", digest)
         r = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=PATIENCE, env=env)
         if r.returncode not in (0, 3, 4, 5):

@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from harness import BUILD, MODULES, PATIENCE, Traffic, UnixHTTP, b64
+from output_schema import check
 
 CHARGE = "com.example.pay.PayService/Charge"
 BODY = json.dumps({"amount_cents": 1250, "currency": "EUR"})
@@ -479,7 +480,9 @@ def test_explain_says_why_and_replay_says_the_same(g):
     assert told["rollout"] == ended and told["verdicts"][-1]["record"]["verdict"] and told["verdicts"][-1]["lines"] and told["next"]
     r = grayctl(g, "replay", ended)
     assert r.returncode == 0 and "same to the bit" in r.stdout, r
-    rows = json.loads(grayctl(g, "replay", ended, "-o", "json").stdout)["items"]
+    replayed = json.loads(grayctl(g, "replay", ended, "-o", "json").stdout)
+    check(replayed, "replay"), check(told, "explain")
+    rows = replayed["items"]
     assert len(rows) >= 2 and all(row["same"] for row in rows) and rows[-1]["verdict"] == "Failed"
     assert grayctl(g, "explain", 10**9).returncode == 3 and grayctl(g, "replay", 10**9).returncode == 3
     g.stop()

@@ -9,28 +9,27 @@ import subprocess
 import pytest
 
 from harness import BUILD, MODULES, SOURCE
+from output_schema import SCHEMA, VALIDATOR, check
 
-jsonschema = pytest.importorskip("jsonschema")
-SCHEMA = json.loads((SOURCE / "docs/schema/grayctl-v1.schema.json").read_text())
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 PAY = [MODULES / f"pay-1.{n}.0.so" for n in range(2)]
-WRITTEN_ELSEWHERE = {"drill"}  # validated where drills are run
+PLAIN = {k: v for k, v in os.environ.items() if not k.startswith("GRAYLING_CON")}
+UNSEEN = {"replay"}  # needs a verdict: test_operators.py
 if not shutil.which("protoc"):
-    WRITTEN_ELSEWHERE.add("contract")
+    UNSEEN.add("contract")
 
 
-def run(g, *args, control=None):
+def run(g, *args, control=None, **more):
     return subprocess.run([BUILD / "grayctl", "--control", control or g.run / "control.sock", *map(str, args)], capture_output=True, text=True,
-                          env={k: v for k, v in os.environ.items() if not k.startswith("GRAYLING_CON")})
+                          env=PLAIN, **more)
 
 
 class Speaker:
     def __init__(self, g):
         self.g, self.kinds = g, set()
 
-    def json(self, *args, status=0, lines=True):
+    def json(self, *args, status=0, lines=True, **more):
         """One output that fits the schema; without a change of state also as lines, which fit it too."""
-        r = run(self.g, *args, "-o", "json")
+        r = run(self.g, *args, "-o", "json", **more)
         assert r.returncode == status, r
         document = json.loads(r.stdout)
         self.check(document, args)
@@ -40,8 +39,7 @@ class Speaker:
         return document
 
     def check(self, document, args):
-        errors = [f"{'/'.join(map(str, e.absolute_path))}: {e.message[:300]}" for e in VALIDATOR.iter_errors(document)]
-        assert not errors and document["kind"] == str(args[0]), (args, errors, document)
+        check(document, str(args[0]))
         self.kinds.add(document["kind"])
 
 
@@ -53,7 +51,7 @@ def document(g, so, *steps):
 
 
 def test_the_schema_is_one():
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    VALIDATOR.check_schema(SCHEMA)
     assert list(VALIDATOR.iter_errors({"apiVersion": "grayling/v1", "kind": "get"})), "a module without fields must not fit"
     assert list(VALIDATOR.iter_errors({"apiVersion": "grayling/v1", "kind": "list", "items": [{"module": 7}]}))
 
@@ -77,7 +75,7 @@ def test_every_output_fits_the_schema(grayling):
     say.json("profile", "--seconds", 1, "--write", pathlib.Path(g.root) / "profile", lines=False)
     for verb in ("pause", "resume", "promote"):
         say.json(verb, "pay", lines=False)
-    assert run(g, "abort", "pay", "--local").returncode == 0
+    assert say.json("abort", "pay", "--local", lines=False)["items"][0]["local"]
     g.wait_phase("pay", "RolledBack")
     for verb in ("retry", "abort"):
         say.json(verb, "pay", lines=False)
@@ -91,14 +89,61 @@ def test_every_output_fits_the_schema(grayling):
     g.etcd.put(f"/grayling/v1/{g.service}/quarantine/{'ab' * 32}", conviction)
     g.until(lambda: g.status()["quarantine"])
     assert say.json("quarantine", "list")["items"][0]["hash"] == "sha256:" + "ab" * 32
+    assert say.json("quarantine", "lift", "ab" * 32, "--reason", "try", "--dry-run")["lifted"] == "service"
+    say.json("quarantine", "lift", "ab" * 32, "--reason", "a typing error", lines=False)
     proto = pathlib.Path(g.root) / "pay.proto"
     proto.write_text('syntax = "proto3"; package a.b; message M {} service S { rpc R(M) returns (M); }')
     if shutil.which("protoc"):
         say.json("contract", "generate", "--input", proto, "--output", proto.with_suffix(".yaml"))
-    run_doctor = run(g, "doctor", "-o", "json")
-    say.check(json.loads(run_doctor.stdout), ("doctor",))
-    all_kinds = set(SCHEMA["properties"]["kind"]["enum"])
-    assert all_kinds - say.kinds == WRITTEN_ELSEWHERE | {"replay"}, "kinds without a test, or replay, which needs a verdict (test_operators.py)"
+    of_the_host(g, say)
+    of_files(g, say)
+    say.check(json.loads(run(g, "doctor", "-o", "json").stdout), ("doctor",))
+    verbs = {v["verb"] for v in say.json("help")["items"]}
+    assert verbs == set(SCHEMA["properties"]["kind"]["enum"]), "a verb without a schema, or a schema without a verb"
+    assert verbs - say.kinds == UNSEEN, "verbs whose output nothing holds against the schema"
+
+
+def of_the_host(g, say):
+    """Orders that were talk on standard error only, and what has text of its own on standard output."""
+    assert say.json("freeze", "pay", "--for", "20s", "--dry-run")["dry_run"]
+    told = say.json("freeze", "pay", "--for", "20s", lines=False)
+    assert told["modules"] == ["pay"] and told["for"] == "20s" and told["next"] == "grayctl thaw pay" and not told["dry_run"]
+    say.json("thaw", "pay", lines=False)
+    assert "modules" not in say.json("worker", "replace", "--dry-run")
+    say.json("source", "accept-rewind", "--dry-run"), say.json("safe-mode", "leave", "--reason", "try", "--dry-run")
+    answer = say.json("call", "com.example.pay.PayService/Charge", "-d", '{"amount_cents": 1250, "currency": "EUR"}')
+    assert answer["status"] == 200 and answer["module"] == "pay" and answer["answer"] and run(
+        g, "call", "com.example.pay.PayService/Charge").stdout[0] == "{", answer
+    assert say.json("call", "com.example.nobody.Nobody/Nothing", status=3, lines=False)["module"] == ""
+    settings = {s["name"]: s["value"] for s in say.json("config", "cat", "--running")["items"]}
+    assert settings["Service.Name"] == g.service and settings["Dispatch.Threads"] == "2"
+
+
+def of_files(g, say):
+    conf = pathlib.Path(g.root) / "good.conf"
+    conf.write_text("[Service]\nName=order\n")
+    assert say.json("config", "check", "--config", conf)["good"] and say.json("config", "cat", "--config", conf)["items"]
+    for shell in ("bash", "zsh", "fish"):
+        assert say.json("completion", shell)["script"]
+    assert {o["name"] for o in say.json("help", "promote")["options"]} >= {"full", "output"}
+    assert "module.yaml" in say.json("module", "new", "hello", lines=False, cwd=g.root)["files"]
+    assert say.json("drill", "list", SOURCE / "integration-tests/drills/call-crash.drill")["items"]
+
+
+def test_module_run_is_a_stream_of_documents(grayling):
+    command = [BUILD / "grayctl", "module", "run", PAY[0], "--listen", f"unix:{grayling.root}/own.sock", "-o", "json"]
+    p = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=PLAIN)
+    try:
+        first = json.loads(p.stdout.readline())
+        check(first, "module")
+        assert first["event"] == "serving" and first["methods"][0]["interface"] == "com.example.pay.PayService"
+        run(grayling, "call", "com.example.pay.PayService/Charge", "--address", first["address"])
+        second = json.loads(p.stdout.readline())
+        check(second, "module")
+        assert second["event"] == "request" and "Charge" in second["message"]
+    finally:
+        p.terminate()
+        p.wait()
 
 
 def test_each_exit_status(grayling, tmp_path):

@@ -163,3 +163,17 @@ def test_the_store_keeps_what_is_evidence(grayling):
     g.until(lambda: not any(files[0] in name for name in in_store(g)), lambda: f"the oldest release stays: {in_store(g)}")
     assert any(convicted in name for name in in_store(g)), in_store(g)
     assert any(files[12] in name for name in in_store(g))
+
+
+def test_what_cannot_be_kept_is_not_begun(grayling, tmp_path):
+    """Found before anything is sampled: with 300 s asked for, an answer that waited for them would not come in time."""
+    old = tmp_path / "kept.folded"
+    old.write_text("an older profile")
+    p = profile(grayling, "--seconds", 300, "--write", tmp_path / "nowhere" / "busy")
+    out, err = p.communicate(timeout=90)
+    assert p.returncode == 3 and f"cannot be written to {tmp_path}/nowhere/busy.folded: No such file or directory" in err and not out, err
+    (tmp_path / "kept.svg").mkdir()
+    p = profile(grayling, "--seconds", 300, "--write", tmp_path / "kept")
+    out, err = p.communicate(timeout=90)
+    assert p.returncode != 0 and "kept.svg: Is a directory" in err and old.read_text() == "an older profile", err
+    assert grayling.control("/v1/profile", "POST", {"actor": "test", "hz": 9, "usec": 1000000})[0] in (200, 202), "none is under way"

@@ -299,6 +299,15 @@ FIELDS = {  # the change to a good document, by the path that the sentence begin
     "source[0]": {"source": ["ftp://artifacts.example/faulty-1.1.0.so"]},
     "source[1]": {"source": ["https://artifacts.example/a.so", 7]},
     "config": {"config": []},
+    "config ": {"config": None},
+    "config  ": {"config": ""},
+    "config   ": {"config": {"note": "x" * (64 << 10)}},
+    "version   ": {"version": None},
+    "version_hash   ": {"version_hash": None},
+    "source   ": {"source": None},
+    "strategy ": {"strategy": None},
+    "release ": {"release": None},
+    "actor ": {"actor": None},
     "actor": {"actor": "a" * 5000},
     "strategy.colour": {"strategy": {"colour": 1}},
     "strategy.bake": {"strategy": {"bake": "soon"}},
@@ -371,6 +380,23 @@ def test_a_key_that_names_no_module(bench, key):
     assert f'does not name a module: expected [a-z0-9][a-z0-9._-]{{0,63}}' in (bench.g.root / "graylingd.log").read_text(errors="replace")
     assert [m["module"] for m in bench.g.status()["modules"]] == ["echo", "faulty"]
     bench.g.want({key: None, "echo": None})
+    bench.g.wait_phase("echo", "Healthy")
+    bench.traffic.assert_served("1.0.0")
+    bench.left.assert_left()
+
+
+@pytest.mark.parametrize("config, word", [({"mode": None}, "mode"), ({"mode": ""}, "is not known"), ({"every": "many"}, "every"),
+                                          ({"mode": "x" * 60000}, "mode")], ids=["null", "empty", "kind", "huge"])
+def test_a_configuration_that_the_module_refuses(bench, config, word):
+    """What the host cannot know the module says, in its sandbox; a good build is not convicted for it."""
+    bench.refuse(bench.document(config=config), "InitFailed", word)
+
+
+def test_the_largest_configuration_reaches_its_module(bench):
+    echo = bench.g.document(MODULES / "echo-1.0.0.so")
+    bench.g.want({"echo": {**echo, "config": {"note": "x" * ((64 << 10) - len('{"note":""}'))}}})
+    bench.g.wait_phase("echo", "Healthy")
+    bench.g.want({"echo": None})
     bench.g.wait_phase("echo", "Healthy")
     bench.traffic.assert_served("1.0.0")
     bench.left.assert_left()

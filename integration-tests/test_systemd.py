@@ -1,6 +1,9 @@
 """The installed service under a real systemd: its unit and sandbox, restarts and deaths under load, reload, journal, credentials."""
+import http.client
 import json
 import os
+import re
+import socket
 import subprocess
 
 import pytest
@@ -27,9 +30,10 @@ cp {conf} $1/etc/grayling/grayling.conf
 cp {modules}/pay-1.0.0.so {modules}/pay-1.1.0.so $1/etc/grayling/incoming/
 ln -s pay-1.1.0.so $1/etc/grayling/incoming/pay-link.so
 mkdir -p $1/etc/systemd/system/grayling.service.d
-cp {drop_in} $1/etc/systemd/system/grayling.service.d/test.conf
+cp {drop_in} $1/etc/systemd/system/grayling.service.d/00-test.conf
 """
-# A build with sanitizers looks for leaks by tracing itself, which the unit's sandbox rightly refuses; and tests start it often.
+# A build with sanitizers looks for leaks by tracing itself, which the unit's sandbox rightly refuses; and tests start it often. Drop-ins are
+# read in the order of their names, whatever their directories: those of tests come after it.
 DROP_IN = """[Unit]
 StartLimitIntervalSec=0
 [Service]
@@ -145,6 +149,13 @@ def test_a_link_is_refused_where_openat2_is_filtered(service, rig):
     assert service.call(CHARGE)[1]["x-grayling-version"] == "1.1.0"
 
 
+def start_limits():
+    """The unit's own, which the rig's drop-in switches off."""
+    limits = [line for line in (BUILD / "systemd" / UNIT).read_text().splitlines() if line.startswith("StartLimit")]
+    assert len(limits) == 2
+    return limits
+
+
 # --- restarts and deaths under load -------------------------------------------------------------------------
 
 
@@ -207,10 +218,86 @@ def test_a_killed_worker_costs_at_most_the_calls_in_flight(service, rig):
     assert rig.show("MainPID") == main
 
 
+def test_killed_together_with_its_worker_refuses_nobody(front_door, rig):
+    """Nobody of ours is left: systemd alone holds the door. What a worker had taken up is lost, once for each client, and nothing else."""
+    main, worker, cursor = rig.show("MainPID"), front_door.worker(), rig.cursor()
+    with Load(front_door) as load:
+        rig.run("systemctl", "kill", "--kill-whom=all", "--signal=KILL", UNIT)
+        wait_next_supervisor(front_door, cursor)
+        load.await_turns(2)
+    assert rig.show("MainPID") != main and front_door.worker() != worker
+    assert len(load.lost()) <= load.clients() and not any("refused" in x.lower() for x in load.lost()), load.lost()
+    assert all(set(k.codes) == {200} and set(k.versions) == {"1.0.0"} for k in load.kinds), [(k.codes, k.versions) for k in load.kinds]
+    pay = front_door.module("pay")
+    assert (pay["phase"], pay["stable"]["version"]) == ("Healthy", "1.0.0"), pay
+
+
 def test_a_stop_leaves_nobody_behind(service, rig):
     rig.run("systemctl", "stop", UNIT)
     assert rig.show("ActiveState") == "inactive" and rig.show("Result") == "success"
     assert rig.try_run("pgrep", "-x", "grayling-worker").stdout == ""
+
+
+# --- a build that cannot start ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def build(rig):
+    """Puts one in the place of graylingd, as a bad upgrade would, and back."""
+    directory = rig.path("/run/systemd/system/grayling.service.d")
+
+    def put(*lines):
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "more.conf").write_text("\n".join([*lines, "[Service]", "ExecStart=", "ExecStart=/bin/false", ""]))
+        rig.run("systemctl", "daemon-reload")
+
+    def put_back():
+        (directory / "more.conf").unlink(missing_ok=True)
+        rig.run("systemctl", "daemon-reload")
+
+    yield put, put_back
+    put_back()
+    rig.try_run("systemctl", "reset-failed", UNIT, "grayling.socket")
+    rig.run("systemctl", "restart", UNIT)
+
+
+def test_a_build_that_cannot_start_drops_nobody(front_door, rig, build):
+    """While systemd tries it again and again, whoever connects waits; the good one answers all of them."""
+    put, put_back = build
+    cursor = rig.cursor()
+    with Load(front_door) as load:
+        put()
+        assert rig.try_run("systemctl", "restart", UNIT).returncode != 0
+        rig.wait_journal(cursor, lambda e: e.get("UNIT") == UNIT and "restart counter is at 2." in e["MESSAGE"])
+        put_back()
+        rig.run("systemctl", "restart", UNIT)
+        load.await_turns(2)
+    load.expect_all_answered()
+    assert rig.show("ActiveState") == "active"
+
+
+def connects(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_build_that_never_starts_ends_at_the_start_limit(front_door, rig, build):
+    """systemd gives up as the unit says, and closes the door, so that whoever looks after the host sees it; the good one serves what was in force."""
+    put, put_back = build
+    limits = start_limits()
+    cursor, socket_unit = rig.cursor(), rig.show("ActiveState", "grayling.socket") == "active"
+    put("[Unit]", *limits)
+    rig.try_run("systemctl", "restart", UNIT)
+    rig.wait_journal(cursor, lambda e: e.get("UNIT") == UNIT and "Start request repeated too quickly" in e["MESSAGE"])
+    if socket_unit:  # the next one to knock is what tells the socket
+        connects(front_door.port)
+        rig.wait_journal(cursor, lambda e: e.get("UNIT") == "grayling.socket" and "service-start-limit-hit" in e["MESSAGE"])
+    assert rig.show("ActiveState") == "failed" and not connects(front_door.port)
+    put_back()
+    rig.run("systemctl", "reset-failed", UNIT)
+    rig.run("systemctl", "start", *(["grayling.socket"] if socket_unit else []), UNIT)
+    status, headers, _ = front_door.call(CHARGE)
+    assert status == 200 and headers["x-grayling-version"] == "1.0.0"
 
 
 # --- starts that die ----------------------------------------------------------------------------------------
@@ -225,10 +312,8 @@ def dying(service, rig):
         rig.run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", UNIT)
 
     def begin(fault):
-        limits = [line for line in (BUILD / "systemd" / UNIT).read_text().splitlines() if line.startswith("StartLimit")]
-        assert len(limits) == 2
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "more.conf").write_text("\n".join(["[Unit]", *limits, "[Service]", f"Environment=GRAYLING_FAULT={fault}", ""]))
+        (directory / "more.conf").write_text("\n".join(["[Unit]", *start_limits(), "[Service]", f"Environment=GRAYLING_FAULT={fault}", ""]))
         rig.run("systemctl", "daemon-reload")
         kill_main()
 
@@ -304,6 +389,78 @@ def test_the_service_knows_the_boot(service, rig):
     """By the unit, since ProcSubset=pid hides the kernel's own file: what tells a power cut from a death."""
     environment = dict(v.split("=", 1) for v in rig.path(f"/proc/{rig.show('MainPID')}/environ").read_text().split("\0") if "=" in v)
     assert environment["GRAYLING_BOOT_ID"] == rig.run("cat", "/proc/sys/kernel/random/boot_id").strip().replace("-", "")
+
+
+# --- memory -------------------------------------------------------------------------------------------------
+
+LEAK, POKE = "com.example.drill.FaultyService/Poke", "com.example.faulty.FaultyService/Poke"
+
+
+class Memory:
+    """What the kernel counts for the service's group, and MemoryMax= of its unit, until done()."""
+
+    def __init__(self, rig):
+        self.rig, self.group = rig, rig.path("/sys/fs/cgroup/system.slice/" + UNIT)
+
+    def used(self):
+        """As Grayling counts: what could be given back at once is not used."""
+        stat = dict(line.split() for line in (self.group / "memory.stat").read_text().splitlines())
+        return int((self.group / "memory.current").read_text()) - int(stat["inactive_file"])
+
+    def limit(self, what):
+        self.rig.run("systemctl", "set-property", "--runtime", UNIT, f"MemoryMax={what}")
+
+
+@pytest.fixture
+def memory(rig):
+    controllers = rig.path("/sys/fs/cgroup/cgroup.controllers").read_text().split()
+    if "memory" not in controllers:
+        pytest.skip(f"MemoryMax= does nothing here: of cgroup2's controllers the guest has {controllers}, and not memory")
+    m = Memory(rig)
+    yield m
+    m.limit("infinity")
+
+
+def restarts(g, reason):
+    return int(re.search(rf'grayling_worker_restarts_total{{reason="{reason}"}} (\d+)', g.metrics())[1])
+
+
+def resident(rig, pid):
+    return int(re.search(r"VmRSS:\s+(\d+) kB", rig.path(f"/proc/{pid}/status").read_text())[1]) << 10
+
+
+def fault(g):
+    """In a process of its own: by itself it replaces no worker."""
+    g.until(lambda: g.module("faulty")["stable"].get("pid"))
+    assert g.call(POKE)[0] == 500
+
+
+def test_a_worker_that_fills_its_group_is_replaced_once_modules_fault(service, rig, memory):
+    """MemoryMax= itself: nearly all of it used is no reason, and together with a fault it is; nobody is lost, and nobody is killed by the kernel."""
+    (service.drop_ins / "10.conf").write_text("[Dispatch]\nBreakerFaults=0\n")
+    rig.run("systemctl", "restart", UNIT)
+    service.deploy("faulty", MODULES / "faulty-1.2.0.so", config={"mode": "handle-crash"})
+    service.deploy("drill-faulty", MODULES / "drill-faulty-1.0.0.so", config={"mode": "leak-mem"})
+    main, before = rig.show("MainPID"), service.worker()
+    limit = memory.used() + 16 * resident(rig, before)  # in what is left of it above nine tenths there is room for the worker that comes
+    memory.limit(limit)
+    with Load(service) as load:
+        c = http.client.HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE)
+        while memory.used() < limit * 0.92:
+            assert all(service.call(LEAK, connection=c)[0] == 200 for _ in range(20))
+        c.close()
+        service.deploy("pay", MODULES / "pay-1.1.0.so")
+        assert service.worker() == before and restarts(service, "memory") == 0
+        fault(service)
+        told = service.wait_event(lambda e: "while modules fault: it is replaced" in e["message"], after=0)
+        assert f"worker {before} uses " in told["message"] and f"MemoryMax= of /system.slice/{UNIT}" in told["message"], told
+        service.until(lambda: service.worker() not in (None, before))
+        service.until(lambda: memory.used() < limit * 0.8, memory.used)
+    assert load.lost() == [] and all(set(k.codes) == {200} for k in load.kinds), (load.lost(), [k.codes for k in load.kinds])
+    assert (restarts(service, "memory"), restarts(service, "crash")) == (1, 0) and rig.show("MainPID") == main
+    assert "oom_kill 0" in (memory.group / "memory.events").read_text()
+    service.want({"faulty": None, "drill-faulty": None})
+    service.until(lambda: [m["module"] for m in service.status()["modules"]] == ["pay"])
 
 
 # --- configuration ------------------------------------------------------------------------------------------

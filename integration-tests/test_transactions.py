@@ -63,6 +63,20 @@ def test_changes_merged_by_an_outage_are_taken_apart_again(make, etcd):
     assert g.call(CHARGE)[1]["x-grayling-version"] == "1.0.0" and g.call(CALL_ECHO)[1]["x-grayling-version"] == "1.0.1"
 
 
+def test_a_transaction_that_is_overwritten_in_part_while_the_host_is_down_is_seen_as_its_rest(make, etcd):
+    """A start reads what is wanted now, as a new host does: what is left of it is a release of its own."""
+    g = make(etcd).start()
+    healthy(g, "echo", g.want({"pay": g.document(PAY), "echo": g.document(ECHO)}))
+    assert g.stop() == 0
+    batch = g.want({"pay": {**g.document(MODULES / "pay-1.1.0.so"), "size": -1}, "echo": g.document(MODULES / "echo-1.0.1.so")})
+    newer = g.want({"pay": g.document(MODULES / "pay-1.3.0.so")})
+    g.start()
+    healthy(g, "echo", batch)
+    healthy(g, "pay", newer)
+    assert g.call(CHARGE)[1]["x-grayling-version"] == "1.3.0" and g.call(CALL_ECHO)[1]["x-grayling-version"] == "1.0.1"
+    assert modules_of(history(g, "echo")[batch]) == ["echo"] and modules_of(history(g, "pay")[newer]) == ["pay"]
+
+
 def test_three_rollouts_at_once_go_their_own_ways(grayling):
     g = grayling
     start = g.want({"pay": g.document(PAY), "echo": g.document(ECHO), "faulty": g.document(MODULES / "faulty-1.0.0.so")})

@@ -245,19 +245,6 @@ int gr_elf_policy_read(const struct gr_elf_facts *f, const struct gr_elf_host *h
     return 0;
 }
 
-// What a process of its own cannot have: nothing of it can be mapped by the version after it.
-static int judge_isolation(const struct gr_contract *c, struct gr_error *e)
-{
-    if (!c->isolation_process)
-        return 0;
-    if (c->has_state)
-        return gr_error_set(e, -ENOEXEC, GR_REASON_CONTRACT_INCOMPATIBLE,
-                            "the contract declares `state` and `isolation: process`, and state is "
-                            "not handed over between processes; take `state` out, or run it with "
-                            "`isolation: worker`");
-    return 0;
-}
-
 bool gr_contract_policy_admits(const struct gr_contract *c, const struct gr_name *module,
                                const struct gr_version *version, struct gr_error *verdict)
 {
@@ -278,5 +265,5 @@ bool gr_contract_policy_admits(const struct gr_contract *c, const struct gr_name
                      c->module.s, c->version.text);
         return false;
     }
-    return judge_isolation(c, verdict) == 0;
+    return true;
 }

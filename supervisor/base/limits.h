@@ -156,6 +156,8 @@
 #define GR_PRESSURE_BACKOFF_USEC_MAX (3600ull * 1000000)
 #define GR_MEMORY_LIMIT_MAX (1ull << 44) // bytes, of a limit that is given
 
+#define GR_CONTROL_RETRY_USEC 2000000ull // between two tries for a socket that finds no room
+
 #define GR_DRILL_BYTES_MAX (64u * 1024) // one file
 #define GR_DRILL_LINES_MAX 128
 #define GR_DRILL_ARGS_MAX 6

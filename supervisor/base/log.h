@@ -67,4 +67,6 @@ void gr_log_event(const struct gr_event *ev);
 #define GR_MSG_START_DIED "6f0c1d2e3a4b4c5d8e9f101112131450" // with a candidate in play
 #define GR_MSG_SAFE_MODE "6f0c1d2e3a4b4c5d8e9f101112131451"
 #define GR_MSG_SAFE_MODE_LEFT "6f0c1d2e3a4b4c5d8e9f101112131452"
+#define GR_MSG_NO_CONTROL "6f0c1d2e3a4b4c5d8e9f101112131421" // no room for its socket
+#define GR_MSG_CONTROL_BACK "6f0c1d2e3a4b4c5d8e9f101112131422"
 #define GR_MSG_JOURNAL_DAMAGED "6f0c1d2e3a4b4c5d8e9f101112131420"

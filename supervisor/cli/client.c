@@ -107,8 +107,9 @@ int gr_cli_request(struct gr_cli *cli, const char *method, const char *path, con
                               .timeout_usec = timeout_usec};
     int r = gr_curl(&ask, &answer, e);
     if (r == -ECONNREFUSED)
-        gr_error_wrap(e, "the daemon cannot be asked (is graylingd running? --control PATH or "
-                         "GRAYLING_CONTROL names its socket)");
+        gr_error_wrap(
+            e, "the daemon cannot be asked (is it running? systemctl status grayling; --control "
+               "PATH or GRAYLING_CONTROL names another socket)");
     return r < 0 ? r : read_answer(&answer, ret, e);
 }
 

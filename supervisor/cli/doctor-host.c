@@ -1,6 +1,7 @@
-// Is this machine able to run Grayling: kernel, sandbox, limits, clock.
+// Is this machine able to run Grayling: kernel, sandbox, open files, clock.
 #include "cli/doctor.h"
 #include <errno.h>
+#include <limits.h>
 #include <linux/membarrier.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -53,19 +54,44 @@ static void check_sandbox(struct gr_doctor *d)
         gr_doctor_add(d, GR_HEALTH_OK, "landlock", "ABI %ld", abi);
 }
 
-static void check_limits(struct gr_doctor *d)
+// "Max open files  1024  4096  files" of /proc/PID/limits: the hard one, which the worker raises
+// itself to. False: it cannot be read.
+static bool files_of(pid_t pid, unsigned long long *ret)
 {
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-        return;
-    if (files.rlim_max < FILES_WANTED)
-        gr_doctor_add(
-            d, GR_HEALTH_WARN, "open files",
-            "at most %llu; expected %d for as many connections: raise LimitNOFILE= of the service",
-            (unsigned long long)files.rlim_max, FILES_WANTED);
+    static const char title[] = "Max open files";
+    char path[64], line[256];
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%d/limits", (int)pid);
+    FILE *f = fopen(path, "re");
+    while (f && !found && fgets(line, sizeof line, f))
+        if (!strncmp(line, title, strlen(title))) {
+            *ret = ULLONG_MAX; // "unlimited" is no number
+            (void)sscanf(line + strlen(title), "%*s %llu", ret);
+            found = true;
+        }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+void gr_doctor_check_files(struct gr_doctor *d, pid_t worker)
+{
+    struct rlimit own;
+    unsigned long long most = 0;
+    if (worker <= 0 || !files_of(worker, &most)) {
+        if (getrlimit(RLIMIT_NOFILE, &own) < 0)
+            return;
+        most = own.rlim_max;
+        worker = 0;
+    }
+    const char *whose = worker ? "of the worker" : "of this shell: no worker could be asked";
+    if (most < FILES_WANTED)
+        gr_doctor_add(d, GR_HEALTH_WARN, "open files",
+                      "at most %llu (%s); expected %d, a connection takes one: raise LimitNOFILE= "
+                      "of the service, or ulimit -n of the shell that starts it, and start it anew",
+                      most, whose, FILES_WANTED);
     else
-        gr_doctor_add(d, GR_HEALTH_OK, "open files", "at most %llu",
-                      (unsigned long long)files.rlim_max);
+        gr_doctor_add(d, GR_HEALTH_OK, "open files", "at most %llu (%s)", most, whose);
 }
 
 static void check_clock(struct gr_doctor *d)
@@ -87,6 +113,5 @@ void gr_doctor_check_host(struct gr_doctor *d)
 {
     check_kernel(d);
     check_sandbox(d);
-    check_limits(d);
     check_clock(d);
 }

@@ -26,13 +26,17 @@ void gr_doctor_check_certificate(struct gr_doctor *d, const char *check, const c
     else if (X509_cmp_time(X509_get0_notBefore(one), &at) > 0)
         gr_doctor_add(d, GR_HEALTH_FAIL, check, "%s is not valid yet: set the clock, or wait",
                       path);
-    else if (days < 0 || seconds < 0)
+    else if (days < 0)
         gr_doctor_add(d, GR_HEALTH_FAIL, check,
-                      "%s expired %d days ago: renew it, then systemctl reload grayling", path,
+                      "%s expired %d days ago: renew it, then systemctl restart grayling", path,
                       -days);
+    else if (seconds < 0)
+        gr_doctor_add(d, GR_HEALTH_FAIL, check,
+                      "%s expired in the last 24 hours: renew it, then systemctl restart grayling",
+                      path);
     else if (days < SOON_DAYS)
         gr_doctor_add(d, GR_HEALTH_WARN, check,
-                      "%s expires in %d days: renew it, then systemctl reload grayling", path,
+                      "%s expires in %d days: renew it, then systemctl restart grayling", path,
                       days);
     else
         gr_doctor_add(d, GR_HEALTH_OK, check, "%s is valid for another %d days", path, days);

@@ -16,6 +16,7 @@
 static void check_directory(struct gr_doctor *d, const char *check, const char *path, int mode)
 {
     struct statvfs fs;
+    struct stat st;
     if (access(path, mode) < 0) {
         gr_doctor_add(d, errno == ENOENT ? GR_HEALTH_WARN : GR_HEALTH_FAIL, check,
                       "%s: %s; the service makes it at its first start, or its permissions are "
@@ -25,6 +26,10 @@ static void check_directory(struct gr_doctor *d, const char *check, const char *
     }
     if (statvfs(path, &fs) < 0)
         return;
+    if (stat(path, &st) == 0 && st.st_mode & (S_IWGRP | S_IWOTH))
+        gr_doctor_add(d, GR_HEALTH_FAIL, check,
+                      "%s can be written by others, who could change what serves: chmod go-w %s",
+                      path, path);
     unsigned long long free_bytes = (unsigned long long)fs.f_bavail * fs.f_frsize;
     if (free_bytes < SPACE_WANTED)
         gr_doctor_add(d, GR_HEALTH_WARN, check,
@@ -32,29 +37,6 @@ static void check_directory(struct gr_doctor *d, const char *check, const char *
                       path, free_bytes >> 20, SPACE_WANTED >> 20);
     else
         gr_doctor_add(d, GR_HEALTH_OK, check, "%s, %llu MiB free", path, free_bytes >> 20);
-}
-
-static void check_store(struct gr_doctor *d, const char *state_dir)
-{
-    GR_AUTO_FREE char *path = NULL;
-    struct stat st, above;
-    if (asprintf(&path, "%s/store", state_dir) < 0) {
-        path = NULL;
-        return;
-    }
-    if (stat(path, &st) < 0)
-        gr_doctor_add(d, GR_HEALTH_WARN, "store", "%s: %s; it is made at the first start", path,
-                      strerror(errno));
-    else if (st.st_mode & (S_IWGRP | S_IWOTH))
-        gr_doctor_add(d, GR_HEALTH_FAIL, "store", "%s can be written by others: chmod 0755", path);
-    else if (stat(state_dir, &above) == 0 && st.st_uid != above.st_uid)
-        gr_doctor_add(d, GR_HEALTH_FAIL, "store",
-                      "%s belongs to uid %u, expected %u as the state directory does: chown -R %u "
-                      "%s",
-                      path, (unsigned)st.st_uid, (unsigned)above.st_uid, (unsigned)above.st_uid,
-                      path);
-    else
-        gr_doctor_add(d, GR_HEALTH_OK, "store", "%s", path);
 }
 
 static void check_config(struct gr_doctor *d)
@@ -70,7 +52,7 @@ static void check_config(struct gr_doctor *d)
     struct stat st;
     d->service = stat(c->state_dir, &st) == 0 ? st.st_uid : geteuid();
     check_directory(d, "state directory", c->state_dir, R_OK | W_OK | X_OK);
-    check_store(d, c->state_dir);
+    gr_doctor_check_store(d, c->state_dir);
     gr_doctor_check_secrets(d, c, gr_wall_now());
     if (!c->trust_root_file)
         gr_doctor_add(d, GR_HEALTH_WARN, "trust",
@@ -84,8 +66,12 @@ static void check_daemon(struct gr_doctor *d)
     GR_AUTO_JSON cJSON *status = NULL;
     if (gr_cli_request(d->cli, "GET", "/v1/status", NULL, 0, &status, &e) < 0) {
         gr_doctor_add(d, GR_HEALTH_FAIL, "daemon", "%s", e.message);
+        gr_doctor_check_files(d, 0);
         return;
     }
+    int64_t worker = 0;
+    (void)gr_json_read_int(gr_output_find(status, "worker.pid"), &worker);
+    gr_doctor_check_files(d, (pid_t)worker);
     const char *phase = gr_output_text(status, "phase"),
                *version = gr_output_text(status, "version");
     gr_doctor_add(d, strcmp(phase, "Degraded") ? GR_HEALTH_OK : GR_HEALTH_WARN, "daemon", "%s%s",

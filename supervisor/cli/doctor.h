@@ -14,7 +14,12 @@ struct gr_doctor {
 // A sentence that for warn and fail ends with what to do.
 void gr_doctor_add(struct gr_doctor *d, enum gr_health state, const char *check, const char *format,
                    ...) GR_PRINTF(4, 5);
-void gr_doctor_check_host(struct gr_doctor *d); // kernel, sandbox, limits, clock: doctor-host.c
+void gr_doctor_check_host(struct gr_doctor *d); // kernel, sandbox, clock: doctor-host.c
+// How many files the worker may have open; 0: there is none, and this process is looked at.
+void gr_doctor_check_files(struct gr_doctor *d, pid_t worker);
+// The store below this directory: whose it is, and whether each file is what its name says. Reads
+// them whole. doctor-store.c
+void gr_doctor_check_store(struct gr_doctor *d, const char *state_dir);
 // The programs of this installation, of one release: doctor-programs.c. Starts each with --version.
 void gr_doctor_check_programs(struct gr_doctor *d);
 void gr_doctor_check_service(

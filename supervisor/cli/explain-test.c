@@ -82,9 +82,13 @@ static void each_state_has_a_next_command(void **state)
         {"Healthy", "", "", "grayctl undo pay"},
         {"RolledBack", "OperatorAbort", "", "grayctl retry pay"},
         {"RolledBack", "Inconclusive", "", "grayctl retry pay"},
-        {"RolledBack", "Crashed", "", "quarantine"},
-        {"Rejected", "Quarantined", "", "quarantine"},
-        {"Rejected", "DocumentInvalid", "", "grayctl apply"},
+        {"RolledBack", "Crashed", "", "grayctl quarantine lift DIGEST --reason TEXT, then grayctl"},
+        {"RolledBack", "LatencyRegressed", "", "grayctl quarantine list shows its digest"},
+        {"RolledBack", "FreezeTimeout", "", "try this one again: grayctl retry pay"},
+        {"Rejected", "Quarantined", "",
+         "grayctl quarantine lift DIGEST --reason TEXT, then grayctl"},
+        {"Rejected", "DocumentInvalid", "", "grayctl apply -f FILE"},
+        {"Rejected", "DigestMismatch", "", "what served before is not touched"},
         {"Superseded", "", "", "grayctl explain pay"},
         {"Paused", "", "step", "grayctl promote pay,"},
         {"Paused", "", "person", "grayctl resume pay"},
@@ -109,6 +113,60 @@ static void each_state_has_a_next_command(void **state)
     }
 }
 
+// Nothing is advised that would be refused: a first version has nothing to go back to.
+static void a_first_version_has_no_way_back(void **state)
+{
+    static const char *const all[] = {
+        "{\"module\":\"pay\",\"previous\":null,\"rollout\":{\"phase\":\"Healthy\"}}",
+        "{\"module\":\"pay\",\"previous\":{\"version\":\"1.0.0\"},\"rollout\":{\"phase\":"
+        "\"Healthy\"}}"};
+    (void)state;
+    for (size_t i = 0; i < GR_COUNT(all); i++) {
+        char text[512];
+        GR_AUTO_JSON cJSON *m = cJSON_Parse(all[i]);
+        gr_explain_next_of(m, text, sizeof text);
+        assert_int_equal(strstr(text, "grayctl undo pay") != NULL, i == 1);
+    }
+}
+
+static void it_is_told_who_is_hurt(void **state)
+{
+    static const struct {
+        const char *module, *expected;
+    } all[] = {
+        {"\"stable\":{\"version\":\"1.0.0\",\"loaded\":true,\"requests\":144,\"errors\":2}",
+         "pay 1.0.0 answers all requests (144 requests since this worker has it, 2 failed)"},
+        {"\"stable\":{\"version\":\"1.0.0\",\"loaded\":true,\"requests\":9,\"errors\":0},"
+         "\"candidate\":{\"version\":\"1.1.0\",\"requests\":3,\"errors\":1},"
+         "\"rollout\":{\"weight\":25}",
+         "pay 1.0.0 answers what the candidate does not (9 requests since this worker has it, 0 "
+         "failed); 1.1.0 is given 25 % (3 requests since this worker has it, 1 failed)"},
+        {"\"stable\":null", "pay has no version in force: its requests are refused"},
+        {"\"stable\":{\"version\":\"1.0.0\",\"loaded\":false}",
+         "pay 1.0.0 is in force, but no worker has it: its requests are refused; grayctl status, "
+         "grayctl doctor"},
+    };
+    (void)state;
+    for (size_t i = 0; i < GR_COUNT(all); i++) {
+        char json[512], text[512];
+        snprintf(json, sizeof json, "{\"module\":\"pay\",%s}", all[i].module);
+        GR_AUTO_JSON cJSON *m = cJSON_Parse(json);
+        gr_explain_now_of(m, text, sizeof text);
+        assert_string_equal(text, all[i].expected);
+    }
+}
+
+static void an_age_is_told(void **state)
+{
+    char text[48];
+    struct gr_wall now;
+    (void)state;
+    assert_int_equal(gr_wall_parse("2026-11-24T05:06:07Z", &now), 0);
+    assert_string_equal(gr_explain_age("2026-11-24T05:02:55.123456Z", now, text), ", 3m11s ago");
+    assert_string_equal(gr_explain_age("2026-11-24T05:06:08Z", now, text), "");
+    assert_string_equal(gr_explain_age("", now, text), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +174,9 @@ int main(void)
         cmocka_unit_test(pauses),
         cmocka_unit_test(doors),
         cmocka_unit_test(each_state_has_a_next_command),
+        cmocka_unit_test(a_first_version_has_no_way_back),
+        cmocka_unit_test(it_is_told_who_is_hurt),
+        cmocka_unit_test(an_age_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

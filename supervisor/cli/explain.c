@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/output.h"
+#include "rollout/rollout.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -209,6 +210,13 @@ static bool is_one_of(const char *text, const char *const *list)
     return *list;
 }
 
+// The digest is quarantined then, and a retry needs it lifted first.
+static bool is_convicted(const char *text)
+{
+    enum gr_reason reason;
+    return gr_reason_parse(text, &reason) == 0 && gr_rollout_convicts(reason);
+}
+
 static void next_of_ended(const char *m, const char *phase, const char *reason, char *buf,
                           size_t cap)
 {
@@ -219,18 +227,29 @@ static void next_of_ended(const char *m, const char *phase, const char *reason, 
     else if (!strcmp(phase, "Superseded"))
         snprintf(buf, cap, "grayctl explain %s tells of the rollout that replaced it", m);
     else if (!strcmp(reason, "Quarantined"))
-        snprintf(buf, cap, "publish a mended build, or forgive it: grayctl quarantine list, lift");
+        snprintf(buf, cap,
+                 "publish a mended build, or forgive this one: grayctl quarantine list shows its "
+                 "digest, grayctl quarantine lift DIGEST --reason TEXT, then grayctl retry %s",
+                 m);
     else if (!strcmp(phase, "Rejected"))
-        snprintf(buf, cap, "mend what the message says, then grayctl apply or publish");
+        snprintf(buf, cap,
+                 "mend what the message says, then grayctl apply -f FILE or grayctl publish "
+                 "FILE.so; what served before is not touched");
     else if (is_one_of(reason, again))
         snprintf(buf, cap,
                  "grayctl retry %s begins it again for the same users; grayctl undo %s makes the "
                  "desired state say what serves",
                  m, m);
+    else if (is_convicted(reason))
+        snprintf(buf, cap,
+                 "stable serves; publish a mended build under a new version, or forgive this one: "
+                 "grayctl quarantine list shows its digest, grayctl quarantine lift DIGEST "
+                 "--reason TEXT, then grayctl retry %s",
+                 m);
     else
         snprintf(buf, cap,
-                 "stable serves; publish a mended build under a new version, or forgive it: "
-                 "grayctl quarantine list, lift, then grayctl retry %s",
+                 "stable serves; mend what the message says and publish a new version, or try "
+                 "this one again: grayctl retry %s",
                  m);
 }
 
@@ -284,6 +303,58 @@ void gr_explain_next_of(const cJSON *m, char *buf, size_t cap)
                *hold = gr_output_text(m, "rollout.pause.hold");
     if (!*hold && !strcmp(phase, "Baking") && has(m, "rollout.one_way"))
         hold = "no-way-back";
-    gr_explain_next(gr_output_text(m, "module"), *phase ? phase : "Healthy",
-                    gr_output_text(m, "reason"), person ? "person" : hold, buf, cap);
+    if ((!*phase || !strcmp(phase, "Healthy")) && !has(m, "previous"))
+        snprintf(buf, cap, "nothing has to be done");
+    else
+        gr_explain_next(gr_output_text(m, "module"), *phase ? phase : "Healthy",
+                        gr_output_text(m, "reason"), person ? "person" : hold, buf, cap);
+}
+
+// --- who is hurt
+// ----------------------------------------------------------------------------------
+
+static int say_counts(const cJSON *version, char *buf, size_t cap)
+{
+    return snprintf(buf, cap, "%.0f requests since this worker has it, %.0f failed",
+                    number(version, "requests"), number(version, "errors"));
+}
+
+void gr_explain_now_of(const cJSON *m, char *buf, size_t cap)
+{
+    const cJSON *stable = gr_output_find(m, "stable"), *candidate = gr_output_find(m, "candidate");
+    const char *module = gr_output_text(m, "module"), *version = gr_output_text(stable, "version");
+    double weight = number(m, "rollout.weight");
+    bool shared = has(m, "candidate") && weight > 0;
+    char counts[128];
+    if (!*version) {
+        snprintf(buf, cap, "%s has no version in force: its requests are refused", module);
+        return;
+    }
+    if (!cJSON_IsTrue(gr_output_find(stable, "loaded"))) {
+        snprintf(buf, cap,
+                 "%s %s is in force, but no worker has it: its requests are refused; grayctl "
+                 "status, grayctl doctor",
+                 module, version);
+        return;
+    }
+    say_counts(stable, counts, sizeof counts);
+    int len = snprintf(buf, cap, "%s %s answers %s (%s)", module, version,
+                       shared ? "what the candidate does not" : "all requests", counts);
+    if (!shared || len < 0 || (size_t)len >= cap)
+        return;
+    say_counts(candidate, counts, sizeof counts);
+    snprintf(buf + len, cap - (size_t)len, "; %s is given %g %% (%s)",
+             gr_output_text(candidate, "version"), weight, counts);
+}
+
+const char *gr_explain_age(const char *at, struct gr_wall now, char buf[48])
+{
+    struct gr_wall then;
+    char age[32];
+    buf[0] = '\0';
+    if (gr_wall_parse(at, &then) < 0 || then.usec > now.usec)
+        return buf;
+    uint64_t seconds = (uint64_t)(now.usec - then.usec) / GR_USEC_PER_SEC;
+    snprintf(buf, 48, ", %s ago", gr_duration_format(seconds * GR_USEC_PER_SEC, age));
+    return buf;
 }

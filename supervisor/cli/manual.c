@@ -137,6 +137,8 @@ static void put_statuses(FILE *to)
         if (gr_exit_meaning(i))
             fprintf(to, ".It %d\n%s\n", i, gr_exit_meaning(i));
     fputs(".El\n", to);
+    put_text(to, "With -o json an output says what it is by apiVersion and kind, the verb; "
+                 "grayctl-v1.schema.json in share/grayling/schema describes each.");
 }
 
 void gr_manual_grayctl(FILE *to, const struct gr_verb *verbs, size_t n)
@@ -158,7 +160,14 @@ void gr_manual_grayctl(FILE *to, const struct gr_verb *verbs, size_t n)
           "As\n.Fl \\-control .\n.It Ev GRAYLING_CONFIG\nAs\n.Fl \\-config .\n"
           ".It Ev NO_COLOR\nNo colour when it is not empty.\n"
           ".It Ev LC_ALL , LC_CTYPE , LANG\nWithout UTF\\-8 only ASCII is shown.\n"
-          ".It Ev GRAYLING_LIBEXEC\nWhere the programs of the daemon are.\n.El\n"
+          ".It Ev GRAYLING_LIBEXEC\nWhere the programs of the daemon are.\n"
+          ".It Ev GRAYLING_DRILLS , GRAYLING_MODULES\nDirectories of the drills, and of the builds "
+          "that drills put.\n"
+          ".It Ev XDG_STATE_HOME , HOME\nResults of drills are kept below.\n"
+          ".It Ev SUDO_USER\nWho gives an order, when it is set; else the user's name.\n"
+          ".It Ev TMPDIR\nWhere\n.Cm drill run\nand\n.Cm module run\nmake their instances.\n"
+          ".It Ev PATH\nWhere graylingd is looked for when it is not beside grayctl, and "
+          "protoc.\n.El\n"
           ".Sh FILES\n.Bl -tag -width Ds\n.It Pa /etc/grayling/grayling.conf\n"
           "Configuration of the daemon, which says where socket and etcd are.\n"
           ".It Pa /run/grayling/control.sock\nThe control socket.\n.El\n",
@@ -194,10 +203,12 @@ void gr_manual_config(FILE *to)
              "the drop-ins in the order of their names, then --set of the command line; a later "
              "value replaces an earlier one. Unknown keys and bad values are refused with file and "
              "line. Durations are written like 30s, 5m or 1h30m.");
-    fputs(".Pp\n.Ql grayctl config check\nsays whether it is good,\n.Ql grayctl config cat\n"
-          "shows the merge and where each value is from, and a reload\n"
-          ".Pq Dv SIGHUP\ntakes it over.\n",
-          to);
+    fputs(
+        ".Pp\n.Ql grayctl config check\nsays whether it is good,\n.Ql grayctl config cat\n"
+        "shows the merge and where each value is from.\n"
+        "A reload\n.Pq Dv SIGHUP\ntakes over what [Artifacts] says; other keys take effect at the "
+        "next start.\n",
+        to);
     for (size_t i = 0; (doc = gr_config_doc(i)); i++) {
         if (strcmp(section, doc->section))
             fprintf(to, "%s.Sh [%s]\n.Bl -tag -width Ds\n", *section ? ".El\n" : "", doc->section);

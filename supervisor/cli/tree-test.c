@@ -126,12 +126,46 @@ static void test_colour_is_never_alone(void **state)
     }
 }
 
+// An order that was refused is told until the module has moved on: who reads it then would look for
+// a trouble that is over.
+static void test_a_refused_order_is_told_until_something_newer(void **state)
+{
+    static const struct {
+        const char *updated;
+        bool told;
+    } all[] = {{"2026-11-24T05:00:00.000000Z", true}, {"2026-11-24T05:02:00.000000Z", false}};
+    char path[512];
+    (void)state;
+    path_of("paused", ".json", path);
+    GR_AUTO_FREE char *json = slurp(path);
+    for (size_t i = 0; i < GR_COUNT(all); i++) {
+        GR_AUTO_JSON cJSON *in = cJSON_Parse(json);
+        cJSON *module = cJSON_GetObjectItem(in, "module");
+        cJSON_DeleteItemFromObject(module, "updated");
+        cJSON_AddStringToObject(module, "updated", all[i].updated);
+        cJSON_ReplaceItemInObject(
+            module, "intent",
+            cJSON_Parse("{\"verb\":\"promote\",\"actor\":\"alice\",\"result\":\"refused\","
+                        "\"at\":\"2026-11-24T05:01:00.000000Z\"}"));
+        char *text = NULL;
+        size_t len = 0;
+        FILE *to = open_memstream(&text, &len);
+        struct gr_tree t = {.status = gr_output_find(in, "status"), .module = module};
+        gr_tree_print(&t, &(struct gr_tree_style){.utf8 = true}, to);
+        fclose(to);
+        bool told = strstr(text, "alice's promote was refused");
+        free(text);
+        assert_int_equal(told, all[i].told);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_goldens),
         cmocka_unit_test(test_no_line_is_wider_than_the_screen),
         cmocka_unit_test(test_colour_is_never_alone),
+        cmocka_unit_test(test_a_refused_order_is_told_until_something_newer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

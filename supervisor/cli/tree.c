@@ -58,6 +58,16 @@ static void put_head(const struct gr_tree *t, struct gr_tree_line *l, FILE *to)
     put_right(l, right, to);
 }
 
+// Something came after it: the module has moved since, and what was wrong then is wrong no more.
+static bool is_overtaken(const cJSON *module)
+{
+    struct gr_wall refused, moved;
+    return !strcmp(gr_output_text(module, "intent.result"), "refused") &&
+           gr_wall_parse(gr_output_text(module, "intent.at"), &refused) == 0 &&
+           gr_wall_parse(gr_output_text(module, "updated"), &moved) == 0 &&
+           moved.usec > refused.usec;
+}
+
 // What is not as always.
 static void put_notes(const struct gr_tree *t, struct gr_tree_line *l, FILE *to)
 {
@@ -72,7 +82,8 @@ static void put_notes(const struct gr_tree *t, struct gr_tree_line *l, FILE *to)
     for (size_t i = 0; i < GR_COUNT(notes); i++) {
         const char *text = gr_output_text(copy, notes[i].path);
         bool going_on = i == 0 && strcmp(gr_tree_phase(t), "Paused");
-        if (!*text || going_on) // the head says the step
+        bool old = !strcmp(notes[i].path, "shown.intent") && is_overtaken(t->module);
+        if (!*text || going_on || old) // the head says the step
             continue;
         begin(l, notes[i].label);
         gr_tree_add(l, text);
@@ -132,6 +143,27 @@ static void put_row(const struct gr_tree_row *r, const struct widths *w, struct 
     gr_tree_flush(l, to);
 }
 
+// In as many lines as it takes: a command that is cut cannot be typed.
+static void put_next(const char *text, struct gr_tree_line *l, FILE *to)
+{
+    static const char label[] = "Next: ";
+    size_t room = l->style->columns > 2 * sizeof label ? l->style->columns - strlen(label) : 0;
+    for (bool first = true; *text; first = false) {
+        size_t len = strlen(text), end = len;
+        char part[GR_TREE_CELL];
+        if (room && len > room)
+            for (end = room; end && text[end] != ' ';)
+                end--;
+        if (!end) // a word that is longer than the line
+            end = len;
+        snprintf(part, sizeof part, "%.*s", (int)end, text);
+        gr_tree_add(l, first ? label : "      ");
+        gr_tree_add(l, part);
+        gr_tree_flush(l, to);
+        text += end + (text[end] == ' ');
+    }
+}
+
 void gr_tree_print(const struct gr_tree *t, const struct gr_tree_style *style, FILE *to)
 {
     static const struct gr_tree_row titles = {.branch = "",
@@ -152,9 +184,7 @@ void gr_tree_print(const struct gr_tree *t, const struct gr_tree_style *style, F
     for (size_t i = 0; i < rows.n; i++)
         put_row(&rows.row[i], &w, &l, to);
     gr_tree_say_next(t, next);
-    gr_tree_add(&l, "Next: ");
-    gr_tree_add(&l, next);
-    gr_tree_flush(&l, to);
+    put_next(next, &l, to);
 }
 
 void gr_tree_print_line(const struct gr_tree *t, const struct gr_tree_style *style, FILE *to)

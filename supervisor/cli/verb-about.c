@@ -1,53 +1,10 @@
-// Verbs about Grayling itself: config, version, help.
+// Verbs about Grayling itself: version, help.
+#include "base/json.h"
 #include "base/release.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include <errno.h>
 #include <string.h>
-
-static enum gr_exit config_cat(struct gr_cli *cli)
-{
-    const struct gr_config *config;
-    struct gr_error e = {0};
-    if (gr_cli_config(cli, &config, &e) < 0)
-        return gr_cli_fail(cli, &e);
-    GR_AUTO_FREE char *text = gr_config_format(config);
-    if (!text)
-        return GR_EXIT_INTERNAL;
-    fputs(text, cli->out);
-    return GR_EXIT_OK;
-}
-
-static enum gr_exit config_running(struct gr_cli *cli)
-{
-    struct gr_error e = {0};
-    cJSON *text = NULL;
-    if (gr_cli_request(cli, "GET", "/v1/config", NULL, 0, &text, &e) < 0)
-        return gr_cli_fail(cli, &e);
-    fputs(cJSON_IsString(text) ? text->valuestring : "", cli->out);
-    cJSON_Delete(text);
-    return GR_EXIT_OK;
-}
-
-enum gr_exit gr_verb_config(struct gr_cli *cli, const struct gr_args *args)
-{
-    const struct gr_config *config;
-    struct gr_error e = {0};
-    if (!strcmp(args->words[0], "cat"))
-        return gr_args_has(args, "running") ? config_running(cli) : config_cat(cli);
-    if (strcmp(args->words[0], "check")) {
-        gr_error_set(&e, -EINVAL, GR_REASON_NONE, "usage: grayctl config %s", args->verb->words);
-        return gr_cli_fail(cli, &e);
-    }
-    if (gr_cli_config(cli, &config, &e) < 0) {
-        enum gr_exit status = gr_cli_fail(cli, &e);
-        return status == GR_EXIT_USAGE ? GR_EXIT_REFUSED
-                                       : status; // the file is at fault, not the command
-    }
-    gr_cli_say(cli, "the configuration of %s is good; next: systemctl reload grayling",
-               config->service.s);
-    return GR_EXIT_OK;
-}
 
 enum gr_exit gr_verb_version(struct gr_cli *cli, const struct gr_args *args)
 {
@@ -67,16 +24,73 @@ enum gr_exit gr_verb_version(struct gr_cli *cli, const struct gr_args *args)
     return GR_EXIT_OK;
 }
 
+static cJSON *option_json(const struct gr_option *o)
+{
+    cJSON *j = cJSON_CreateObject();
+    char letter[2] = {o->letter};
+    cJSON_AddStringToObject(j, "name", o->name);
+    if (o->letter)
+        cJSON_AddStringToObject(j, "letter", letter);
+    if (o->value)
+        cJSON_AddStringToObject(j, "value", o->value);
+    cJSON_AddStringToObject(j, "help", o->help);
+    return j;
+}
+
+static cJSON *verb_json(const struct gr_verb *v)
+{
+    cJSON *j = cJSON_CreateObject(), *options, *exits;
+    cJSON_AddStringToObject(j, "verb", v->name);
+    cJSON_AddStringToObject(j, "words", v->words);
+    cJSON_AddStringToObject(j, "summary", v->summary);
+    options = cJSON_AddArrayToObject(j, "options");
+    for (const struct gr_option *o = v->options; o && o->name; o++)
+        cJSON_AddItemToArray(options, option_json(o));
+    for (const struct gr_option *o = gr_shared_options; o->name; o++)
+        cJSON_AddItemToArray(options, option_json(o));
+    exits = cJSON_AddArrayToObject(j, "exits");
+    for (int i = GR_EXIT_OK; i <= GR_EXIT_UNREACHABLE; i++)
+        if (i <= GR_EXIT_USAGE || v->exits & GR_EXITS(i)) {
+            cJSON *exit = cJSON_CreateObject();
+            cJSON_AddNumberToObject(exit, "status", i);
+            cJSON_AddStringToObject(exit, "meaning", gr_exit_meaning(i));
+            cJSON_AddItemToArray(exits, exit);
+        }
+    return j;
+}
+
+static void overview(struct gr_cli *cli)
+{
+    if (cli->format == GR_FORMAT_TABLE || cli->format == GR_FORMAT_WIDE) {
+        gr_help_overview(cli->out, cli->verbs, cli->n_verbs);
+        return;
+    }
+    GR_AUTO_JSON cJSON *all = cJSON_CreateArray();
+    for (size_t i = 0; i < cli->n_verbs; i++)
+        cJSON_AddItemToArray(all, verb_json(&cli->verbs[i]));
+    gr_output_list(cli, all, NULL, 0, "verb");
+}
+
+static void one_verb(struct gr_cli *cli, const struct gr_verb *v)
+{
+    if (cli->format == GR_FORMAT_TABLE || cli->format == GR_FORMAT_WIDE) {
+        gr_help_verb(cli->out, v);
+        return;
+    }
+    GR_AUTO_JSON cJSON *j = verb_json(v);
+    gr_output_object(cli, j, NULL, 0, "verb");
+}
+
 enum gr_exit gr_verb_help(struct gr_cli *cli, const struct gr_args *args)
 {
     struct gr_error e = {0};
     if (args->n_words == 0) {
-        gr_help_overview(cli->out, cli->verbs, cli->n_verbs);
+        overview(cli);
         return GR_EXIT_OK;
     }
     for (size_t i = 0; i < cli->n_verbs; i++)
         if (!strcmp(cli->verbs[i].name, args->words[0])) {
-            gr_help_verb(cli->out, &cli->verbs[i]);
+            one_verb(cli, &cli->verbs[i]);
             return GR_EXIT_OK;
         }
     gr_error_set(&e, -ENOENT, GR_REASON_NONE,

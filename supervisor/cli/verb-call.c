@@ -82,24 +82,49 @@ static enum gr_exit exit_of_code(const char *code)
     return GR_EXIT_REFUSED; // the module judged the request
 }
 
+// As it came; with -o json as a member of what says who answered. An answer that is no JSON is
+// text.
+static void print_answer(struct gr_cli *cli, const struct gr_curl_answer *a, const char *module,
+                         const char *version, const char *role, bool rescued, const cJSON *body)
+{
+    const char *bytes = a->body.data ? a->body.data : "";
+    if (cli->format != GR_FORMAT_JSON && cli->format != GR_FORMAT_JSONL) {
+        fwrite(bytes, 1, a->body.len, cli->out);
+        if (a->body.len && bytes[a->body.len - 1] != '\n')
+            fputc('\n', cli->out);
+        return;
+    }
+    GR_AUTO_JSON cJSON *o = cJSON_CreateObject();
+    GR_AUTO_FREE char *text = body ? NULL : strndup(bytes, a->body.len);
+    cJSON_AddNumberToObject(o, "status", (double)a->status);
+    cJSON_AddStringToObject(o, "module", module);
+    cJSON_AddStringToObject(o, "version", version);
+    cJSON_AddStringToObject(o, "role", role);
+    cJSON_AddBoolToObject(o, "rescued", rescued);
+    if (body)
+        cJSON_AddItemToObject(o, "answer", cJSON_Duplicate(body, true));
+    else
+        cJSON_AddStringToObject(o, "text", text ? text : "");
+    gr_output_json(cli, o);
+}
+
 static enum gr_exit judge(struct gr_cli *cli, const struct gr_curl_answer *a)
 {
     char module[256], version[256], role[256], rescued[256];
     GR_AUTO_JSON cJSON *body = NULL;
     struct gr_error ignored;
-    fwrite(a->body.data ? a->body.data : "", 1, a->body.len, cli->out);
-    if (a->body.len && a->body.data[a->body.len - 1] != '\n')
-        fputc('\n', cli->out);
+    int parsed = gr_json_parse(a->body.data ? a->body.data : "", a->body.len, GR_RESPONSE_BYTES_MAX,
+                               &body, &ignored);
     header_of(a, "x-grayling-module", module);
     header_of(a, "x-grayling-version", version);
     header_of(a, "x-grayling-role", role);
     header_of(a, "x-grayling-rescued", rescued);
+    print_answer(cli, a, module, version, role, *rescued, body);
     gr_cli_say(cli, "HTTP %ld from %s %s%s%s%s", a->status, *module ? module : "the front door",
                version, *role ? ", " : "", role, *rescued ? ", rescued" : "");
     if (a->status == 200)
         return GR_EXIT_OK;
-    if (gr_json_parse(a->body.data ? a->body.data : "", a->body.len, GR_RESPONSE_BYTES_MAX, &body,
-                      &ignored) < 0)
+    if (parsed < 0)
         return GR_EXIT_INTERNAL;
     return exit_of_code(gr_output_text(body, "code"));
 }

@@ -1,5 +1,7 @@
 // completion SHELL: prints the script that teaches a shell to ask grayctl itself (complete.c).
 // Nothing in a script knows a verb, so that one that was installed fits every version.
+#include "base/json.h"
+#include "cli/output.h"
 #include "cli/verbs.h"
 #include <errno.h>
 #include <string.h>
@@ -71,6 +73,18 @@ static const char fish[] =
     "end\n"
     "complete -c grayctl -f -a '(__grayctl_complete)'\n";
 
+static void print(struct gr_cli *cli, const char *shell, const char *script)
+{
+    if (cli->format == GR_FORMAT_TABLE || cli->format == GR_FORMAT_WIDE) {
+        fputs(script, cli->out);
+        return;
+    }
+    GR_AUTO_JSON cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "shell", shell);
+    cJSON_AddStringToObject(o, "script", script);
+    gr_output_object(cli, o, NULL, 0, "shell");
+}
+
 enum gr_exit gr_verb_completion(struct gr_cli *cli, const struct gr_args *args)
 {
     static const struct {
@@ -79,7 +93,7 @@ enum gr_exit gr_verb_completion(struct gr_cli *cli, const struct gr_args *args)
     struct gr_error e = {0};
     for (size_t i = 0; i < GR_COUNT(scripts); i++)
         if (!strcmp(args->words[0], scripts[i].shell)) {
-            fputs(scripts[i].script, cli->out);
+            print(cli, scripts[i].shell, scripts[i].script);
             return GR_EXIT_OK;
         }
     gr_error_set(&e, -EINVAL, GR_REASON_NONE, "completion: expected bash, zsh or fish, got %.64s",

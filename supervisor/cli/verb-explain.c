@@ -113,6 +113,11 @@ static const char *decision(const char *phase)
     return "not exposed yet";
 }
 
+static bool is_back(const char *phase)
+{
+    return !strcmp(phase, "RolledBack") || !strcmp(phase, "RollingBack");
+}
+
 static void print_member(FILE *out, const cJSON *answer, const cJSON *member)
 {
     const char *name = gr_output_text(member, "module"),
@@ -120,11 +125,17 @@ static void print_member(FILE *out, const cJSON *answer, const cJSON *member)
                *to = gr_output_text(member, "to.version");
     const cJSON *newest = newest_of(answer, name), *v, *line;
     fprintf(out, "%s %s -> %s\n", name, *from ? from : "(nothing)", *to ? to : "(removed)");
+    if (*gr_output_text(member, "now"))
+        fprintf(out, "  now       %s\n", gr_output_text(member, "now"));
     if (!newest) {
         fprintf(out, "  verdict   none: it was not measured\n");
         return;
     }
-    fprintf(out, "  verdict   %s\n", gr_output_text(newest, "sentence"));
+    // who reads "Successful crashes: 0" of what crashed must know that it was before
+    bool other = is_back(gr_output_text(answer, "phase")) &&
+                 strncmp(gr_output_text(newest, "sentence"), "Failed", strlen("Failed")) != 0;
+    fprintf(out, "  verdict   %s%s\n", gr_output_text(newest, "sentence"),
+            other ? " (the last look before it was taken back, which was for another reason)" : "");
     cJSON_ArrayForEach(line, gr_output_find(newest, "lines"))
         fprintf(out, "            %s\n", line->valuestring);
     cJSON_ArrayForEach(v, gr_output_find(answer, "verdicts"))
@@ -139,13 +150,16 @@ static void print_explained(FILE *out, const cJSON *answer)
 {
     const char *phase = gr_output_text(answer, "phase"), *reason = gr_output_text(answer, "reason");
     const cJSON *member;
-    fprintf(out, "rollout %.0f: %s (%s%s%s) at %s\n",
+    const char *updated = gr_output_text(answer, "updated");
+    char age[48];
+    fprintf(out, "rollout %.0f: %s (%s%s%s) at %s%s\n",
             cJSON_GetNumberValue(gr_output_find(answer, "rollout")), decision(phase), phase,
-            *reason ? ", " : "", reason, gr_output_text(answer, "updated"));
+            *reason ? ", " : "", reason, updated, gr_explain_age(updated, gr_wall_now(), age));
     fprintf(out, "why: %s\n", gr_output_text(answer, "message"));
     if (*gr_output_text(answer, "fault"))
-        fprintf(out, "fault: %s\nbacktrace: %s\n", gr_output_text(answer, "fault"),
-                gr_output_text(answer, "backtrace"));
+        fprintf(out, "fault: %s\n", gr_output_text(answer, "fault"));
+    if (*gr_output_text(answer, "backtrace"))
+        fprintf(out, "backtrace: %s\n", gr_output_text(answer, "backtrace"));
     fprintf(out, "next: %s\n", gr_output_text(answer, "next"));
     cJSON_ArrayForEach(member, gr_output_find(answer, "modules")) print_member(out, answer, member);
 }
@@ -162,25 +176,49 @@ static void add_evidence(cJSON *now, const char *version, cJSON *answer)
         cJSON_AddStringToObject(answer, lines[i], gr_output_text(shown, lines[i]));
 }
 
-static void add_next(struct gr_cli *cli, cJSON *answer)
+static void add_next(const cJSON *now, cJSON *answer)
 {
     const cJSON *first = cJSON_GetArrayItem(gr_output_find(answer, "modules"), 0);
-    const char *module = gr_output_text(first, "module");
-    GR_AUTO_JSON cJSON *now = NULL;
-    struct gr_error e = {0};
-    char path[192], next[512];
-    snprintf(path, sizeof path, "/v1/modules/%.100s", module);
-    bool same = gr_cli_request(cli, "GET", path, NULL, 0, &now, &e) >= 0 &&
-                cJSON_GetNumberValue(gr_output_find(now, "rollout.id")) ==
-                    cJSON_GetNumberValue(gr_output_find(answer, "rollout"));
-    if (same)
-        add_evidence(now, gr_output_text(first, "to.version"), answer);
-    if (same)
+    const char *phase = gr_output_text(answer, "phase");
+    bool same = cJSON_GetNumberValue(gr_output_find(now, "rollout.id")) ==
+                cJSON_GetNumberValue(gr_output_find(answer, "rollout"));
+    char next[512];
+    // the desired state was made to say what serves: what failed is history
+    bool agreed = same && is_back(phase) && !strcmp(gr_output_text(now, "phase"), "Healthy");
+    if (agreed)
+        snprintf(next, sizeof next, "nothing has to be done: what serves is what is asked for");
+    else if (same)
         gr_explain_next_of(now, next, sizeof next);
     else
-        gr_explain_next(module, gr_output_text(answer, "phase"), gr_output_text(answer, "reason"),
+        gr_explain_next(gr_output_text(first, "module"), phase, gr_output_text(answer, "reason"),
                         "", next, sizeof next);
     cJSON_AddStringToObject(answer, "next", next);
+}
+
+// What is true now, beside what was decided then.
+static void add_now(struct gr_cli *cli, cJSON *answer)
+{
+    cJSON *modules = cJSON_GetObjectItemCaseSensitive(answer, "modules"), *member;
+    bool first = true;
+    cJSON_ArrayForEach(member, modules)
+    {
+        GR_AUTO_JSON cJSON *now = NULL;
+        struct gr_error e = {0};
+        char path[192], text[512];
+        snprintf(path, sizeof path, "/v1/modules/%.100s", gr_output_text(member, "module"));
+        if (gr_cli_request(cli, "GET", path, NULL, 0, &now, &e) >= 0) {
+            gr_explain_now_of(now, text, sizeof text);
+            cJSON_AddStringToObject(member, "now", text);
+        }
+        if (first && cJSON_GetNumberValue(gr_output_find(now, "rollout.id")) ==
+                         cJSON_GetNumberValue(gr_output_find(answer, "rollout")))
+            add_evidence(now, gr_output_text(member, "to.version"), answer);
+        if (first)
+            add_next(now, answer);
+        first = false;
+    }
+    if (first)
+        add_next(NULL, answer);
 }
 
 enum gr_exit gr_verb_explain(struct gr_cli *cli, const struct gr_args *args)
@@ -189,7 +227,7 @@ enum gr_exit gr_verb_explain(struct gr_cli *cli, const struct gr_args *args)
     struct gr_error e = {0};
     if (get_verdicts(cli, args->words[0], &answer, &e) < 0 || explain_records(answer, &e) < 0)
         return gr_cli_fail(cli, &e);
-    add_next(cli, answer);
+    add_now(cli, answer);
     if (cli->format == GR_FORMAT_JSON || cli->format == GR_FORMAT_JSONL)
         gr_output_json(cli, answer);
     else if (cli->format == GR_FORMAT_NAME)

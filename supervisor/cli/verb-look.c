@@ -76,6 +76,22 @@ static cJSON *history_rows(const cJSON *rollouts, const char *only)
     return rows;
 }
 
+// The newest one that did not stay has its reason told by another verb.
+static void say_why(struct gr_cli *cli, const cJSON *rows)
+{
+    const cJSON *row;
+    cJSON_ArrayForEach(row, rows)
+    {
+        const char *phase = gr_output_text(row, "phase");
+        if (strcmp(phase, "RolledBack") != 0 && strcmp(phase, "Rejected") != 0)
+            continue;
+        if (is_for_people(cli))
+            gr_cli_say(cli, "next: grayctl explain %.0f tells why",
+                       cJSON_GetNumberValue(gr_output_find(row, "rollout")));
+        return;
+    }
+}
+
 enum gr_exit gr_verb_history(struct gr_cli *cli, const struct gr_args *args)
 {
     static const struct gr_column columns[] = {
@@ -103,6 +119,7 @@ enum gr_exit gr_verb_history(struct gr_cli *cli, const struct gr_args *args)
         return gr_cli_fail(cli, &e);
     cJSON *rows = history_rows(gr_output_find(answer, "rollouts"), module);
     gr_output_list(cli, rows, columns, GR_COUNT(columns), "rollout");
+    say_why(cli, rows);
     cJSON_Delete(rows);
     cJSON_Delete(answer);
     return GR_EXIT_OK;

@@ -2,6 +2,7 @@
 // what any host does with it; this shows what comes of it, and follows the file with --watch.
 #include "base/limits.h"
 #include "cli/drill/guard.h"
+#include "cli/output.h"
 #include "cli/run-instance.h"
 #include "cli/run-line.h"
 #include "cli/verbs.h"
@@ -54,6 +55,52 @@ static void show_methods(const struct run *r, const struct gr_contract *c)
     fflush(r->cli->out);
 }
 
+// The same for a program: a line when it serves, and one for each request.
+static cJSON *event(const char *name)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "event", name);
+    return o;
+}
+
+static void print_event(const struct run *r, cJSON *take)
+{
+    gr_output_json(r->cli, take);
+    fflush(r->cli->out);
+    cJSON_Delete(take);
+}
+
+static cJSON *serving(const struct run *r, const struct gr_contract *c)
+{
+    cJSON *o = event("serving"), *methods;
+    cJSON_AddStringToObject(o, "module", c->module.s);
+    cJSON_AddStringToObject(o, "version", c->version.text);
+    cJSON_AddStringToObject(o, "address", r->listen);
+    methods = cJSON_AddArrayToObject(o, "methods");
+    for (size_t i = 0; i < c->n_provides; i++)
+        for (size_t k = 0; k < c->provides[i].n_methods; k++) {
+            const struct gr_contract_method *m = &c->provides[i].methods[k];
+            cJSON *one = cJSON_CreateObject();
+            cJSON_AddStringToObject(one, "interface", c->provides[i].name);
+            cJSON_AddStringToObject(one, "method", m->name);
+            cJSON_AddStringToObject(one, "codec", m->codec);
+            cJSON_AddItemToArray(methods, one);
+        }
+    return o;
+}
+
+static void show_request(const struct run *r, const char *text)
+{
+    if (r->cli->format == GR_FORMAT_JSONL) {
+        cJSON *o = event("request");
+        cJSON_AddStringToObject(o, "message", text);
+        print_event(r, o);
+        return;
+    }
+    fprintf(r->cli->out, "%s\n", text);
+    fflush(r->cli->out);
+}
+
 static void end(struct run *r, enum gr_exit status)
 {
     r->over = true;
@@ -68,7 +115,8 @@ static void on_serves(struct run *r, const char *what)
     GR_CLEANUP(gr_inspection_done) struct gr_inspection i = {0};
     struct gr_error ignored;
     if (!r->serves && gr_inspect_file(r->file, &i, &ignored) >= 0 && i.contract)
-        show_methods(r, i.contract);
+        r->cli->format == GR_FORMAT_JSONL ? print_event(r, serving(r, i.contract))
+                                          : show_methods(r, i.contract);
     r->serves = true;
 }
 
@@ -80,8 +128,7 @@ static void on_line(struct run *r, const char *line, size_t len)
     case GR_RUN_QUIET:
         return;
     case GR_RUN_REQUEST:
-        fprintf(r->cli->out, "%s\n", l.text);
-        fflush(r->cli->out);
+        show_request(r, l.text);
         return;
     case GR_RUN_SERVES:
         on_serves(r, l.text);
@@ -282,6 +329,8 @@ enum gr_exit gr_verb_module_run(struct gr_cli *cli, const struct gr_args *args)
                     .watch_fd = -1};
     struct gr_error e = {0};
     enum gr_exit status = GR_EXIT_INTERNAL;
+    if (cli->format == GR_FORMAT_JSON)
+        cli->format = GR_FORMAT_JSONL; // a stream of lines
     const struct gr_guarded guarded = {.name = "run", .run = run, .userdata = &r, .patient = true};
     if (check(&r, &e) < 0 || gr_guard_run(&guarded, &status, &e) < 0)
         return gr_cli_fail(cli, &e);

@@ -1,6 +1,8 @@
 // module new NAME: a project that builds, from the template that the build put into this program.
+#include "base/json.h"
 #include "base/macros.h"
 #include "base/name.h"
+#include "cli/output.h"
 #include "cli/template-files.h"
 #include "cli/verbs.h"
 #include <ctype.h>
@@ -82,6 +84,19 @@ static int check_options(const struct gr_args *args, struct gr_error *e)
     return 0;
 }
 
+static void print_made(struct gr_cli *cli, const char *module)
+{
+    if (cli->format == GR_FORMAT_TABLE || cli->format == GR_FORMAT_WIDE)
+        return;
+    GR_AUTO_JSON cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "event", "made");
+    cJSON_AddStringToObject(o, "module", module);
+    cJSON *files = cJSON_AddArrayToObject(o, "files");
+    for (size_t i = 0; i < gr_n_template_files; i++)
+        cJSON_AddItemToArray(files, cJSON_CreateString(gr_template_files[i].name));
+    gr_output_object(cli, o, NULL, 0, "module");
+}
+
 enum gr_exit gr_verb_module(struct gr_cli *cli, const struct gr_args *args)
 {
     if (!strcmp(args->words[0], "run"))
@@ -102,6 +117,7 @@ enum gr_exit gr_verb_module(struct gr_cli *cli, const struct gr_args *args)
         r = make(module, &e);
     if (r < 0)
         return gr_cli_fail(cli, &e);
+    print_made(cli, module);
     gr_cli_say(cli,
                "%s/ is made; next: cmake -S %s -B %s/build && cmake --build %s/build && ctest "
                "--test-dir %s/build && grayctl module run %s/build/modules/%s-1.0.0.so",

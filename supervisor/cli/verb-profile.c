@@ -2,10 +2,12 @@
 // get their names, from the files of this host.
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/macros.h"
 #include "cli/output.h"
 #include "cli/profile/flame.h"
 #include "cli/verbs.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -85,21 +87,50 @@ static int await(struct gr_cli *cli, const struct wish *w, uint64_t id, cJSON **
 
 // --- telling -------------------------------------------------------------------------------------
 
-static int open_beside(const struct wish *w, const char *suffix, char **ret_path, FILE **ret,
+static int cannot_write(const char *path, struct gr_error *e)
+{
+    return gr_error_set(e, -errno, GR_REASON_NONE,
+                        "the profile cannot be written to %s: %s; expected a file that can be "
+                        "made: --write PREFIX",
+                        path, strerror(errno));
+}
+
+static int name_beside(const struct wish *w, const char *suffix, char **ret_path,
                        struct gr_error *e)
 {
     struct stat st;
     bool directory = stat(w->prefix, &st) == 0 && S_ISDIR(st.st_mode);
-    if (asprintf(ret_path, "%s%s%s", w->prefix, directory ? "/" PREFIX_DEFAULT : "", suffix) < 0) {
-        *ret_path = NULL;
-        return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory");
-    }
+    if (asprintf(ret_path, "%s%s%s", w->prefix, directory ? "/" PREFIX_DEFAULT : "", suffix) >= 0)
+        return 0;
+    *ret_path = NULL;
+    return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL, "out of memory");
+}
+
+static int open_beside(const struct wish *w, const char *suffix, char **ret_path, FILE **ret,
+                       struct gr_error *e)
+{
+    int r = name_beside(w, suffix, ret_path, e);
+    if (r < 0)
+        return r;
     *ret = fopen(*ret_path, "we");
-    return *ret ? 0
-                : gr_error_set(e, -errno, GR_REASON_NONE,
-                               "the profile cannot be written to %s: %s; expected a file that can "
-                               "be made: --write PREFIX",
-                               *ret_path, strerror(errno));
+    return *ret ? 0 : cannot_write(*ret_path, e);
+}
+
+// Before anything is sampled: a profile that nobody can keep would have been taken for nothing.
+// Opened without truncating, so that a profile that is there stays; one that was made is removed.
+static int try_beside(const struct wish *w, const char *suffix, struct gr_error *e)
+{
+    GR_AUTO_FREE char *path = NULL;
+    int r = name_beside(w, suffix, &path, e);
+    if (r < 0)
+        return r;
+    bool there = access(path, F_OK) == 0;
+    GR_AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return cannot_write(path, e);
+    if (!there)
+        unlink(path);
+    return 0;
 }
 
 static int close_written(FILE *f, const char *path, struct gr_error *e)
@@ -239,7 +270,11 @@ enum gr_exit gr_verb_profile(struct gr_cli *cli, const struct gr_args *args)
         gr_cli_fail(cli, &e);
         return GR_EXIT_USAGE;
     }
-    r = begin(cli, &w, &id, &e);
+    r = try_beside(&w, ".folded", &e);
+    if (r == 0)
+        r = try_beside(&w, ".svg", &e);
+    if (r == 0)
+        r = begin(cli, &w, &id, &e);
     if (r == 0)
         r = await(cli, &w, id, &text, &e);
     if (r == 0)

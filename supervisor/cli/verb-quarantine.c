@@ -163,6 +163,16 @@ static int lift_here(struct gr_cli *cli, const struct gr_args *args, const char 
     return gr_cli_post(cli, path, gr_cli_command(args), NULL, e);
 }
 
+static void print_lift(struct gr_cli *cli, const char *hash, bool everywhere, bool dry_run)
+{
+    GR_AUTO_JSON cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "hash", hash);
+    cJSON_AddStringToObject(o, "lifted", everywhere ? "service" : "host");
+    cJSON_AddBoolToObject(o, "dry_run", dry_run);
+    if (cli->format != GR_FORMAT_TABLE && cli->format != GR_FORMAT_WIDE)
+        gr_output_object(cli, o, NULL, 0, "hash");
+}
+
 static enum gr_exit lift(struct gr_cli *cli, const struct gr_args *args)
 {
     GR_CLEANUP(gr_docstore_freep) struct gr_docstore *store = NULL;
@@ -183,6 +193,7 @@ static enum gr_exit lift(struct gr_cli *cli, const struct gr_args *args)
         r = store ? lift_everywhere(cli, args, hex, store, &e) : lift_here(cli, args, hex, &e);
     if (r < 0)
         return gr_cli_fail(cli, &e);
+    print_lift(cli, text, store != NULL, gr_args_has(args, "dry-run"));
     if (gr_args_has(args, "dry-run"))
         gr_cli_say(cli, "%s would be lifted; nothing was changed (--dry-run)", text);
     else

@@ -245,8 +245,15 @@ static enum gr_exit steer(struct gr_cli *cli, const struct gr_args *args, enum g
         r = order_fleet(cli, args, &o, intents, !dry_run, &e);
     else if (r >= 0 && !dry_run)
         r = order_here(cli, module, &o, &e);
-    if (r < 0)
-        return gr_cli_fail(cli, &e);
+    if (r < 0) {
+        enum gr_exit status = gr_cli_fail(cli, &e);
+        if (e.reason == GR_REASON_SOURCE_UNREACHABLE)
+            gr_cli_say(cli,
+                       "next: grayctl %s %s --local orders it of this host alone, which needs no "
+                       "etcd; or again when etcd answers",
+                       args->verb->name, module);
+        return status;
+    }
     if (dry_run)
         return say_dry(cli, module, &o);
     say_now(cli, module);

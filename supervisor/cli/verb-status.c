@@ -196,7 +196,7 @@ static void print_status(struct gr_cli *cli, const cJSON *status)
         {"REASON", "reason", GR_CELL_TEXT, false},
         {"MESSAGE", "message", GR_CELL_TEXT, true},
     };
-    const cJSON *list = gr_output_find(status, "modules"), *endpoint;
+    const cJSON *list = gr_output_find(status, "modules"), *endpoint, *m;
     gr_output_object(cli, status, host, GR_COUNT(host), "instance");
     if (cli->format != GR_FORMAT_TABLE && cli->format != GR_FORMAT_WIDE)
         return;
@@ -206,6 +206,8 @@ static void print_status(struct gr_cli *cli, const cJSON *status)
         fputc('\n', cli->out);
         gr_output_list(cli, list, modules, GR_COUNT(modules), "module");
     }
+    cJSON_ArrayForEach(m, list) if (is_bad(m))
+        gr_cli_say(cli, "next: grayctl explain %s", gr_output_text(m, "module"));
 }
 
 static void print_module(struct gr_cli *cli, cJSON *m)
@@ -230,6 +232,8 @@ static void print_module(struct gr_cli *cli, cJSON *m)
     if (cli->format == GR_FORMAT_TABLE || cli->format == GR_FORMAT_WIDE)
         gr_explain_add_shown(m);
     gr_output_object(cli, m, columns, GR_COUNT(columns), "module");
+    if (is_bad(m))
+        gr_cli_say(cli, "next: grayctl explain %s", gr_output_text(m, "module"));
 }
 
 enum gr_exit gr_verb_status(struct gr_cli *cli, const struct gr_args *args)

@@ -109,6 +109,24 @@ static int collect(cJSON *documents, struct gr_documents *d, struct gr_name with
     return 0;
 }
 
+// What apply would print of a document that stayed as it was.
+static void print_local(struct gr_cli *cli, const char *module, const cJSON *answer)
+{
+    GR_AUTO_JSON cJSON *rows = cJSON_CreateArray();
+    cJSON *row = cJSON_CreateObject();
+    cJSON_AddStringToObject(row, "module", module);
+    cJSON_AddStringToObject(row, "action", "unchanged");
+    if (*gr_output_text(answer, "from.version"))
+        cJSON_AddStringToObject(row, "from", gr_output_text(answer, "from.version"));
+    cJSON_AddStringToObject(row, "to", gr_output_text(answer, "to.version"));
+    cJSON_AddNumberToObject(row, "revision", 0);
+    cJSON_AddBoolToObject(row, "dry_run", false);
+    cJSON_AddBoolToObject(row, "local", true);
+    cJSON_AddItemToArray(rows, row);
+    if (cli->format != GR_FORMAT_TABLE && cli->format != GR_FORMAT_WIDE)
+        gr_output_list(cli, rows, NULL, 0, "module");
+}
+
 // Makes the desired state say what the host went back to.
 static enum gr_exit want_back(struct gr_cli *cli, const struct gr_args *args, cJSON *answer)
 {
@@ -123,6 +141,7 @@ static enum gr_exit want_back(struct gr_cli *cli, const struct gr_args *args, cJ
                    "the desired state was not changed (--local): this host stays where it is "
                    "until the source tells of something newer; next: grayctl undo %s",
                    module);
+        print_local(cli, module, answer);
         return GR_EXIT_OK;
     }
     if (collect(cJSON_GetObjectItemCaseSensitive(answer, "documents"), &d, without, &n_without,
@@ -134,8 +153,8 @@ static enum gr_exit want_back(struct gr_cli *cli, const struct gr_args *args, cJ
     enum gr_exit status = d.n ? gr_want(cli, args, &d, store) : GR_EXIT_OK;
     if (status != GR_EXIT_OK)
         gr_cli_say(cli,
-                   "this host has gone back, but the desired state was not changed: next: "
-                   "grayctl undo %s, or it will drift forward again",
+                   "this host has gone back, but the desired state was not changed; next: "
+                   "grayctl undo %s as soon as it can be written, or other hosts stay forward",
                    module);
     for (size_t i = 0; i < n_without; i++)
         gr_cli_say(cli,

@@ -12,15 +12,16 @@ gr_verb_run gr_verb_promote, gr_verb_pause, gr_verb_resume, gr_verb_retry; // ve
 gr_verb_run gr_verb_undo, gr_verb_abort;                                   // verb-undo.c
 gr_verb_run gr_verb_quarantine;                                            // verb-quarantine.c
 gr_verb_run gr_verb_safe_mode, gr_verb_worker, gr_verb_freeze, gr_verb_thaw,
-    gr_verb_source;                                        // verb-steer.c
-gr_verb_run gr_verb_verify, gr_verb_inspect;               // verb-artifact.c
-gr_verb_run gr_verb_abi_diff;                              // verb-abi-diff.c
-gr_verb_run gr_verb_call;                                  // verb-call.c
-gr_verb_run gr_verb_contract;                              // verb-contract.c
-gr_verb_run gr_verb_module, gr_verb_module_run;            // verb-module.c, verb-module-run.c
-gr_verb_run gr_verb_completion;                            // verb-completion.c
-gr_verb_run gr_verb_profile;                               // verb-profile.c
-gr_verb_run gr_verb_dashboard;                             // verb-dashboard.c
-gr_verb_run gr_verb_doctor;                                // verb-doctor.c
-gr_verb_run gr_verb_config, gr_verb_version, gr_verb_help; // verb-about.c
-gr_verb_run gr_verb_drill;                                 // drill/verb-drill.c
+    gr_verb_source;                             // verb-steer.c
+gr_verb_run gr_verb_verify, gr_verb_inspect;    // verb-artifact.c
+gr_verb_run gr_verb_abi_diff;                   // verb-abi-diff.c
+gr_verb_run gr_verb_call;                       // verb-call.c
+gr_verb_run gr_verb_contract;                   // verb-contract.c
+gr_verb_run gr_verb_module, gr_verb_module_run; // verb-module.c, verb-module-run.c
+gr_verb_run gr_verb_completion;                 // verb-completion.c
+gr_verb_run gr_verb_profile;                    // verb-profile.c
+gr_verb_run gr_verb_dashboard;                  // verb-dashboard.c
+gr_verb_run gr_verb_doctor;                     // verb-doctor.c
+gr_verb_run gr_verb_config;                     // verb-config.c
+gr_verb_run gr_verb_version, gr_verb_help;      // verb-about.c
+gr_verb_run gr_verb_drill;                      // drill/verb-drill.c

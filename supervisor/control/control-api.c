@@ -2,6 +2,7 @@
 #include "control/control-api.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/limits.h"
 #include "control/admin-token.h"
 #include "control/control-routes.h"
 #include "control/listeners.h"
@@ -41,16 +42,15 @@ static void handle(void *userdata, const struct gr_http_request *q, struct gr_ht
     gr_route_dispatch(userdata, routes, GR_COUNT(routes), q, ret);
 }
 
-static int start_local(struct gr_control *c, sd_event *event, const char *runtime_dir,
-                       struct gr_error *e)
+static int start_local(struct gr_control *c, struct gr_error *e)
 {
     GR_AUTO_FREE char *address = NULL, *real = NULL;
-    int fd = -1, r = gr_fs_mkdir_all(runtime_dir, 0755);
+    int fd = -1, r = gr_fs_mkdir_all(c->runtime_dir, 0755);
     if (r < 0)
         return gr_error_set(e, r, GR_REASON_INTERNAL,
                             "cannot make the runtime directory %s: %s; check RuntimeDirectory",
-                            runtime_dir, strerror(-r));
-    if (asprintf(&address, "unix:%s/control.sock", runtime_dir) < 0) {
+                            c->runtime_dir, strerror(-r));
+    if (asprintf(&address, "unix:%s/control.sock", c->runtime_dir) < 0) {
         address = NULL;
         return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL,
                             "cannot open the control socket: out of memory");
@@ -59,11 +59,54 @@ static int start_local(struct gr_control *c, sd_event *event, const char *runtim
     if (r < 0)
         return r;
     c->socket_path = strdup(address + strlen("unix:"));
-    r = gr_http_server_new(event, fd, handle, c, &c->local, e);
+    r = gr_http_server_new(c->event, fd, handle, c, &c->local, e);
     if (r >= 0 && !c->socket_path)
         r = gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL,
                          "cannot open the control socket: out of memory");
     return r;
+}
+
+// What serves needs no control socket, and a host whose /run is full must be able to start.
+static bool lacks_room(int r)
+{
+    return r == -ENOSPC || r == -EDQUOT || r == -EROFS;
+}
+
+static int on_retry(sd_event_source *s, uint64_t usec, void *u)
+{
+    struct gr_control *c = u;
+    struct gr_error e = {0};
+    int r = start_local(c, &e);
+    if (r < 0) {
+        r = sd_event_source_set_time(s, usec + GR_CONTROL_RETRY_USEC);
+        return r < 0 ? r : sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+    }
+    c->retry = sd_event_source_disable_unref(c->retry);
+    c->trouble = (struct gr_error){0};
+    if (c->ops.reachable)
+        c->ops.reachable(c->ops.userdata);
+    return 0;
+}
+
+static int start_local_or_wait(struct gr_control *c, struct gr_error *e)
+{
+    struct gr_error why = {0};
+    int r = start_local(c, &why);
+    if (!lacks_room(r)) {
+        if (r < 0 && e)
+            *e = why;
+        return r;
+    }
+    gr_error_set(&c->trouble, r, GR_REASON_DISK_FULL,
+                 "there is no control socket: %s has no room for it (%s); expected it to be "
+                 "writable. What is in force serves, and grayctl cannot reach this host. Make room "
+                 "there; the socket is tried again by itself",
+                 c->runtime_dir, strerror(-r));
+    r = sd_event_add_time_relative(c->event, &c->retry, CLOCK_MONOTONIC, GR_CONTROL_RETRY_USEC,
+                                   GR_CONTROL_RETRY_USEC / 4, on_retry, c);
+    return r < 0 ? gr_error_set(e, r, GR_REASON_INTERNAL, "no timer for the control socket: %s",
+                                strerror(-r))
+                 : 0;
 }
 
 static int start_admin(struct gr_control *c, sd_event *event,
@@ -97,7 +140,11 @@ int gr_control_start(sd_event *event, const struct gr_control_config *config,
     c->generation =
         (uint64_t)gr_wall_now()
             .usec; // another one after each start, so that nobody waits on an old number
-    int r = config->runtime_dir ? start_local(c, event, config->runtime_dir, e) : 0;
+    c->event = sd_event_ref(event);
+    if (config->runtime_dir && !(c->runtime_dir = strdup(config->runtime_dir)))
+        return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL,
+                            "cannot open the control socket: out of memory");
+    int r = c->runtime_dir ? start_local_or_wait(c, e) : 0;
     if (r >= 0 && config->admin_listen)
         r = start_admin(c, event, config, e);
     if (r < 0)
@@ -110,12 +157,15 @@ void gr_control_free(struct gr_control *c)
 {
     if (!c)
         return;
+    sd_event_source_disable_unref(c->retry);
     gr_http_server_free(c->admin);
     gr_http_server_free(c->local);
     gr_streams_free(c->streams);
     if (c->socket_path)
         unlink(c->socket_path);
     free(c->socket_path);
+    free(c->runtime_dir);
+    sd_event_unref(c->event);
     free(c->admin_address);
     free(c->admin_hosts);
     free(c->admin_token_file);
@@ -146,6 +196,11 @@ void gr_control_notify(struct gr_control *c)
         gr_streams_notify(c->streams);
         gr_http_server_wake(c->admin);
     }
+}
+
+const char *gr_control_trouble(const struct gr_control *c)
+{
+    return c->trouble.message;
 }
 
 const char *gr_control_admin_address(const struct gr_control *c)

@@ -57,6 +57,8 @@ struct gr_control_ops {
     // gr_profiles_begin(), gr_profiles_take(). -EAGAIN: no worker serves.
     int (*profile)(void *u, unsigned hz, uint64_t usec, uint64_t *ret_id, struct gr_error *e);
     int (*profiled)(void *u, uint64_t id, char **ret, size_t *ret_len, struct gr_error *e);
+    void (*reachable)(
+        void *u); // the control socket is open, after gr_control_trouble() said why not
     void *userdata;
 };
 
@@ -68,8 +70,9 @@ struct gr_control_config {            // strings are copied
     const struct gr_control_ops *ops; // copied
 };
 struct gr_control;
-// Listens on both. Fails: as gr_admin_token_load(); -EADDRINUSE (a living daemon owns the socket,
-// or the port is taken), errno of bind; nothing is left behind then.
+// Listens on both. A runtime directory that is full or cannot be written is no failure: the control
+// socket is tried again until there is room. Fails: as gr_admin_token_load(); -EADDRINUSE (a living
+// daemon owns the socket, or the port is taken), errno of bind; nothing is left behind then.
 GR_MUST_CHECK int gr_control_start(sd_event *event, const struct gr_control_config *c,
                                    struct gr_control **ret, struct gr_error *e);
 // Closes both and removes the socket. Not from inside an operation. NULL is fine.
@@ -85,5 +88,7 @@ GR_MUST_CHECK int gr_control_reload_token(struct gr_control *c, struct gr_error 
 // Something happened (a row of events was journaled, the view changed): answers those who wait for
 // it. Safe inside an operation.
 void gr_control_notify(struct gr_control *c);
+// Why there is no control socket just now; "": there is one, or none is wanted.
+const char *gr_control_trouble(const struct gr_control *c);
 const char *gr_control_admin_address(const struct gr_control *c); // with the real port; NULL: none
-const char *gr_control_socket_path(const struct gr_control *c);   // NULL: none
+const char *gr_control_socket_path(const struct gr_control *c);   // NULL: none, or none yet

@@ -10,6 +10,10 @@ struct gr_control {
     struct gr_http_server *local, *admin;
     struct gr_streams *streams; // of the admin address
     char *socket_path, *admin_address, *admin_hosts;
+    sd_event *event;
+    char *runtime_dir;
+    sd_event_source *retry;               // while there is no room for the control socket
+    struct gr_error trouble;              // ... and why
     char *admin_token_file, *admin_token; // NULL: no orders there
     struct gr_mono denied;                // when a wrong one was told of last
     uint64_t generation; // changes with every notify and with every start of the daemon

@@ -201,6 +201,22 @@ void gr_hosted_unload(struct gr_hosted *h, int slot)
     }
 }
 
+// What a version in force had kept went with the process that it had.
+static void tell_lost_state(struct gr_hosted *h, const struct gr_held_file *f, uint64_t slot)
+{
+    char text[GR_MESSAGE_MAX];
+    const struct gr_place *p = gr_hosted_place(h, &f->module);
+    const struct gr_contract *c = gr_contracts_find(h->manager->contracts, &f->digest);
+    if (!c || !c->has_state || !p || p->stable != (int)slot)
+        return;
+    snprintf(text, sizeof text,
+             "the state of %s began anew with another process: what it held was in the memory of "
+             "the one that ended",
+             f->module.s);
+    gr_manager_tell(h->manager, GR_MSG_WORKER_STARTED, GR_LOG_WARNING, f->module.s, f->version, 0,
+                    NULL, GR_REASON_NONE, text);
+}
+
 void gr_hosted_on_process(struct gr_hosted *h, const cJSON *msg)
 {
     uint64_t slot, pid;
@@ -208,7 +224,11 @@ void gr_hosted_on_process(struct gr_hosted *h, const cJSON *msg)
             0 ||
         gr_json_uint(msg, "", "pid", GR_JSON_REQUIRED, 0, INT32_MAX, &pid, NULL) < 0)
         return;
-    h->held[slot].isolated = true;
-    h->held[slot].pid = (int)pid;
+    struct gr_held_file *f = &h->held[slot];
+    if (pid != 0 && f->ended)
+        tell_lost_state(h, f, slot);
+    f->ended = pid == 0;
+    f->isolated = true;
+    f->pid = (int)pid;
     gr_manager_changed(h->manager);
 }

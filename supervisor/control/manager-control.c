@@ -170,6 +170,13 @@ static int op_profiled(void *u, uint64_t id, char **ret, size_t *ret_len, struct
     return gr_profiles_take(&m->profiles, id, ret, ret_len, e);
 }
 
+static void op_reachable(void *u)
+{
+    gr_manager_tell(u, GR_MSG_CONTROL_BACK, GR_LOG_NOTICE, NULL, NULL, 0, NULL, GR_REASON_NONE,
+                    "the control socket is open, now that there is room for it");
+    gr_manager_changed(u);
+}
+
 void gr_manager_control_ops(struct gr_manager *m, struct gr_control_ops *ret)
 {
     *ret = (struct gr_control_ops){.view = op_view,
@@ -187,5 +194,6 @@ void gr_manager_control_ops(struct gr_manager *m, struct gr_control_ops *ret)
                                    .leave_safe_mode = op_leave_safe_mode,
                                    .profile = op_profile,
                                    .profiled = op_profiled,
+                                   .reachable = op_reachable,
                                    .userdata = m};
 }

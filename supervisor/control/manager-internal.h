@@ -46,6 +46,7 @@ struct gr_hosted { // a worker and what it holds
         char version[GR_VERSION_MAX + 1], build_id[81];
         bool isolated;        // it has processes of its own
         int pid;              // ... just now this one; 0: none
+        bool ended;           // it had one before
     } held[GR_INSTANCES_MAX]; // what a used slot has mapped
     size_t loading;           // answers outstanding while it is built
     struct gr_mono spawned;

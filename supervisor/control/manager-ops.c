@@ -242,12 +242,29 @@ static cJSON *order_as(struct gr_manager *m, struct gr_rollout *r, enum gr_direc
     return o;
 }
 
+// The worker was built when the store had lost what a member goes back to: a table without it would
+// take the module away, and what serves now is better than nobody.
+static bool lacks_what_was_before(struct gr_manager *m, const struct gr_rollout_row *row)
+{
+    bool lacks = false;
+    for (size_t i = 0; row->gray.swapped && i < row->n; i++) {
+        const struct gr_committed *c = gr_manager_row(m, &row->members[i].module);
+        const struct gr_place *p = gr_hosted_place(m->active, &row->members[i].module);
+        lacks |= row->members[i].to && c && c->previous && (!p || p->previous < 0);
+    }
+    return lacks;
+}
+
 static int op_swap(void *u, struct gr_rollout *r, enum gr_direction d)
 {
     struct gr_manager *m = u;
     if (!m->active)
         return -ECONNRESET;
     const struct gr_rollout_row *row = gr_rollout_row(r);
+    if (d == GR_BACK && lacks_what_was_before(m, row)) {
+        gr_manager_replace_worker(m, "it lacks the version before"); // once the store has it again
+        return -ENOENT;
+    }
     // what was never in force goes without a freeze
     bool routes =
         d == GR_BACK && gr_rollout_ladder(r) && !row->gray.swapped && !gr_rollout_swap_was_asked(r);

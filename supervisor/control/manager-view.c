@@ -296,7 +296,10 @@ const struct gr_view *gr_manager_view(struct gr_manager *m)
     v->n_convictions = m->n_convictions;
     v->convictions = m->convictions;
     v->safe_since = m->start.safe.since;
-    v->message = gr_manager_is_safe(m) ? m->start.safe.why : gr_journal_damage(m->journal);
+    v->message = gr_manager_is_safe(m)            ? m->start.safe.why
+                 : *gr_journal_damage(m->journal) ? gr_journal_damage(m->journal)
+                 : m->control                     ? gr_control_trouble(m->control)
+                                                  : "";
     bool degraded = v->message[0] != 0;
     if (mem) {
         mem->n_counters = 0;

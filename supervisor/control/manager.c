@@ -341,14 +341,11 @@ static int open_state(struct gr_manager *m, struct gr_error *e)
     int k = GR_FAULT("state.open");
     if (k == 0)
         k = gr_fs_mkdir_all(c->state_dir, 0755);
-    if (k == 0)
-        k = gr_fs_mkdir_all(c->runtime_dir, 0755);
     if (k < 0)
-        return gr_error_set(
-            e, k, GR_REASON_INTERNAL,
-            "the directories %s and %s could not be made: %s. Set StateDirectory and "
-            "RuntimeDirectory to places that this user may write",
-            c->state_dir, c->runtime_dir, strerror(-k));
+        return gr_error_set(e, k, GR_REASON_INTERNAL,
+                            "the directory %s could not be made: %s. Set StateDirectory to a place "
+                            "that this user may write",
+                            c->state_dir, strerror(-k));
     k = gr_journal_open(c->state_dir, &m->journal, e);
     if (k == 0)
         k = gr_transport_new(m->event, &m->transport);
@@ -440,6 +437,9 @@ int gr_manager_new(sd_event *event, struct gr_config *take, char *const *sets, s
     if (*gr_journal_damage(m->journal))
         gr_manager_tell(m, GR_MSG_JOURNAL_DAMAGED, GR_LOG_ERROR, NULL, NULL, 0, "Degraded",
                         GR_REASON_INTERNAL, gr_journal_damage(m->journal));
+    if (*gr_control_trouble(m->control))
+        gr_manager_tell(m, GR_MSG_NO_CONTROL, GR_LOG_ERROR, NULL, NULL, 0, "Degraded",
+                        GR_REASON_DISK_FULL, gr_control_trouble(m->control));
     if (!m->config->trust_root_file)
         gr_manager_tell(m, GR_MSG_UNTRUSTED, GR_LOG_WARNING, NULL, NULL, 0, NULL, GR_REASON_NONE,
                         "no trust root is configured: whoever can write the etcd keys decides what "

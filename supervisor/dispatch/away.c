@@ -394,9 +394,21 @@ void gr_away_detach(struct gr_instance *i, const struct gr_fault *fault)
         gr_breakers_fault(i, probe, gr_mono_now().usec);
     if (!l)
         return;
+    atomic_store(&i->lost, i->contract->has_state);
     l->blamed = fault != NULL;
     l->kind = fault ? fault->kind : GR_FAULT_EXIT;
     wake_all(i->away, l);
+}
+
+int gr_away_hook(struct gr_away *a, struct gr_state_hook *h)
+{
+    return a->cb.hook ? a->cb.hook(a->cb.userdata, h) : -ENOTCONN;
+}
+
+void gr_away_give_up(struct gr_away *a, const char *why)
+{
+    if (a->cb.give_up)
+        a->cb.give_up(a->cb.userdata, why);
 }
 
 void gr_away_count(struct gr_instance *i, const char *name, uint64_t add)

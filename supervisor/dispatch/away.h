@@ -2,6 +2,7 @@
 // any other, routed, counted and exchanged as any other, whose calls go through a ring. Knows no
 // processes: whoever starts and ends them attaches and detaches what they serve.
 #pragma once
+#include "dispatch/carry.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/ring.h"
 
@@ -10,6 +11,12 @@ struct gr_away_callbacks {
     // follows. On the calling thread, once for each process; the texts are the call's.
     void (*overdue)(void *userdata, const char *interface_name, const char *method_name,
                     const char *request_id);
+    // Runs a hook of state in the process and fills in how it ended. Blocks. Fails: as
+    // gr_away_hook() (internal.h). NULL: the version has none.
+    int (*hook)(void *userdata, struct gr_state_hook *h);
+    // A hook has left the process good for nothing: it is to be replaced, and nobody is to blame a
+    // second time. Returns at once.
+    void (*give_up)(void *userdata, const char *why);
     // The version is being unloaded: end the process. May block; gr_away_detach() has been called
     // when it returns.
     void (*end)(void *userdata);

@@ -107,6 +107,14 @@ static int add_member(struct gr_plan *p, const struct gr_member *m, struct gr_er
     return 0;
 }
 
+// On the way back from a version whose process took the state along: the version before it still
+// has what it gave, and what began anew since is worth less.
+static bool holds_more(const struct gr_pass *p)
+{
+    return atomic_load(&p->from->lost) && p->from->took_from == p->to->number &&
+           !atomic_load(&p->to->lost) && !atomic_load(&p->to->unsettled);
+}
+
 // What the step from the version in force to the next one does with the state. Nothing is closed
 // yet.
 static int plan_state_locked(struct gr_dispatch *d, struct gr_plan *p, const struct gr_change *c,
@@ -125,7 +133,9 @@ static int plan_state_locked(struct gr_dispatch *d, struct gr_plan *p, const str
             *e = why;
         return -EINVAL;
     }
-    if (h == GR_HANDOVER_STATE)
+    if (h == GR_HANDOVER_STATE && holds_more(&pass))
+        p->left[p->n_left++] = pass;
+    else if (h == GR_HANDOVER_STATE)
         p->passes[p->n_passes++] = pass;
     if (atomic_load(&pass.to->unsettled) &&
         (h != GR_HANDOVER_STATE || atomic_load(&pass.to->faulted)))

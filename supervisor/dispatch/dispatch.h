@@ -92,6 +92,10 @@ GR_MUST_CHECK int gr_instance_load(struct gr_dispatch *d, const struct gr_load *
                                    struct gr_instance **ret, struct gr_error *e);
 const struct gr_contract *gr_instance_contract(const struct gr_instance *i);
 unsigned gr_instance_slot(const struct gr_instance *i);
+// The version of the interface in which another module provides it, by the table in force, and to a
+// candidate by its rollout; "": nobody does. false: the table does not name `i`.
+bool gr_instance_peer(struct gr_instance *i, const struct gr_contract_need *need,
+                      char ret_version[GR_VERSION_MAX + 1]);
 // For a version that no table names any more: waits (at most budget_usec) for the calls that may
 // still be inside, for a hand-over that overran its budget and for responses that still point into
 // it, then destroy() and dlclose.

@@ -5,6 +5,7 @@
 // `swapping` makes the exchange a one-at-a-time affair.
 #pragma once
 #include "dispatch/asym.h"
+#include "dispatch/carry.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/guard.h"
 #include "dispatch/ring.h"
@@ -65,6 +66,11 @@ struct gr_instance {
     // import_state() was called and no exchange has followed: it answers nothing, and what it holds
     // is good for nothing but another import.
     _Atomic bool unsettled;
+    bool trial; // of a preflight
+    // Its process has ended since it began, or took state over: it holds what began anew.
+    _Atomic bool lost;
+    uint64_t number;        // no other instance has or had it
+    uint64_t took_from;     // of the version whose state it took over; 0: of none
     unsigned handing;       // hand-overs whose thread may be in it; under the dispatch lock
     struct gr_hold *memory; // objects that it keeps state in; under the dispatch lock
     void *handle;           // dlopen's
@@ -129,6 +135,8 @@ struct gr_plan { // zeroed but for the changes
     size_t n_changes;
     struct gr_pass passes[GR_MODULES_MAX]; // in the order of the changes
     size_t n_passes;
+    struct gr_pass left[GR_MODULES_MAX]; // not handed back: `from` has lost what it got of `to`
+    size_t n_left;
     struct gr_gates gates; // of the changed modules
     struct gr_member members[GR_MODULES_MAX];
     size_t n_members;
@@ -206,6 +214,11 @@ void gr_memory_describe(const struct gr_memory *m, struct grayling_bytes *ret, i
 GR_MUST_CHECK int gr_memory_take(struct gr_instance *from, struct gr_instance *to, int fd,
                                  uint64_t used, struct gr_memory **ret,
                                  char why[GR_HOOK_WHERE_MAX]);
+// The same without a holder: it stays for as long as somebody looks at it. gr_memory_return()
+// follows.
+GR_MUST_CHECK int gr_memory_borrow(struct gr_instance *from, int fd, uint64_t used,
+                                   struct gr_memory **ret, char why[GR_HOOK_WHERE_MAX]);
+void gr_memory_return(struct gr_instance *from, struct gr_memory *m);
 // For everybody who has the mapping. Fails: -ENOMEM.
 GR_MUST_CHECK int gr_memory_protect(const struct gr_memory *m, bool writable);
 
@@ -249,6 +262,12 @@ GR_MUST_CHECK int gr_instance_adopt(struct gr_dispatch *d, const struct gr_load 
 // There is a process that calls can go to.
 bool gr_away_present(struct gr_away *a);
 void gr_away_free(struct gr_away *a); // NULL is nothing
+// Runs a hook of state where the version is. Blocks until it has ended: the budget is the asker's.
+// Fails: -ENOTCONN, nothing was asked; -EPIPE, the process ended meanwhile; -EPROTO, it answered
+// what is none.
+GR_MUST_CHECK int gr_away_hook(struct gr_away *a, struct gr_state_hook *h);
+// What its process holds is good for nothing any more: another one is to take its place.
+void gr_away_give_up(struct gr_away *a, const char *why);
 
 // --- afar.c ------------------------------------------------------------------------------------
 // What a module calls of others here is called where its question came from. As the host's call().

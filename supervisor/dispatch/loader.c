@@ -393,7 +393,10 @@ static struct gr_instance *new_record(struct gr_dispatch *d, const struct gr_loa
     if (!i)
         return NULL;
     i->dispatch = d;
+    static _Atomic uint64_t numbers;
+    i->number = atomic_fetch_add(&numbers, 1) + 1;
     i->slot = l->slot;
+    i->trial = l->preflight;
     i->breaker = &d->stats->seg->slots[l->slot].breaker;
     i->sealed_fd = l->sealed ? fcntl(l->fd, F_DUPFD_CLOEXEC, 3) : -1;
     const char *slash = strrchr(l->path, '/');

@@ -2,6 +2,7 @@
 // module cannot pass something else off as one.
 #include "dispatch/testmodules/keep.h"
 #include <errno.h>
+#include <sys/resource.h>
 
 static struct fixture *guarded(void **state)
 {
@@ -124,6 +125,30 @@ static void test_an_overrun_leaves_the_old_one_its_memory(void **state)
     close_stuck(&s);
 }
 
+// As in preflight: no file may grow there.
+static void test_a_trial_run_has_memory_objects_too(void **state)
+{
+    struct fixture *f = *state;
+    struct keeper_orders orders = {.memory = 1};
+    char path[128], config[64];
+    struct gr_instance *i;
+    struct rlimit before, none;
+    snprintf(config, sizeof(config), "{\"orders\":\"%p\"}", (void *)&orders);
+    const struct gr_load l = {.path = fresh_copy(f, "keeper-1.0.0", path),
+                              .fd = -1,
+                              .config = config,
+                              .slot = f->copies,
+                              .preflight = true};
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none = (struct rlimit){0, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    int r = gr_instance_load(f->d, &l, &i, &f->e);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    if (r < 0)
+        fail_msg("%s", f->e.message);
+    assert_int_equal(gr_instance_unload(f->d, i, SECOND), 0);
+}
+
 int main(void)
 {
 #define WITH_FIXTURE(t) cmocka_unit_test_setup_teardown(t, fixture_setup, fixture_teardown)
@@ -133,6 +158,7 @@ int main(void)
         WITH_FIXTURE(test_what_is_no_memory_object),
         WITH_FIXTURE(test_a_descriptor_that_was_lost),
         WITH_FIXTURE(test_an_overrun_leaves_the_old_one_its_memory),
+        WITH_FIXTURE(test_a_trial_run_has_memory_objects_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -52,6 +53,24 @@ static int open_memfd(void)
     if (fd < 0 && errno == EINVAL) // before Linux 6.3
         fd = memfd_create("grayling-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     return fd;
+}
+
+// A trial run may make no files of memory, which no limit on its address space would count, and its
+// state goes nowhere: the descriptor names nothing.
+static struct gr_memory *make_trial_memory(uint64_t size)
+{
+    GR_CLEANUP(free_memoryp) struct gr_memory *m = calloc(1, sizeof(*m));
+    if (!m)
+        return NULL;
+    m->fd = eventfd(0, EFD_CLOEXEC);
+    void *data = m->fd < 0 ? MAP_FAILED
+                           : mmap(NULL, size, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (data == MAP_FAILED)
+        return NULL;
+    m->data = data;
+    m->size = size;
+    return gr_steal(m);
 }
 
 static struct gr_memory *make_memory(uint64_t size)
@@ -116,7 +135,8 @@ int gr_memory_new(struct gr_instance *i, uint64_t size, struct gr_memory **ret)
     struct gr_dispatch *d = i->dispatch;
     if (size == 0 || size > GR_STATE_BYTES_MAX)
         return -EINVAL;
-    GR_CLEANUP(free_memoryp) struct gr_memory *m = make_memory(size);
+    GR_CLEANUP(free_memoryp)
+    struct gr_memory *m = i->trial ? make_trial_memory(size) : make_memory(size);
     if (!m)
         return -ENOMEM;
     pthread_mutex_lock(&d->lock);
@@ -164,12 +184,10 @@ static bool is_intact(const struct gr_memory *m)
            st.st_dev == m->device && st.st_ino == m->inode;
 }
 
-int gr_memory_take(struct gr_instance *from, struct gr_instance *to, int fd, uint64_t used,
-                   struct gr_memory **ret, char why[GR_HOOK_WHERE_MAX])
+// NULL: `why` says why not.
+static struct gr_memory *find_locked(const struct gr_instance *from, int fd, uint64_t used,
+                                     char why[GR_HOOK_WHERE_MAX])
 {
-    struct gr_dispatch *d = from->dispatch;
-    int r = -EINVAL;
-    pthread_mutex_lock(&d->lock);
     const struct gr_hold *h = from->memory;
     while (h && h->memory->fd != fd)
         h = h->next;
@@ -183,14 +201,49 @@ int gr_memory_take(struct gr_instance *from, struct gr_instance *to, int fd, uin
     else if (used > h->memory->size)
         snprintf(why, GR_HOOK_WHERE_MAX, "says %llu bytes of a memory object that has %llu",
                  (unsigned long long)used, (unsigned long long)h->memory->size);
-    else if ((r = hold_locked(to, h->memory)) < 0)
+    else
+        return h->memory;
+    return NULL;
+}
+
+int gr_memory_take(struct gr_instance *from, struct gr_instance *to, int fd, uint64_t used,
+                   struct gr_memory **ret, char why[GR_HOOK_WHERE_MAX])
+{
+    struct gr_dispatch *d = from->dispatch;
+    pthread_mutex_lock(&d->lock);
+    struct gr_memory *m = find_locked(from, fd, used, why);
+    int r = m ? hold_locked(to, m) : -EINVAL;
+    pthread_mutex_unlock(&d->lock);
+    if (m && r < 0)
         snprintf(why, GR_HOOK_WHERE_MAX,
                  "gave a memory object too many: the next version holds %d already",
                  GR_STATE_OBJECTS_MAX);
-    else
-        *ret = h->memory;
-    pthread_mutex_unlock(&d->lock);
+    if (r == 0)
+        *ret = m;
     return r;
+}
+
+int gr_memory_borrow(struct gr_instance *from, int fd, uint64_t used, struct gr_memory **ret,
+                     char why[GR_HOOK_WHERE_MAX])
+{
+    struct gr_dispatch *d = from->dispatch;
+    pthread_mutex_lock(&d->lock);
+    struct gr_memory *m = find_locked(from, fd, used, why);
+    if (m)
+        m->holders++;
+    pthread_mutex_unlock(&d->lock);
+    *ret = m;
+    return m ? 0 : -EINVAL;
+}
+
+void gr_memory_return(struct gr_instance *from, struct gr_memory *m)
+{
+    struct gr_dispatch *d = from->dispatch;
+    pthread_mutex_lock(&d->lock);
+    bool last = --m->holders == 0;
+    pthread_mutex_unlock(&d->lock);
+    if (last)
+        free_memory(m);
 }
 
 int gr_memory_protect(const struct gr_memory *m, bool writable)

@@ -248,6 +248,19 @@ static struct gr_plan *new_plan(const struct gr_change *changes, size_t n)
     return p;
 }
 
+static void tell_left(struct gr_dispatch *d, const struct gr_plan *p)
+{
+    char text[256];
+    for (size_t i = 0; i < p->n_left && d->options.on_log; i++) {
+        const struct gr_instance *from = p->left[i].from, *to = p->left[i].to;
+        snprintf(text, sizeof(text),
+                 "it goes on with the state that it gave to %.64s, whose process has ended since: "
+                 "what that one accepted is lost",
+                 from->contract->version.text);
+        d->options.on_log(d->options.userdata, to->slot, GRAYLING_LOG_WARNING, text);
+    }
+}
+
 int gr_dispatch_swap(struct gr_dispatch *d, const struct gr_change *changes, size_t n,
                      uint64_t budget_usec, struct gr_swap_result *ret, struct gr_error *e)
 {
@@ -263,6 +276,8 @@ int gr_dispatch_swap(struct gr_dispatch *d, const struct gr_change *changes, siz
     if (r == 0)
         next = NULL; // in force now
     gr_transfer_free(transfer);
+    if (r == 0)
+        tell_left(d, p);
     end_swap(d);
     GR_INSTANT("swap.done");
     return r;
@@ -276,7 +291,7 @@ int gr_dispatch_route(struct gr_dispatch *d, const struct gr_change *changes, si
     int r = begin_change(d, begin_swap, p, &next, e);
     if (r < 0)
         return r;
-    if (p->n_passes > 0) {
+    if (p->n_passes + p->n_left > 0) {
         end_swap(d);
         return gr_error_set(e, -EINVAL, GR_REASON_INTERNAL,
                             "asked to route %s without a freeze to another version, but its state "

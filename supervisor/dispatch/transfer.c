@@ -3,6 +3,7 @@
 // that does not return holds neither the freeze nor whoever asked for the exchange: at the deadline
 // the thread is left alone, and keeps both versions loaded until it comes back.
 #include "base/fault.h"
+#include "dispatch/apart.h"
 #include "dispatch/internal.h"
 #include <errno.h>
 #include <stdio.h>
@@ -68,8 +69,10 @@ static bool announce(struct gr_transfer *t, const char *hook, struct gr_instance
     pthread_mutex_lock(&t->lock);
     t->hook = hook;
     bool wanted = !t->abandoned;
-    if (wanted && unsettles)
+    if (wanted && unsettles) {
         atomic_store(&unsettles->unsettled, true);
+        atomic_store(&unsettles->lost, false); // unless its process ends from here on
+    }
     pthread_mutex_unlock(&t->lock);
     return wanted;
 }
@@ -93,6 +96,8 @@ static int run_hook(struct gr_transfer *t, struct gr_instance *of, const char *h
 struct passed { // what the hooks of one pass share
     const struct gr_pass *pass;
     struct grayling_state given, taken; // as the old version gave it; as the new one sees it
+    struct gr_apart apart;
+    bool imported; // import_state() here was called, and did not refuse
 };
 
 static int32_t call_export(void *arg)
@@ -117,16 +122,9 @@ static int32_t call_release(void *arg)
 // --- one module --------------------------------------------------------------------------------
 
 // Nobody writes to the object before somebody is in force again. Not when that is so already.
-static int take_memory(struct gr_transfer *t, struct passed *s, char why[GR_HOOK_WHERE_MAX])
+static int keep_still(struct gr_transfer *t, struct gr_memory *m, char why[GR_HOOK_WHERE_MAX])
 {
-    struct gr_memory *m;
-    const struct gr_pass *p = s->pass;
-    int r = gr_memory_take(p->from, p->to, s->given.memory, s->given.memory_size, &m, why);
-    if (r < 0)
-        return r;
-    int fd;
-    gr_memory_describe(m, &s->taken.bytes, &fd);
-    s->taken.bytes.size = s->given.memory_size;
+    int r = 0;
     pthread_mutex_lock(&t->lock);
     if (!t->abandoned) {
         r = gr_memory_protect(m, false);
@@ -137,6 +135,37 @@ static int take_memory(struct gr_transfer *t, struct passed *s, char why[GR_HOOK
         snprintf(why, GR_HOOK_WHERE_MAX, "gave a memory object that cannot be protected: %s",
                  strerror(-r));
     return r;
+}
+
+static int take_memory(struct gr_transfer *t, struct passed *s, char why[GR_HOOK_WHERE_MAX])
+{
+    struct gr_memory *m;
+    const struct gr_pass *p = s->pass;
+    int r = gr_memory_take(p->from, p->to, s->given.memory, s->given.memory_size, &m, why);
+    if (r < 0)
+        return r;
+    int fd;
+    gr_memory_describe(m, &s->taken.bytes, &fd);
+    s->taken.bytes.size = s->given.memory_size;
+    return keep_still(t, m, why);
+}
+
+static int carry(struct gr_transfer *t, struct passed *s, char why[GR_HOOK_WHERE_MAX])
+{
+    int r = gr_apart_carry(&s->apart, &s->given, &s->taken, why);
+    return r == 0 && s->apart.carried.memory ? keep_still(t, s->apart.carried.memory, why) : r;
+}
+
+// Of a copy that nobody has taken over.
+static void leave_carried(struct gr_transfer *t, struct passed *s)
+{
+    if (!s->imported) {
+        pthread_mutex_lock(&t->lock);
+        if (s->apart.carried.memory)
+            t->passing[t->at].memory = NULL;
+        pthread_mutex_unlock(&t->lock);
+    }
+    gr_apart_done(&s->apart, !s->imported);
 }
 
 // The new version sees the contract's schema, and the state in one form whichever it came in.
@@ -152,6 +181,8 @@ static int examine(struct gr_transfer *t, struct passed *s, struct gr_error *e)
         r = -EPROTO;
         snprintf(why, sizeof(why), "says schema %u where its contract says %llu", s->given.schema,
                  (unsigned long long)schema);
+    } else if (gr_pass_is_apart(s->pass)) {
+        r = carry(t, s, why);
     } else if (s->given.memory >= 0) {
         r = take_memory(t, s, why);
     } else if (!s->given.bytes.data && s->given.bytes.size > 0) {
@@ -167,6 +198,31 @@ static int injected(int r, const struct gr_pass *p, struct gr_error *e)
     return r < 0 ? refuse(e, r, p, "an injected fault stopped it", "try again") : 0;
 }
 
+static int import(struct gr_transfer *t, struct passed *s, struct gr_error *e)
+{
+    const struct gr_pass *p = s->pass;
+    if (!p->to->away) {
+        int r = run_hook(t, p->to, "import_state", call_import, s, e);
+        s->imported = r != -ECANCELED;
+        return r;
+    }
+    char what[GR_APART_WHAT_MAX];
+    int r = gr_apart_import(&s->apart, what);
+    return r < 0 ? refuse_hook(e, r, p, "import_state", what) : 0;
+}
+
+static int export(struct gr_transfer *t, struct passed *s, struct gr_error *e)
+{
+    const struct gr_pass *p = s->pass;
+    if (!p->from->away)
+        return run_hook(t, p->from, "export_state", call_export, s, e);
+    char what[GR_APART_WHAT_MAX];
+    const char *hook = "export_state";
+    int r = gr_apart_export(&s->apart, &hook, what);
+    s->given.schema = s->apart.label.schema;
+    return r < 0 ? refuse_hook(e, r, p, hook, what) : 0;
+}
+
 static int take_over(struct gr_transfer *t, struct passed *s, struct gr_error *e)
 {
     const struct gr_pass *p = s->pass;
@@ -177,8 +233,21 @@ static int take_over(struct gr_transfer *t, struct passed *s, struct gr_error *e
         return r;
     if (!announce(t, "import_state", p->to))
         return -ETIMEDOUT;
-    r = run_hook(t, p->to, "import_state", call_import, s, e);
+    r = import(t, s, e);
     return r < 0 ? r : injected(GR_FAULT("handover.imported"), p, e);
+}
+
+static int release(struct gr_transfer *t, struct passed *s, int r, struct gr_error *e)
+{
+    struct gr_error crashed;
+    if (!s->given.release)
+        return r;
+    (void)announce(t, "release", NULL);
+    int k = run_hook(t, s->pass->from, "release", call_release, s, &crashed);
+    if (k == 0 || r < 0)
+        return r;
+    *e = crashed;
+    return k;
 }
 
 static int pass_on(struct gr_transfer *t, struct gr_error *e)
@@ -188,25 +257,21 @@ static int pass_on(struct gr_transfer *t, struct gr_error *e)
                        .given = {.struct_size = sizeof(s.given),
                                  .schema = (uint32_t)p->from->contract->state_schema,
                                  .memory = -1}};
-    int r = injected(GR_FAULT("handover.export"), p, e);
+    int r = gr_apart_init(&s.apart, p);
     if (r < 0)
-        return r;
-    if (!announce(t, "export_state", NULL))
-        return -ETIMEDOUT;
-    r = run_hook(t, p->from, "export_state", call_export, &s, e);
-    if (r < 0)
-        return r;
-    r = take_over(t, &s, e);
-    t->bytes += s.taken.bytes.size;
-    if (s.given.release) {
-        struct gr_error crashed;
-        (void)announce(t, "release", NULL);
-        int k = run_hook(t, p->from, "release", call_release, &s, &crashed);
-        if (k < 0 && r == 0) {
-            *e = crashed;
-            return k;
-        }
+        r = refuse(e, r, p, "there is no memory to carry it between processes", "try again");
+    else
+        r = injected(GR_FAULT("handover.export"), p, e);
+    if (r == 0 && !announce(t, "export_state", NULL))
+        r = -ETIMEDOUT;
+    if (r == 0)
+        r = export(t, &s, e);
+    if (r == 0) {
+        r = take_over(t, &s, e);
+        t->bytes += s.taken.bytes.size;
+        r = release(t, &s, r, e);
     }
+    leave_carried(t, &s);
     return r;
 }
 
@@ -327,11 +392,16 @@ static int abandon(struct gr_transfer *t, struct gr_error *e)
 {
     const struct gr_pass *p = &t->passing[t->at < t->n ? t->at : t->n - 1].pass;
     char what[160];
+    bool import = strcmp(t->hook, "import_state") == 0;
     t->abandoned = true;
+    // what has half of a state in it serves nobody; who has the state goes on
+    bool ends = import && p->to->away;
     snprintf(what, sizeof(what),
-             "%s() of the %s version was still running at the end of the freeze budget, and is "
-             "left alone on its thread",
-             t->hook, strcmp(t->hook, "import_state") == 0 ? "new" : "old");
+             "%s() of the %s version was still running at the end of the freeze budget, and %s",
+             t->hook, import ? "new" : "old",
+             ends ? "its process is replaced" : "is left alone on its thread");
+    if (ends)
+        gr_away_give_up(p->to->away, "import_state() did not return within the freeze budget");
     return refuse(e, -ETIMEDOUT, p, what,
                   "raise freeze_budget above what the hook takes, or shorten the hook");
 }
@@ -386,8 +456,11 @@ void gr_transfer_settle(struct gr_transfer *t, bool committed)
     if (!t)
         return;
     make_writable(t);
-    for (size_t i = 0; committed && i < t->n; i++)
-        atomic_store(&t->passing[i].pass.to->unsettled, false);
+    for (size_t i = 0; committed && i < t->n; i++) {
+        const struct gr_pass *p = &t->passing[i].pass;
+        atomic_store(&p->to->unsettled, false);
+        p->to->took_from = p->from->number;
+    }
 }
 
 void gr_transfer_free(struct gr_transfer *t)

@@ -102,16 +102,16 @@ static int say_errors_alone(const struct gr_gate_verdict *g, struct gr_buf *text
 
 static int say_p99(const struct gr_gate_verdict *g, struct gr_buf *text)
 {
-    struct shown high;
+    struct shown bounds;
     if (g->high >= 1e6)
-        snprintf(high.s, sizeof high.s, "not bounded yet");
+        snprintf(bounds.s, sizeof bounds.s, "at least %.2f", g->low);
     else
-        snprintf(high.s, sizeof high.s, "%.2f", g->high);
+        snprintf(bounds.s, sizeof bounds.s, "%.2f to %.2f", g->low, g->high);
     int k = gr_buf_printf(text,
                           "p99 %s in %" PRIu64 " requests beside stable's %s in %" PRIu64
-                          ": ratio %.2f (%.2f to %s), %.2f allowed",
+                          ": ratio %.2f (%s), %.2f allowed",
                           span(g->candidate).s, g->candidate_n, span(g->stable).s, g->stable_n,
-                          g->estimate, g->low, high.s, g->limit);
+                          g->estimate, bounds.s, g->limit);
     if (k == 0 && g->verdict == GR_VERDICT_INCONCLUSIVE && g->stable_n < GR_P99_REQUESTS_MIN)
         k = gr_buf_printf(text, ", compared from %d requests of stable on", GR_P99_REQUESTS_MIN);
     return k;
@@ -175,7 +175,10 @@ static int say_gate(const struct gr_analysis_verdict *v, enum gr_gate gate, stru
     if ((unsigned)gate >= GR_GATE_COUNT) // a record that was not written by the judge
         return gr_buf_printf(text, "no gate is named");
     const struct gr_gate_verdict *g = &v->gates[gate];
+    bool of_shares = gate >= GR_GATE_ERRORS && gate <= GR_GATE_SLA_P99;
     int k = gr_buf_printf(text, "%s: ", gr_gate_name(gate));
+    if (k == 0 && of_shares && g->candidate_n == 0) // shares of nothing would read as a finding
+        return gr_buf_printf(text, "no request of the candidate to look at yet");
     if (k == 0)
         k = say[gate](g, text);
     return k == 0 && g->evidence_limit > 0 ? say_evidence(g, text) : k;

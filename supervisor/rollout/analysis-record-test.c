@@ -176,6 +176,8 @@ static void sentences_name_the_numbers(void **state)
     assert_says(&r, false,
                 (const char *const[]){"Inconclusive: latency_p99: ",
                                       "compared from 300 requests of stable on", NULL});
+    r.verdict.gates[GR_GATE_LATENCY_P99].candidate_n = 0; // and not a p99 of nothing
+    assert_says(&r, true, (const char *const[]){"latency_p99: no request of the candidate", NULL});
     r = record_of(0.004, 200);
     assert_says(&r, false,
                 (const char *const[]){"Successful: 4000 requests of the candidate", NULL});

@@ -7,6 +7,7 @@
 #include "dispatch/afar.h"
 #include "worker/cage.h"
 #include "worker/fault-message.h"
+#include "worker/hook-message.h"
 #include "worker/load-order.h"
 #include "worker/wire.h"
 #include <errno.h>
@@ -174,6 +175,27 @@ static void end(struct isolated *p)
         (void)!gr_instance_unload(p->dispatch, p->instance, 0);
 }
 
+// The hooks of state run on this thread; the calls have theirs, and go on when one does not return.
+// true: it is to end; false: the worker is gone.
+static bool obey(struct isolated *p)
+{
+    for (;;) {
+        GR_AUTO_JSON cJSON *order = NULL;
+        struct gr_state_hook h;
+        int fds[GR_CHANNEL_FDS_MAX];
+        size_t n_fds = 0;
+        uint64_t id = 0;
+        if (receive(p->wire.fd, &order, fds, &n_fds) < 0)
+            return false;
+        if (!gr_hook_read_order(order, &h, &id) || n_fds != 1)
+            return true;
+        h.fd = fds[0];
+        gr_afar_hook(p->instance, &h);
+        close(h.fd); // before the answer: nothing here can write any more
+        gr_wire_send(&p->wire, gr_hook_answer(&h, id));
+    }
+}
+
 static int run(struct isolated *p)
 {
     GR_AUTO_JSON cJSON *order = NULL;
@@ -192,8 +214,7 @@ static int run(struct isolated *p)
         return EXIT_SUCCESS;
     }
     gr_wire_send(&p->wire, gr_wire_answer("loaded", 0));
-    GR_AUTO_JSON cJSON *last = NULL;
-    if (receive(p->wire.fd, &last, fds, &n_fds) == 1)
+    if (obey(p))
         end(p);
     return EXIT_SUCCESS;
 }

@@ -209,6 +209,25 @@ static void overdue(void *userdata, const char *interface_name, const char *meth
     pthread_mutex_unlock(&w->nursery->lock);
 }
 
+static int hook(void *userdata, struct gr_state_hook *h)
+{
+    struct ward *w = userdata;
+    struct gr_nursery *n = w->nursery;
+    pthread_mutex_lock(&n->lock);
+    int r = gr_ward_hook(w, h);
+    pthread_mutex_unlock(&n->lock);
+    return r;
+}
+
+static void give_up(void *userdata, const char *why)
+{
+    struct ward *w = userdata;
+    struct gr_nursery *n = w->nursery;
+    pthread_mutex_lock(&n->lock);
+    gr_ward_give_up(w, why);
+    pthread_mutex_unlock(&n->lock);
+}
+
 static void end(void *userdata)
 {
     struct ward *w = userdata;
@@ -276,8 +295,12 @@ int gr_nursery_load(struct gr_nursery *n, const cJSON *message, const struct gr_
         return gr_error_set_retryable(e, -ENOMEM, GR_REASON_LOAD_FAILED,
                                       "asked to load %s, but memory or descriptors ran out",
                                       o->load.path);
-    const struct gr_away_callbacks cb = {
-        .overdue = overdue, .end = end, .free = forget, .userdata = w};
+    const struct gr_away_callbacks cb = {.overdue = overdue,
+                                         .hook = hook,
+                                         .give_up = give_up,
+                                         .end = end,
+                                         .free = forget,
+                                         .userdata = w};
     int r = gr_away_new(n->o.dispatch, &o->load, contract, &cb, &w->instance, e);
     if (r < 0) {
         gr_ward_free(w);
@@ -332,6 +355,11 @@ void gr_nursery_stop(struct gr_nursery *n)
     wake(n);
     pthread_mutex_unlock(&n->lock);
     pthread_join(n->thread, NULL);
+    pthread_mutex_lock(&n->lock);
+    pthread_cond_broadcast(&n->changed);
+    while (n->waiting > 0) // hooks of versions that were pinned
+        pthread_cond_wait(&n->changed, &n->lock);
+    pthread_mutex_unlock(&n->lock);
     gr_closep(&n->o.spawner_channel); // the spawner ends with it
     while (waitpid(n->o.spawner.pid, NULL, 0) < 0 && errno == EINTR)
         continue;

@@ -44,6 +44,14 @@ static void take_evidence(const struct ward *w, const struct gr_evidence *ev, st
     }
 }
 
+// A hook of state that was under way, where no call is known to have been.
+static void take_hook(const struct ward *w, struct ward_fault *f)
+{
+    if (w->hook && !w->hook->done && !f->method_name[0])
+        snprintf(f->method_name, sizeof f->method_name, "%s()",
+                 w->hook->of->import ? "import_state" : "export_state");
+}
+
 // Whoever was inside when it ended: the only one is named, of several none.
 static void take_call(const struct ward *w, struct ward_fault *f)
 {
@@ -75,6 +83,7 @@ static bool judge(const struct ward *w, bool by_signal, int status, struct ward_
                      status);
         take_call(w, f);
     }
+    take_hook(w, f);
     return true;
 }
 

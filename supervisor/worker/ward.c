@@ -43,6 +43,7 @@ static void drop_process(struct ward *w)
     w->pid = 0;
     w->id = 0;
     w->late.is = false;
+    w->given_up = NULL;
     w->refusal = (struct gr_error){0};
     w->n_counted = 0;
 }
@@ -60,6 +61,17 @@ void gr_ward_kill(struct ward *w)
     if (w->pidfd >= 0)
         (void)!pidfd_send_signal(w->pidfd, SIGKILL, NULL, 0);
     w->due_usec = GR_USEC_INFINITY; // its end is told
+}
+
+void gr_ward_give_up(struct ward *w, const char *why)
+{
+    char text[160];
+    if (w->state != WARD_SERVING || w->given_up)
+        return;
+    w->given_up = why;
+    snprintf(text, sizeof text, "its process is replaced: %s", why);
+    tell(w, GRAYLING_LOG_WARNING, text);
+    gr_ward_kill(w);
 }
 
 // --- absent
@@ -82,8 +94,9 @@ static uint64_t back_off(const struct ward *w, bool late)
 static void become_absent(struct ward *w, const struct gr_error *e)
 {
     uint64_t now = gr_mono_now().usec;
-    bool late = w->late.is;
+    bool late = w->late.is || w->given_up;
     w->deaths = now - w->since_usec < GR_ISOLATED_STEADY_USEC ? w->deaths + 1 : 1;
+    gr_ward_hook_lost(w);
     drop_process(w);
     bool over = w->ending || !w->settled || w->nursery->lost;
     w->state = over ? WARD_OVER : WARD_ABSENT;
@@ -149,6 +162,8 @@ void gr_ward_spawned(struct ward *w, pid_t pid, int pidfd)
 {
     w->pid = pid;
     w->pidfd = pidfd;
+    if (w->settled)
+        gr_ward_bind_peers(w);
     const int fds[] = {w->ring_fd, w->stats_fd, w->file_fd};
     if (w->ending || gr_channel_send(w->channel, w->order, fds, GR_COUNT(fds)) < 0)
         gr_ward_kill(w);
@@ -195,6 +210,8 @@ static void on_message(struct ward *w, cJSON *m)
         on_failed(w, m);
     } else if (strcmp(type, "fault") == 0 && !w->fault) {
         w->fault = cJSON_Duplicate(m, true);
+    } else if (strcmp(type, "hooked") == 0) {
+        gr_ward_hooked(w, m);
     } else if (strcmp(type, "log") == 0) {
         (void)!gr_json_uint(m, "", "level", GR_JSON_OPTIONAL, 0, 7, &level, NULL);
         (void)!gr_json_string(m, "", "message", GR_JSON_OPTIONAL, &text, NULL);
@@ -247,8 +264,9 @@ void gr_ward_ended(struct ward *w, bool by_signal, int status)
         return;
     }
     gr_ward_count(w);
-    bool blamed = w->state == WARD_SERVING && gr_ward_blame(w, by_signal, status, &f);
-    if (w->state == WARD_SERVING && !blamed)
+    bool blamed =
+        w->state == WARD_SERVING && !w->given_up && gr_ward_blame(w, by_signal, status, &f);
+    if (w->state == WARD_SERVING && !blamed && !w->given_up)
         tell(w, GRAYLING_LOG_WARNING,
              "its process was ended from outside; another one is started, and no version is "
              "blamed");

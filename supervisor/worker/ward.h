@@ -46,6 +46,14 @@ struct ward {
         char interface_name[GR_INTERFACE_MAX + 1], method_name[GR_METHOD_MAX + 1], request_id[40];
     } late;
 
+    const char *given_up; // why it is to be replaced, for which nobody is blamed; NULL: it is not
+    struct ward_hook {
+        uint64_t id;
+        struct gr_state_hook *of;
+        bool done;
+        int r;
+    } * hook; // that is under way: of the thread that waits for it
+
     // for whoever waits for the first process, or for the end
     bool ending;
     bool settled; // `outcome` says how the first load went
@@ -59,7 +67,8 @@ struct gr_nursery {
     pthread_t thread;
     int wake_fd;
     struct ward *wards;
-    uint64_t last_id;
+    uint64_t last_id, last_hook;
+    unsigned waiting; // threads, for a hook
     bool stopping, lost;
 };
 
@@ -74,9 +83,24 @@ void gr_ward_ended(struct ward *w, bool by_signal, int status);
 // Its process said something, or has closed the channel.
 void gr_ward_listen(struct ward *w);
 void gr_ward_kill(struct ward *w);
+// It serves, and what it holds is good for nothing: another process takes its place. `why` stays
+// the caller's.
+void gr_ward_give_up(struct ward *w, const char *why);
 // What the module counted since the last time goes into the worker's statistics.
 void gr_ward_count(struct ward *w);
 void gr_ward_free(struct ward *w);
+
+// --- ward-state.c
+// ------------------------------------------------------------------------------------------------
+// As gr_away_hook(); waits, and gives up the lock meanwhile.
+GR_MUST_CHECK int gr_ward_hook(struct ward *w, struct gr_state_hook *h);
+void gr_ward_hooked(struct ward *w, const cJSON *m); // its process says so
+void gr_ward_hook_lost(struct ward *w);              // its process is gone
+
+// --- ward-peers.c
+// ------------------------------------------------------------------------------------------------
+// Before another process gets the order. A version that no table names keeps what it was told.
+void gr_ward_bind_peers(struct ward *w);
 
 // --- ward-fault.c
 // ------------------------------------------------------------------------------------------------

@@ -44,6 +44,18 @@ for name in sorted(set(re.findall(r"\bgrayling_\w+", expressions))):
     if name not in listed and re.sub(r"_(bucket|sum|count)$", "", name) not in listed:
         faults.append(f"the rules name {name}, which docs/METRICS.md does not list")
 
+# Labels and their values, which promtool cannot know: a selector that fits nothing never fires.
+rows = re.findall(r"^\| `(grayling_\w+)` \| \w+ \| ([^|]*) \|", (root / "docs/METRICS.md").read_text(), re.M)
+labels = {name: set(re.findall(r"`(\w+)`", cell)) for name, cell in rows}
+phases = set(re.findall(r'X\([A-Z_]+, "(\w+)"\)', (root / "supervisor/state/journal.h").read_text()))
+for name, selector in re.findall(r"\b(grayling_\w+)\{([^}]*)\}", expressions):
+    for label, value in re.findall(r'(\w+)(?:=~|!~|!=|=)"([^"]*)"', selector):
+        if label not in labels.get(name, ()):
+            faults.append(f"the rules ask {name} for the label {label}, which docs/METRICS.md does not give it")
+        known = {"phase": phases, "reason": set(reasons) if name == "grayling_rollbacks_total" else None}.get(label)
+        if known is not None:
+            faults.extend(f"the rules ask {name} for {label} {v}, which there is not" for v in value.split("|") if v not in known)
+
 if shutil.which("promtool"):
     for command in (["check", "rules", "grayling.rules.yml"], ["test", "rules", "grayling.rules-test.yml"]):
         r = subprocess.run(["promtool", *command], cwd=here, capture_output=True, text=True)

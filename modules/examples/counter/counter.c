@@ -77,13 +77,13 @@ static int32_t handle(void *self, struct grayling_call *call,
 
 static int32_t export_state(void *self, struct grayling_state *out)
 {
-    int32_t code = defect_of_hook(self);
-    return code != GRAYLING_OK ? code : counter_export(self, out);
+    int32_t code = defect_of_hook(self, out);
+    return code != GRAYLING_OK || out->bytes.data ? code : counter_export(self, out);
 }
 
 static int32_t import_state(void *self, const struct grayling_state *in)
 {
-    int32_t code = defect_of_hook(self);
+    int32_t code = defect_of_hook(self, NULL);
     return code != GRAYLING_OK ? code : counter_import(self, in);
 }
 

@@ -15,8 +15,9 @@ struct counter {
     const struct grayling_host *host;
     struct kept *kept; // in `own`, or in a memory object of the host's
     struct kept own;
-    int32_t memory;            // descriptor of that object
-    uint64_t chance, permille; // of defect-hooks.c, defect-calls.c
+    int32_t memory;                            // descriptor of that object
+    uint64_t chance, permille;                 // of defect-hooks.c, defect-calls.c
+    uint64_t odd_export, odd_import, odd_call; // of defect-odd.c
     _Atomic uint64_t calls;
 };
 
@@ -35,9 +36,10 @@ bool snapshot_read(const struct grayling_state *in, struct snapshot *ret);
 int32_t snapshot_write(const struct grayling_host *host, const struct snapshot *s, uint32_t schema,
                        struct grayling_state *out);
 
-// --- defect-none.c, defect-hooks.c, defect-calls.c
+// --- defect-none.c, defect-hooks.c, defect-calls.c, defect-odd.c
 // -------------------------------------------------------------
 bool defect_configure(struct counter *c, const struct grayling_bytes *config,
                       char why[JSON_WHY_MAX]);
-int32_t defect_of_hook(struct counter *c);
+// Before export_state() fills `out` (unless this has), or before import_state(): NULL.
+int32_t defect_of_hook(struct counter *c, struct grayling_state *out);
 int32_t defect_of_call(struct counter *c); // before it counts

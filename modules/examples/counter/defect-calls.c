@@ -13,8 +13,9 @@ bool defect_configure(struct counter *c, const struct grayling_bytes *config,
     return true;
 }
 
-int32_t defect_of_hook(struct counter *c)
+int32_t defect_of_hook(struct counter *c, struct grayling_state *out)
 {
+    (void)out;
     (void)c;
     return GRAYLING_OK;
 }

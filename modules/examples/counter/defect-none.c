@@ -9,8 +9,9 @@ bool defect_configure(struct counter *c, const struct grayling_bytes *config,
     return json_read(config->data, config->size, none, 0, JSON_REFUSE_UNKNOWN, why);
 }
 
-int32_t defect_of_hook(struct counter *c)
+int32_t defect_of_hook(struct counter *c, struct grayling_state *out)
 {
+    (void)out;
     (void)c;
     return GRAYLING_OK;
 }
