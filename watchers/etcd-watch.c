@@ -52,7 +52,7 @@ static int note_end(struct gr_etcd_watch *w, enum gr_watch_restart why, const ch
     w->is_ending = true;
     w->why = why;
     return gr_error_set_retryable(&w->error, -ECANCELED, GR_REASON_SOURCE_UNREACHABLE,
-                                  "The watch on etcd at %s ended: %s. It is opened again.",
+                                  "The watch on etcd at %s ended: %s. It will be opened again.",
                                   gr_etcd_endpoint(w->client), what);
 }
 

@@ -282,7 +282,7 @@ static void on_probe_while_watching(struct etcd_source *s, const struct gr_etcd_
         s->base.health.watch_restarts[GR_WATCH_RESTART_BEHIND]++;
         gr_error_set_retryable(&e, -ESTALE, GR_REASON_SOURCE_UNREACHABLE,
                                "The watch on etcd at %s did not tell of a change that a read "
-                               "showed: the member is stale. It is opened again elsewhere.",
+                               "showed: the member is stale. It will be opened again elsewhere.",
                                gr_etcd_endpoint(s->client));
         lose(s, &e);
         return;
