@@ -317,7 +317,7 @@ struct gr_answer *gr_answer_take(struct grayling_bytes payload, grayling_release
 // Gives the bytes back and unpins; may be the last thing that an unload waits for. NULL is nothing.
 void gr_answer_free(struct gr_dispatch *d, struct gr_answer *a);
 
-// --- call.c ------------------------------------------------------------------------------------
+// --- serve.c -----------------------------------------------------------------------------------
 enum gr_end {    // of a call into another process
     GR_END_HERE, // answered
     GR_END_LATE, // not by its deadline
@@ -367,6 +367,9 @@ bool gr_sees_candidate(struct gr_thread *t, const struct gr_route *route);
 void gr_serve(struct gr_thread *t, const struct gr_route *route,
               const struct grayling_request *request, unsigned depth, char *message,
               struct gr_served *ret);
+void gr_count_rescue(const struct gr_thread *t, const struct gr_instance *failed);
+
+// --- call.c ------------------------------------------------------------------------------------
 // Everything but the long texts, of which the terminator is enough.
 void gr_response_clear(struct gr_response *r);
 void gr_response_fill(struct gr_response *r, const struct gr_served *served);

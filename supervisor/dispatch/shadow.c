@@ -1,6 +1,6 @@
 // A shadow: the candidate's, or stable's second, answer to a copy of a request that has long been
 // answered. Runs as a call of its own on the table in force, so that exchange, freeze and unload
-// treat it as any call; what it must not do is decided where calls are served (call.c).
+// treat it as any call; what it must not do is decided where calls are served (serve.c).
 #include "dispatch/internal.h"
 
 // Pins; *ret is the route, if its module is still on trial in this rollout. gr_unpin() follows.
