@@ -35,7 +35,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("dh"), reason="debhelper is not
 
 def build(out, tree, version):
     r = subprocess.run([SOURCE / "systemd/packaging/build-packages", "--version", version, "--tree", tree, out], capture_output=True, text=True,
-                       env=dict(os.environ, DEB_BUILD_OPTIONS="noautodbgsym"))
+                       env=dict(os.environ, DEB_BUILD_OPTIONS="noautodbgsym werror"))
     assert r.returncode == 0, r.stdout[-2000:] + r.stderr[-4000:]
 
 

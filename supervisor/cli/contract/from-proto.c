@@ -53,12 +53,13 @@ static int malformed(struct generation *g)
                         g->file);
 }
 
-// The last field of that number, as protobuf has it; false: absent (*ret untouched) or malformed.
+// The last field of that number, as protobuf has it; false: absent or malformed.
 static bool find(struct gr_wire message, uint64_t number, struct gr_wire_field *ret)
 {
     struct gr_wire_field f;
     bool found = false;
     int r;
+    *ret = (struct gr_wire_field){0};
     while ((r = gr_wire_next(&message, &f)) == 1)
         if (f.number == number) {
             *ret = f;
