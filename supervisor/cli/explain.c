@@ -310,8 +310,7 @@ void gr_explain_next_of(const cJSON *m, char *buf, size_t cap)
                         gr_output_text(m, "reason"), person ? "person" : hold, buf, cap);
 }
 
-// --- who is hurt
-// ----------------------------------------------------------------------------------
+// --- who is hurt ---------------------------------------------------------------------------------
 
 static int say_counts(const cJSON *version, char *buf, size_t cap)
 {
