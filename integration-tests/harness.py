@@ -398,23 +398,27 @@ class Footprint:
                 "worker": self.descriptors(worker), "children of the worker": self.children(worker), "mapped": self.mapped(worker),
                 "temporary": sorted(p.name for p in self.g.state.rglob("*") if p.name.startswith(".") or p.name.endswith(".tmp"))}
 
-    def descriptors(self, pid):
-        kinds = collections.Counter()
+    @staticmethod
+    def targets(pid):
+        """What its descriptors are; one that is closed meanwhile is none."""
         for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):
-                kind = os.readlink(fd).split(":[")[0]
-                kinds[kind] += kind != "socket"
-        return {k: n for k, n in kinds.items() if n}
+                yield os.readlink(fd)
+
+    def descriptors(self, pid):
+        kinds = collections.Counter(target.split(":[")[0] for target in self.targets(pid))
+        return {k: n for k, n in kinds.items() if k != "socket"}
 
     def sockets(self):
-        return sum(os.readlink(fd).startswith("socket:") for fd in pathlib.Path(f"/proc/{self.g.process.pid}/fd").iterdir())
+        return sum(target.startswith("socket:") for target in self.targets(self.g.process.pid))
 
     def children(self, pid):
-        names = collections.Counter()
+        names, gone = collections.Counter(), (FileNotFoundError, ProcessLookupError)
         for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                with contextlib.suppress(FileNotFoundError):
-                    names[pathlib.Path(f"/proc/{child}/comm").read_text().strip()] += 1
+            with contextlib.suppress(*gone):  # a thread that has just ended
+                for child in (task / "children").read_text().split():
+                    with contextlib.suppress(*gone):
+                        names[pathlib.Path(f"/proc/{child}/comm").read_text().strip()] += 1
         return dict(names)
 
     def mapped(self, pid):
