@@ -50,19 +50,20 @@ static int start_local(struct gr_control *c, struct gr_error *e)
         return gr_error_set(e, r, GR_REASON_INTERNAL,
                             "cannot make the runtime directory %s: %s; check RuntimeDirectory",
                             c->runtime_dir, strerror(-r));
-    if (asprintf(&address, "unix:%s/control.sock", c->runtime_dir) < 0) {
+    if (asprintf(&address, "unix:%s/control.sock", c->runtime_dir) < 0)
         address = NULL;
+    GR_AUTO_FREE char *path = address ? strdup(address + strlen("unix:")) : NULL;
+    if (!path)
         return gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL,
                             "cannot open the control socket: out of memory");
-    }
     r = gr_listener_open_one(address, &fd, &real, e);
     if (r < 0)
         return r;
-    c->socket_path = strdup(address + strlen("unix:"));
     r = gr_http_server_new(c->event, fd, handle, c, &c->local, e);
-    if (r >= 0 && !c->socket_path)
-        r = gr_error_set(e, -ENOMEM, GR_REASON_INTERNAL,
-                         "cannot open the control socket: out of memory");
+    if (r < 0)
+        unlink(path);
+    else
+        c->socket_path = gr_steal(path);
     return r;
 }
 
