@@ -1,13 +1,52 @@
 """graylingd as the service of a booted guest (rig.py), and clients that notice what it loses."""
+import contextlib
 import http.client
 
-from harness import MODULES, Grayling, Traffic
+import pytest
+
+from harness import BUILD, MODULES, Grayling, Traffic
+from rig import Rig, missing
 
 CHARGE = "com.example.pay.PayService/Charge"
 MSG_STARTED = "6f0c1d2e3a4b4c5d8e9f101112131401"
 MSG_SAFE_MODE = "6f0c1d2e3a4b4c5d8e9f101112131451"
 MSG_WORKER_STARTED = "6f0c1d2e3a4b4c5d8e9f101112131408"
 UNIT = "grayling.service"
+SETUP = """#!/bin/sh
+set -e
+DESTDIR=$1 cmake --install {build} >/dev/null
+mkdir -p $1/etc/grayling/incoming $1/etc/grayling/grayling.conf.d $1/etc/systemd/system/grayling.service.d
+cp {conf} $1/etc/grayling/grayling.conf
+cp {drop_in} $1/etc/systemd/system/grayling.service.d/00-test.conf
+{more}
+"""
+# A build with sanitizers looks for leaks by tracing itself, which the unit's sandbox rightly refuses; and tests start it often. Drop-ins are
+# read in the order of their names, whatever their directories: those of tests come after it.
+DROP_IN = """[Unit]
+StartLimitIntervalSec=0
+[Service]
+Environment=ASAN_OPTIONS=detect_leaks=0
+"""
+
+
+@contextlib.contextmanager
+def installed(root, conf, more=""):
+    """A guest that is booted with this build and that configuration. `more`: of the script that makes it, $1 is its root."""
+    why = missing()
+    if why:
+        pytest.skip(f"no systemd can be booted here: {why}")
+    (root / "conf").write_text(conf)
+    (root / "drop_in").write_text(DROP_IN)
+    (root / "setup").write_text(SETUP.format(build=BUILD, conf=root / "conf", drop_in=root / "drop_in", more=more))
+    (root / "setup").chmod(0o755)
+    rig = Rig(root, root / "setup")
+    try:
+        rig.start()
+        rig.run("systemd-sysusers")
+        rig.run("systemd-tmpfiles", "--create")
+        yield rig
+    finally:
+        rig.stop()
 
 
 class Service(Grayling):

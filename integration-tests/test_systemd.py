@@ -9,8 +9,7 @@ import subprocess
 import pytest
 
 from harness import BUILD, MODULES, PATIENCE, SOURCE, Etcd
-from rig import Rig, missing
-from systemd_service import CHARGE, MSG_SAFE_MODE, MSG_STARTED, MSG_WORKER_STARTED, UNIT, Load, Service
+from systemd_service import CHARGE, MSG_SAFE_MODE, MSG_STARTED, MSG_WORKER_STARTED, UNIT, Load, Service, installed
 
 CONF = """[Service]
 Name=order
@@ -22,43 +21,16 @@ Listen=127.0.0.1:8080
 [Artifacts]
 FileRoots=/etc/grayling/incoming
 """
-SETUP = """#!/bin/sh
-set -e
-DESTDIR=$1 cmake --install {build} >/dev/null
-mkdir -p $1/etc/grayling/modules.d $1/etc/grayling/incoming $1/etc/grayling/grayling.conf.d
-cp {conf} $1/etc/grayling/grayling.conf
-cp {modules}/pay-1.0.0.so {modules}/pay-1.1.0.so $1/etc/grayling/incoming/
+MORE = f"""mkdir -p $1/etc/grayling/modules.d
+cp {MODULES}/pay-1.0.0.so {MODULES}/pay-1.1.0.so $1/etc/grayling/incoming/
 ln -s pay-1.1.0.so $1/etc/grayling/incoming/pay-link.so
-mkdir -p $1/etc/systemd/system/grayling.service.d
-cp {drop_in} $1/etc/systemd/system/grayling.service.d/00-test.conf
-"""
-# A build with sanitizers looks for leaks by tracing itself, which the unit's sandbox rightly refuses; and tests start it often. Drop-ins are
-# read in the order of their names, whatever their directories: those of tests come after it.
-DROP_IN = """[Unit]
-StartLimitIntervalSec=0
-[Service]
-Environment=ASAN_OPTIONS=detect_leaks=0
 """
 
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory):
-    why = missing()
-    if why:
-        pytest.skip(f"no systemd can be booted here: {why}")
-    root = tmp_path_factory.mktemp("rig")
-    (root / "conf").write_text(CONF)
-    (root / "drop_in").write_text(DROP_IN)
-    (root / "setup").write_text(SETUP.format(build=BUILD, modules=MODULES, conf=root / "conf", drop_in=root / "drop_in"))
-    (root / "setup").chmod(0o755)
-    rig = Rig(root, root / "setup")
-    try:
-        rig.start()
-        rig.run("systemd-sysusers")
-        rig.run("systemd-tmpfiles", "--create")
+    with installed(tmp_path_factory.mktemp("rig"), CONF, MORE) as rig:
         yield rig
-    finally:
-        rig.stop()
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """Each command of the runbooks, typed on a host that is in the state that its alert tells of: the service under a real systemd, with an etcd beside it.
 What it ends with is in the table, and a word that whoever reads the runbook is there for."""
-import os
-import pathlib
 import re
 import shutil
 
 import pytest
 
 from documents import blocks
-from harness import BUILD, MODULES, SOURCE, Etcd
-from rig import Rig, missing
-from systemd_service import CHARGE, UNIT, Service
+from harness import MODULES, SOURCE, Etcd
+from systemd_service import CHARGE, UNIT, Service, installed
 
 CONF = """[Service]
 Name=order
@@ -23,19 +20,6 @@ Listen=127.0.0.1:9464
 [Artifacts]
 FileRoots=/etc/grayling/incoming
 """
-SETUP = """#!/bin/sh
-set -e
-DESTDIR=$1 cmake --install {build} >/dev/null
-mkdir -p $1/etc/grayling/incoming $1/etc/grayling/grayling.conf.d $1/etc/systemd/system/grayling.service.d
-cp {conf} $1/etc/grayling/grayling.conf
-cp {drop_in} $1/etc/systemd/system/grayling.service.d/test.conf
-"""
-# A build with sanitizers looks for leaks by tracing itself, which the unit's sandbox rightly refuses; and tests start it often.
-DROP_IN = """[Unit]
-StartLimitIntervalSec=0
-[Service]
-Environment=ASAN_OPTIONS=detect_leaks=0
-"""
 RUNBOOKS = sorted((SOURCE / "docs/runbooks").glob("Grayling*.md"))
 TEXTS = [*sorted((SOURCE / "docs/runbooks").glob("*.md")), SOURCE / "docs/OPERATING.md"]
 OLD, NEW, CRASHING = (MODULES / f"pay-1.{n}.0.so" for n in range(3))
@@ -43,22 +27,8 @@ OLD, NEW, CRASHING = (MODULES / f"pay-1.{n}.0.so" for n in range(3))
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory):
-    why = missing()
-    if why:
-        pytest.skip(f"no systemd can be booted here: {why}")
-    root = tmp_path_factory.mktemp("rig")
-    (root / "conf").write_text(CONF)
-    (root / "drop_in").write_text(DROP_IN)
-    (root / "setup").write_text(SETUP.format(build=BUILD, conf=root / "conf", drop_in=root / "drop_in"))
-    (root / "setup").chmod(0o755)
-    rig = Rig(root, root / "setup")
-    try:
-        rig.start()
-        rig.run("systemd-sysusers")
-        rig.run("systemd-tmpfiles", "--create")
+    with installed(tmp_path_factory.mktemp("rig"), CONF) as rig:
         yield rig
-    finally:
-        rig.stop()
 
 
 class GuestEtcd(Etcd):
